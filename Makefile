@@ -1,0 +1,58 @@
+# Everything runs in .venv, made here from requirements.lock; nothing else on the machine is changed.
+.DEFAULT_GOAL := help
+PROFILE ?= demo
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+CALMS21 ?=
+MODEL ?=
+export MBREPRO_CALMS21 := $(CALMS21)
+export MBREPRO_MODEL := $(MODEL)
+export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
+
+.PHONY: help reproduce test verify book bench standin lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+reproduce: .venv/installed ## set up, make or load the recordings, run every notebook, build the book
+	$(BIN)/mbrepro run --all --profile $(PROFILE)
+	$(BIN)/mbrepro book --profile $(PROFILE)
+
+test: .venv/installed ## set up and run every test
+	$(BIN)/ruff check mbrepro tests
+	$(BIN)/ruff format --check mbrepro tests
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+verify: .venv/installed ## score the stored predictions again and compare with the table and the book
+	$(BIN)/mbrepro verify --profile $(PROFILE)
+
+book: .venv/installed ## build the book again from the notebooks that have been run
+	$(BIN)/mbrepro book --profile $(PROFILE)
+
+bench: .venv/installed ## measure speed against the published computation, into results/bench.json
+	$(BIN)/python -m mbrepro.bench
+
+standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
+	$(BIN)/python -m mbrepro.embedding.standin.train
+
+lock: ## write requirements.lock anew from pyproject.toml
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet torch==2.13.0
+	.venv-lock/bin/pip install --quiet --upgrade 'setuptools>=77' '.[test]'
+	{ head -n 1 requirements.lock; .venv-lock/bin/pip freeze --all --exclude pip --exclude mbrepro | sed 's/+cpu$$//'; } > lock.partial
+	mv lock.partial requirements.lock
+	rm -rf .venv-lock
+
+clean: ## remove results, book and cached artifacts; the environment stays
+	rm -rf _build artifacts book/_generated book/notebooks results/demo results/calms21
+
+# The stamp is written last, so an interrupted installation is taken up again.
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo 'mbrepro needs Python 3.11: install it, or run make PYTHON=/path/to/python3.11' >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m ipykernel install --prefix .venv --name mbrepro --display-name 'Python (mbrepro)'
+	touch $@

@@ -1,0 +1,5 @@
+import sys
+
+from mbrepro.cli import main
+
+sys.exit(main())

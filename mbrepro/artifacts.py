@@ -1,0 +1,101 @@
+"""Keyed artifacts: what is computed once is stored under a hash of everything that made it.
+
+A key covers settings, input data and the source code of the modules named. Files are written to a temporary name
+and renamed, so a kill at any moment leaves either the whole file or none.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash any mix of plain values, dataclasses, arrays, files and modules into 16 hexadecimal digits.
+
+    A `Path` contributes the bytes of its file, a module the bytes of its source, a dataclass its class name and
+    fields. Raises TypeError for anything whose identity would depend on the run (a set, a function, an object).
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        _feed(digest, part)
+    return digest.hexdigest()[:16]
+
+
+def _feed(digest, part: object) -> None:
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        digest.update(f"<{type(part).__name__}".encode())
+        for field in dataclasses.fields(part):
+            digest.update(f"{field.name}=".encode())
+            _feed(digest, getattr(part, field.name))
+    elif isinstance(part, np.ndarray) and not part.dtype.hasobject:
+        digest.update(f"<array {part.dtype.str} {part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).tobytes())
+    elif isinstance(part, Path):
+        with part.open("rb") as file:
+            digest.update(b"<file" + hashlib.file_digest(file, "sha256").digest())
+    elif isinstance(part, ModuleType):
+        _feed(digest, Path(part.__file__))
+    elif isinstance(part, dict):
+        digest.update(b"<dict")
+        for name in sorted(part):
+            digest.update(f"{name}=".encode())
+            _feed(digest, part[name])
+    elif isinstance(part, (list, tuple)):
+        digest.update(f"<sequence {len(part)}".encode())
+        for item in part:
+            _feed(digest, item)
+    elif part is None or isinstance(part, (str, bytes, bool, int, float, np.generic)):
+        digest.update(f"<{part!r}".encode())
+    else:
+        raise TypeError(f"{type(part).__name__} has no stable fingerprint")
+    digest.update(b">")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` and rename it to `path` if the block succeeds; otherwise remove it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.partial{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def cached_arrays(
+    folder: Path, name: str, made_from: tuple, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Return the arrays stored as `folder/name-<fingerprint of made_from>.safetensors`, making them if absent.
+
+    A stored file that cannot be read (a disk fault) is made again.
+    """
+    path = Path(folder) / f"{name}-{fingerprint(*made_from)}.safetensors"
+    if path.exists():
+        with contextlib.suppress(SafetensorError):
+            return load_file(path)
+    arrays = {key: np.ascontiguousarray(value) for key, value in make().items()}
+    with replacing(path) as temporary:
+        save_file(arrays, temporary)
+    return arrays

@@ -1,0 +1,140 @@
+"""The command line: mbrepro run, book, simulate, predict."""
+
+import argparse
+import ast
+import sys
+from pathlib import Path
+
+from mbrepro.errors import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit status: 0 done, 2 bad input (one sentence on standard error)."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except InputError as error:
+        print(f"mbrepro: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mbrepro: {error.strerror}: {error.filename or 'a file'}; what was finished is kept", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mbrepro: stopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mbrepro", description="Fast localization, slow classification of mouse behaviour."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run one notebook with parameters of your own, or the whole study")
+    run.add_argument("notebook", nargs="?", help="a notebook's name, such as 03_clip")
+    run.add_argument("--all", action="store_true", help="run every notebook, into the table and the book")
+    run.add_argument("-p", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), dest="parameters")
+    run.add_argument("--parameters", action="store_true", dest="show", help="list the notebook's parameters and stop")
+    run.add_argument("--profile", default="demo", help="demo (simulated recordings) or calms21 (the real data)")
+    run.set_defaults(command=_run)
+
+    book = commands.add_parser("book", help="build the book from the notebooks that have been run")
+    book.add_argument("--profile", default="demo")
+    book.set_defaults(command=_book)
+
+    verify = commands.add_parser("verify", help="score stored predictions again and compare with table and book")
+    verify.add_argument("--profile", default="demo")
+    verify.set_defaults(command=_verify)
+
+    simulate = commands.add_parser("simulate", help="write simulated recordings to a folder")
+    simulate.add_argument("folder", type=Path)
+    simulate.add_argument("--layout", choices=["calms21"], default="calms21", help="file layout of a public release")
+    simulate.add_argument("--tasks", nargs="+", default=["task1", "task3"], choices=["task1", "task3"])
+    simulate.add_argument("--scale", type=float, default=1.0, help="times the number of recordings")
+    simulate.add_argument("--no-videos", action="store_true", help="poses and labels only")
+    simulate.set_defaults(command=_simulate)
+
+    predict = commands.add_parser("predict", help="label the behaviour in a recording of your own")
+    predict.add_argument("video", type=Path, nargs="?", help="the video; without one, only stage 1 can run")
+    predict.add_argument("--poses", type=Path, required=True, help="CalMS21 JSON, or DeepLabCut csv or h5")
+    predict.add_argument("--out", type=Path, required=True, help="folder for the predictions")
+    predict.add_argument("--stage1-only", action="store_true", help="find action from the poses; no video is looked at")
+    predict.add_argument("--individuals", nargs=2, metavar=("RESIDENT", "INTRUDER"), help="which two tracked animals")
+    predict.add_argument(
+        "--parts", nargs="+", default=[], metavar="PART=NAME", help="the file's name of one of the seven parts"
+    )
+    predict.add_argument("--sequence", help="which sequence of a CalMS21 JSON")
+    predict.add_argument("--fps", type=float, help="frames per second, where there is no video to tell")
+    predict.add_argument("--frame-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="px, likewise")
+    predict.add_argument(
+        "--min-score", type=float, default=0.0, help="keypoints tracked with less confidence are interpolated"
+    )
+    predict.add_argument("--profile", default="demo", help="which study's models: demo or calms21")
+    predict.set_defaults(command=_predict)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from mbrepro import runner
+
+    parameters = {name: _value(text) for name, text in options.parameters}
+    if options.all == bool(options.notebook):
+        raise InputError("name one notebook, or give --all for the whole study")
+    if options.show:
+        print(runner.describe(options.notebook))
+    elif options.all:
+        done = runner.run_study(options.profile, parameters)
+        print(f"{len(done)} notebooks run, {len(runner.notebook_names()) - len(done)} were up to date")
+    else:
+        print(runner.run_one(options.notebook, options.profile, parameters))
+
+
+def _value(text: str) -> object:
+    """A parameter as typed: a Python literal, true, false, or else the text itself."""
+    try:
+        return {"true": True, "false": False}[text.lower()]
+    except KeyError:
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+
+
+def _book(options: argparse.Namespace) -> None:
+    from mbrepro import book
+
+    print(book.build(options.profile))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from mbrepro import book, results
+
+    rows = results.verify(options.profile)
+    print(f"{len(rows)} rows score as the table says")
+    print(f"{book.verify(options.profile)} cells of the book's index page say the same")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from mbrepro.sources.simulated import write_release
+
+    write_release(options.folder, options.tasks, options.scale, videos=not options.no_videos)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from mbrepro import predict
+
+    parts = dict(_pair(text) for text in options.parts)
+    for path in predict.predict(
+        options.video, options.poses, options.out, options.profile, stage1_only=options.stage1_only,
+        individuals=options.individuals, parts=parts, sequence=options.sequence, fps=options.fps,
+        frame_size=options.frame_size, min_score=options.min_score,
+    ):  # fmt: skip
+        print(path)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    part, sign, name = text.partition("=")
+    if not (part and sign and name):
+        raise InputError(f"--parts takes PART=NAME, such as left_hip=lefthindpaw, not {text!r}")
+    return part, name

@@ -1,0 +1,145 @@
+"""Checkpoints: finding a model's folder, reading it safely, and saying in one sentence what is wrong with it."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import huggingface_hub
+import torch
+import transformers
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+
+from mbrepro.artifacts import fingerprint
+from mbrepro.embedding.embedder import STAND_IN
+from mbrepro.embedding.standin import STAND_IN_WEIGHTS
+from mbrepro.errors import InputError
+
+CHECKPOINT_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+# What besides the weights decides an embedding; a training log or a README beside them does not.
+DESCRIBING_FILES = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
+    "added_tokens.json", "special_tokens_map.json", "chat_template.json", "chat_template.jinja",
+)  # fmt: skip
+ATTENTION = "sdpa"
+
+transformers.utils.logging.disable_progress_bar()  # loading takes a moment, and its bar would end up in notebooks
+
+
+def find(model: str) -> Path:
+    """The folder of a model given as "stand-in", a folder or a hub id, which is fetched or found in the hub's cache.
+
+    Raises InputError if there is no such folder and the hub cannot give it.
+    """
+    if model == STAND_IN:
+        return STAND_IN_WEIGHTS
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        return Path(huggingface_hub.snapshot_download(model, allow_patterns=CHECKPOINT_FILES))
+    except HFValidationError:
+        raise InputError(f"{model}: no such folder, and not a hub id (owner/name) either") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise InputError(
+            f"{model}: no such folder, and the model hub gives no such model ({type(error).__name__}); fetch it where "
+            "there is a network, or give the folder of a downloaded checkpoint"
+        ) from None
+
+
+def read_config(folder: Path, supported: Sequence[str]) -> transformers.PretrainedConfig:
+    """The checkpoint's configuration; raises InputError if it is absent, unreadable or of an unsupported kind."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder}: no config.json in it, so it is not a model checkpoint")
+    try:
+        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError):
+        raise InputError(f"{path}: not readable as a model configuration") from None
+    if kind not in supported:
+        raise InputError(f"{folder}: model_type {kind!r} is not supported; use one of {', '.join(supported)}")
+    return AutoConfig.from_pretrained(folder, local_files_only=True)
+
+
+def choose_device(device: str, dtype: str) -> tuple[str, str]:
+    """The device and dtype that "auto" stands for on this machine.
+
+    Raises InputError for a device that torch does not know or cannot use here, and for half precision on a CPU.
+    """
+    try:
+        kind = "auto" if device == "auto" else torch.device(device).type
+    except RuntimeError:
+        raise InputError(f"device {device!r} is none that torch knows: use auto, cpu or cuda") from None
+    if kind not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {device!r} is not supported: use auto, cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {device!r} asks for a CUDA GPU, and torch finds none here: use cpu")
+    if kind == "auto":
+        device = kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        return device, "float32" if kind == "cpu" else "bfloat16"
+    if kind == "cpu" and dtype != "float32":
+        raise InputError(f"dtype {dtype} is several times slower than float32 on a CPU: use float32, or a CUDA device")
+    return device, dtype
+
+
+def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
+    """The checkpoint's tokenizer with its chat template; raises InputError if either is missing."""
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        raise InputError(f"{folder}: no tokenizer.json in it; fetch the checkpoint's tokenizer too")
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if tokenizer.chat_template is None:
+        path = folder / "chat_template.json"  # where checkpoints of 2024 keep the processor's template
+        if not path.is_file():
+            raise InputError(f"{folder}: the tokenizer has no chat template, so the prompt cannot be put as trained")
+        tokenizer.chat_template = json.loads(path.read_text(encoding="utf-8"))["chat_template"]
+    return tokenizer
+
+
+def load_model(folder: Path, dtype: str) -> torch.nn.Module:
+    """The checkpoint's model in evaluation mode; raises InputError if weights are missing rather than make them up."""
+    weight_files(folder)
+    model, report = AutoModelForImageTextToText.from_pretrained(
+        folder,
+        dtype=getattr(torch, dtype),
+        attn_implementation=ATTENTION,
+        local_files_only=True,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    wrong = sorted(map(str, report["missing_keys"])) + sorted(map(str, report["mismatched_keys"]))
+    if wrong:
+        raise InputError(f"{folder}: the weights lack or misshape {len(wrong)} tensors, {wrong[0]} first")
+    return model.eval()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, in order; raises InputError if there are none or a shard is missing."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    else:
+        names = {"model.safetensors"}
+    absent = sorted(name for name in names if not (folder / name).is_file())
+    if absent:
+        raise InputError(f"{folder}: weights file {absent[0]} is missing; fetch the whole checkpoint as safetensors")
+    return [folder / name for name in sorted(names)]
+
+
+def identity(folder: Path) -> dict[str, object]:
+    """What a checkpoint is and which libraries run it, as plain values; where it lies and its log do not matter."""
+    described = [folder / name for name in DESCRIBING_FILES if (folder / name).is_file()]
+    return {
+        "weights": [_file_hash(path, path.stat().st_size, path.stat().st_mtime_ns) for path in weight_files(folder)],
+        "configuration": fingerprint([[path.name, path] for path in described]),
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+    }
+
+
+@functools.lru_cache(maxsize=64)
+def _file_hash(path: Path, size: int, changed: int) -> str:
+    """Hash of a file, computed once while its size and time of change stay; a checkpoint is gigabytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,58 @@
+"""Pictures for pages: frames with their poses drawn in, and clips as a protocol cuts them."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from mbrepro.clips import ClipSettings, cut_clips
+from mbrepro.recordings import KEYPOINTS, Recording, other_index, runs
+from mbrepro.video import decode_frames
+
+MOUSE_COLOURS = ((255, 140, 0), (0, 200, 255))  # resident, intruder; RGB
+SKELETON = (
+    ("nose", "left_ear"), ("nose", "right_ear"), ("left_ear", "neck"), ("right_ear", "neck"), ("neck", "left_hip"),
+    ("neck", "right_hip"), ("left_hip", "tail_base"), ("right_hip", "tail_base"),
+)  # fmt: skip
+
+
+def overlay_frames(recordings: Sequence[Recording], classes: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
+    """One picture (H, W, 3) of each class that occurs, from the middle of its longest bout, poses drawn in; titles."""
+    pictures, titles = [], []
+    for value, name in enumerate(classes):
+        bouts = [(b - a, r, (a + b) // 2) for r in recordings for a, b, label in runs(r.labels) if label == value]
+        if bouts:
+            _, recording, frame = max(bouts, key=lambda bout: bout[0])
+            pictures.append(draw_pose(decode_frames(recording.video, [frame])[0], recording, frame))
+            titles.append(f"{name} ({recording.name}, frame {frame})")
+    return pictures, titles
+
+
+def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarray:
+    """Draw a frame's keypoints and the lines between them on a copy of its picture (H, W, 3)."""
+    picture = picture.copy()
+    scale = np.array(picture.shape[1::-1]) / recording.frame_size
+    for points, colour in zip(recording.keypoints[frame] * scale, MOUSE_COLOURS, strict=True):
+        places = {name: tuple(int(v) for v in point.round()) for name, point in zip(KEYPOINTS, points, strict=True)}
+        for one, other in SKELETON:
+            cv2.line(picture, places[one], places[other], colour, 1, cv2.LINE_AA)
+        for place in places.values():
+            cv2.circle(picture, place, 2, colour, -1, cv2.LINE_AA)
+    return picture
+
+
+def example_clips(recordings: Sequence[Recording], settings: Mapping[str, ClipSettings]) -> dict[str, np.ndarray]:
+    """The longest behaviour bout, cut by each of the settings: title → clip (F, H, W, 3).
+
+    The bout is one that starts in the second half of its recording if there is any, where cutting at a wrong frame rate
+    shows most.
+    """
+    bouts = [
+        (start > len(r) // 2, stop - start, start, value, r)
+        for r in recordings
+        for start, stop, value in runs(r.labels)
+        if value != other_index(r.classes)
+    ]
+    *_, start, value, recording = max(bouts, key=lambda bout: bout[:2])
+    title = f"{recording.classes[value]} from frame {start} of {recording.name}"
+    return {f"{name}: {title}": cut_clips(recording, [start], one)[0] for name, one in settings.items()}

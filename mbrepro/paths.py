@@ -1,0 +1,37 @@
+"""Where the study's files lie."""
+
+import os
+from pathlib import Path
+
+from mbrepro.errors import InputError
+
+PROFILES = ("demo", "calms21")
+SOURCE = Path(__file__).parents[1]
+
+
+def root() -> Path:
+    """The study's folder: MBREPRO_ROOT if it is set, otherwise the checkout this package is installed from."""
+    return Path(os.environ.get("MBREPRO_ROOT", SOURCE))
+
+
+def notebooks() -> Path:
+    """Notebook sources."""
+    return SOURCE / "notebooks"
+
+
+def check_profile(profile: str) -> None:
+    """Raise InputError unless `profile` is one of the two."""
+    if profile not in PROFILES:
+        raise InputError(f"there is no profile {profile!r}; there are {' and '.join(PROFILES)}")
+
+
+def artifacts(profile: str) -> Path:
+    """Recordings, trained models and embeddings of a profile, each file keyed by what made it."""
+    check_profile(profile)
+    return root() / "artifacts" / profile
+
+
+def results(profile: str) -> Path:
+    """Rows, the table, stored predictions and executed notebooks of a profile."""
+    check_profile(profile)
+    return root() / "results" / profile

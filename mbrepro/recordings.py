@@ -1,0 +1,192 @@
+"""Recordings and datasets: what every other module takes and gives."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mbrepro.errors import InputError
+
+MICE = ("resident", "intruder")
+KEYPOINTS = ("nose", "left_ear", "right_ear", "neck", "left_hip", "right_hip", "tail_base")
+OTHER = "other"
+TASK1_CLASSES = ("attack", "investigation", "mount", OTHER)
+TASK3_BEHAVIOURS = (
+    "approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing",
+)  # fmt: skip
+FRAME_SIZE = (1024, 570)  # CalMS21 videos, width and height in px
+FPS = 30.0  # CalMS21 videos, frames per second
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One filmed session of two mice, checked when it is made.
+
+    keypoints: (T, 2, 7, 2) float32, px of `frame_size`; axes are frame, mouse (`MICE`), part (`KEYPOINTS`), x and y.
+    labels: (T,) int64 index into `classes`, or None for an unlabelled recording.
+    scores: (T, 2, 7) float32 tracking confidence, or None.
+    fps: frames per second. frame_size: (width, height) px of the frame the keypoints refer to.
+    video: the video file, or None; it may be smaller than `frame_size` (keypoints are scaled when they are used on it).
+    animal: who was filmed; recordings of one animal never lie on both sides of a split.
+
+    Raises InputError naming the recording if a shape, a value or a label is wrong.
+    """
+
+    name: str
+    keypoints: np.ndarray
+    classes: tuple[str, ...] = TASK1_CLASSES
+    labels: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    fps: float = FPS
+    frame_size: tuple[int, int] = FRAME_SIZE
+    video: Path | None = None
+    animal: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "keypoints", self._floats("keypoints", (*np.shape(self.keypoints)[:1], 2, 7, 2)))
+        if self.scores is not None:
+            object.__setattr__(self, "scores", self._floats("scores", (len(self), 2, 7)))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", self._checked_labels())
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise InputError(f"{self.name}: fps must be a positive number, not {self.fps}")
+        if min(self.frame_size) <= 0:
+            raise InputError(f"{self.name}: frame size must be positive, not {self.frame_size}")
+        if len(self) == 0:
+            raise InputError(f"{self.name}: the recording has no frames")
+        if not self.animal:
+            object.__setattr__(self, "animal", self.name.split("_")[0])
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.keypoints)
+
+    @property
+    def seconds(self) -> float:
+        return len(self) / self.fps
+
+    @property
+    def action(self) -> np.ndarray:
+        """(T,) bool, True where the label is any class but "other"."""
+        return self.labels != other_index(self.classes)
+
+    def _floats(self, field: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = np.asarray(getattr(self, field))
+        if values.shape != shape:
+            raise InputError(f"{self.name}: {field} have shape {values.shape}, not {shape}")
+        values = values.astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            frame = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise InputError(f"{self.name}: {field} hold a value that is not finite, first at frame {frame}")
+        return values
+
+    def _checked_labels(self) -> np.ndarray:
+        labels = np.asarray(self.labels)
+        if labels.shape != (len(self),):
+            raise InputError(f"{self.name}: labels have shape {labels.shape}, but there are {len(self)} frames")
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(f"{self.name}: labels must be whole numbers, not {labels.dtype}")
+        outside = (labels < 0) | (labels >= len(self.classes))
+        if outside.any():
+            frame = int(np.argmax(outside))
+            raise InputError(
+                f"{self.name}: label {labels[frame]} at frame {frame} is none of the {len(self.classes)} classes "
+                f"({', '.join(self.classes)})"
+            )
+        return labels.astype(np.int64, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Recordings of one task with the released split. `source` is "simulated" or "CalMS21" and is shown everywhere.
+
+    Raises InputError if a recording's classes differ from the dataset's, a recording has no labels, a name occurs
+    twice, or an animal is on both sides of the split.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    train: tuple[Recording, ...]
+    test: tuple[Recording, ...]
+    source: str
+
+    def __post_init__(self):
+        names = [recording.name for recording in self.recordings]
+        for recording in self.recordings:
+            if recording.classes != self.classes:
+                raise InputError(
+                    f"{recording.name}: its classes {recording.classes} are not {self.task}'s {self.classes}"
+                )
+            if recording.labels is None:
+                raise InputError(f"{recording.name}: it has no labels, which {self.task} needs")
+            if names.count(recording.name) > 1:
+                raise InputError(f"{recording.name}: the name occurs twice in {self.task}")
+        both = {r.animal for r in self.train} & {r.animal for r in self.test}
+        if both:
+            raise InputError(f"{self.task}: animal {min(both)} is in both the train and the test split")
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        return self.train + self.test
+
+    @property
+    def behaviours(self) -> tuple[str, ...]:
+        """The classes but "other"."""
+        return behaviours(self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was predicted for one video, with the truth beside it; a unit is a frame or a clip.
+
+    true: (N,) class index, or None for an unlabelled recording. labels: (N,) predicted class index.
+    scores: (N, classes), larger is more likely.
+    """
+
+    name: str
+    true: np.ndarray | None
+    labels: np.ndarray
+    scores: np.ndarray
+
+
+def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes but "other", in order."""
+    return tuple(name for name in classes if name != OTHER)
+
+
+def other_index(classes: Sequence[str]) -> int:
+    """The label that means "none of the behaviours"."""
+    return tuple(classes).index(OTHER)
+
+
+def runs(values: np.ndarray) -> list[tuple[int, int, int]]:
+    """Run-length code of a (T,) integer array: (start, stop, value) of each run in order; stop is excluded."""
+    values = np.asarray(values)
+    if len(values) == 0:
+        return []
+    edges = np.flatnonzero(np.diff(values)) + 1
+    starts, stops = np.r_[0, edges], np.r_[edges, len(values)]
+    return [(int(a), int(b), int(values[a])) for a, b in zip(starts, stops, strict=True)]
+
+
+def split_by_animal(
+    recordings: Sequence[Recording], validation_fraction: float, seed: int
+) -> tuple[tuple[Recording, ...], tuple[Recording, ...]]:
+    """Split recordings into fit and validation parts so that no animal is in both.
+
+    The validation part gets the rounded fraction of the animals, at least one and never all of them.
+    Raises InputError if there are fewer than two animals.
+    """
+    animals = sorted({recording.animal for recording in recordings})
+    if len(animals) < 2:
+        raise InputError(f"a validation split by animal needs at least 2 animals, and there are {len(animals)}")
+    count = min(max(1, round(validation_fraction * len(animals))), len(animals) - 1)
+    held_out = set(np.random.default_rng(seed).permutation(animals)[:count].tolist())
+    fit = tuple(r for r in recordings if r.animal not in held_out)
+    return fit, tuple(r for r in recordings if r.animal in held_out)
+
+
+def without_labels(recording: Recording) -> Recording:
+    """The same recording as a user's own would be: nobody has labelled it."""
+    return replace(recording, labels=None)

@@ -1,0 +1,145 @@
+"""What pages show: banners, tables and glued numbers."""
+
+import html
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from myst_nb import glue
+
+from mbrepro import poster
+from mbrepro.recordings import OTHER, Dataset, Recording, other_index, runs
+
+SIMULATED = (
+    "What is measured on this page was measured on recordings that this project simulates, with a small stand-in model "
+    "that it trained. It shows that every step works; it says nothing about mice."
+)
+
+
+def banner(*datasets: Dataset) -> HTML:
+    """A notice of where the recordings come from; loud when any of them is simulated."""
+    return HTML(source_notice({dataset.source for dataset in datasets}))
+
+
+def source_notice(sources: Collection[str]) -> str:
+    """HTML that says where numbers come from: a warning box if any recording is simulated, else a line."""
+    if "simulated" in sources:
+        return f'<div class="mb-banner"><strong>Simulated.</strong> {html.escape(SIMULATED)}</div>'
+    return f'<p class="mb-source">Computed from {html.escape(", ".join(sorted(sources)))}.</p>'
+
+
+def glue_number(key: str, value: float) -> None:
+    """Store a number under a key for the prose of any page, without showing it here."""
+    glue(key, float(value), display=False)
+
+
+def glue_rows(rows: pd.DataFrame) -> None:
+    """Store every row's mean, interval and spread as ROW_PROTOCOL_METRIC, …_low, …_high, …_sd."""
+    for record in rows.itertuples():
+        key = f"{record.row}_{record.protocol}_{record.metric}"
+        for suffix, value in (("", record.mean), ("_low", record.low), ("_high", record.high), ("_sd", record.sd)):
+            glue_number(key + suffix, value)
+
+
+def rows_shown(rows: pd.DataFrame) -> HTML:
+    """Rows of results as a small table: mean ± sd over seeds and the 95 % interval by video."""
+    shown = pd.DataFrame(
+        {
+            "protocol": rows["protocol"],
+            "metric": rows["metric"],
+            "mean ± sd over seeds": [_or_undefined(r.mean, f"{r.mean:.3f} ± {r.sd:.3f}") for r in rows.itertuples()],
+            "95 % interval by video": [_or_undefined(r.low, f"{r.low:.3f} – {r.high:.3f}") for r in rows.itertuples()],
+            "poster (real mice)": ["" if pd.isna(r.published) else f"{r.published:.2f}" for r in rows.itertuples()],
+        }
+    )
+    return HTML(_html_table(shown))
+
+
+def class_table(*datasets: Dataset) -> HTML:
+    """Videos, frames and share of frames of each behaviour, for the train and test split of each dataset."""
+    lines = []
+    for dataset in datasets:
+        for split in ("train", "test"):
+            recordings = getattr(dataset, split)
+            labels = np.concatenate([r.labels for r in recordings])
+            counts = np.bincount(labels, minlength=len(dataset.classes))
+            named = [name for name in dataset.classes if len(datasets) == 1 or name != OTHER]
+            for name in named:
+                count = counts[dataset.classes.index(name)]
+                bouts = sum(value == dataset.classes.index(name) for r in recordings for *_, value in runs(r.labels))
+                line = {
+                    "class": name,
+                    "split": split,
+                    "videos": len(recordings),
+                    "minutes": sum(r.seconds for r in recordings) / 60,
+                }
+                lines.append(
+                    line | {"frames": f"{count:,}", "share of frames": f"{count / len(labels):.1%}", "bouts": bouts}
+                )
+    return HTML(_html_table(pd.DataFrame(lines).assign(minutes=lambda t: t["minutes"].map("{:.1f}".format))))
+
+
+def share_of_bouts_under(recordings: Sequence[Recording], seconds: float) -> float:
+    """Share of all behaviour bouts that last less than this many seconds."""
+    lengths = [
+        (stop - start) / r.fps
+        for r in recordings
+        for start, stop, value in runs(r.labels)
+        if value != other_index(r.classes)
+    ]
+    return float(np.mean(np.array(lengths) < seconds))
+
+
+def frame_shown(frame: pd.DataFrame, index: str) -> HTML:
+    """A table of numbers, a line for each index value, `index` being what they are."""
+    shown = frame.map(lambda value: "not defined" if pd.isna(value) else f"{value:.3f}")
+    return HTML(_html_table(shown.rename_axis(index).reset_index()))
+
+
+def values_shown(values: Mapping[str, float]) -> HTML:
+    """Named numbers as a table of one line each."""
+    lines = [{"": name.replace("_", " "), "value": f"{value:.3f}"} for name, value in values.items()]
+    return HTML(_html_table(pd.DataFrame(lines)))
+
+
+def study_table(table: pd.DataFrame, source: str) -> str:
+    """The study's table as HTML: F1 and MAP of each row, the poster beside both protocols, the source in the head."""
+    label = "simulated" if source == "simulated" else source
+    lines = []
+    for row in poster.ROWS:
+        part = table[table["row"] == row].set_index(["protocol", "metric"])
+        for metric in ("f1", "map"):
+            line = {"": poster.TITLES[row] if metric == "f1" else "", " ": metric.upper()}
+            line["poster (real mice)"] = f"{poster.TABLE[row][metric]:.2f}"
+            for protocol in ("published", "corrected"):
+                line[f"{protocol} ({label})"] = _cell(part, protocol, metric)
+            lines.append(line)
+    return _html_table(pd.DataFrame(lines))
+
+
+def how_sure(table: pd.DataFrame) -> str:
+    """A sentence a row: how far seeds and videos move the corrected protocol's F1."""
+    lines = []
+    for record in table[(table["protocol"] == "corrected") & (table["metric"] == "f1")].itertuples():
+        lines.append(
+            f"- {poster.TITLES[record.row]}: {record.n_seeds} seeds differ by ±{record.sd:.3f} in F1, and other test "
+            f"videos of the same kind would give {record.low:.2f} to {record.high:.2f} (95 %)."
+        )
+    return "\n".join(lines)
+
+
+def _cell(part: pd.DataFrame, protocol: str, metric: str) -> str:
+    if (protocol, metric) not in part.index:
+        return "not run"
+    r = part.loc[(protocol, metric)]
+    return _or_undefined(r["mean"], f"{r['mean']:.2f} ± {r['sd']:.2f} [{r['low']:.2f}, {r['high']:.2f}]")
+
+
+def _or_undefined(value: float, text: str) -> str:
+    """Average precision has no value where a behaviour never occurs."""
+    return "not defined" if pd.isna(value) else text
+
+
+def _html_table(frame: pd.DataFrame) -> str:
+    return '<div class="mb-scroll">' + frame.to_html(index=False, border=0, classes="mb-table", na_rep="") + "</div>"

@@ -1,0 +1,161 @@
+"""DeepLabCut's multi-animal csv and h5 files as plain arrays.
+
+The h5 files are pandas' HDFStore; its "table" form keeps column labels as pickles. Nothing of an untrusted file is run:
+pickles may hold texts, numbers and containers only, and name no class or function.
+"""
+
+import csv
+import io
+import pickle
+import pickletools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from mbrepro.errors import InputError
+
+LEVELS = ("scorer", "individuals", "bodyparts", "coords")
+_BROKEN = (LookupError, ValueError, TypeError, AttributeError, MemoryError)  # what damaged files make readers raise
+CELLS = {"x": 0, "y": 1, "likelihood": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Everything a pose file holds: positions (T, I, P, 2) px with NaN for gaps, likelihood (T, I, P) or None."""
+
+    individuals: tuple[str, ...]
+    parts: tuple[str, ...]
+    positions: np.ndarray
+    likelihood: np.ndarray | None
+
+
+def read_deeplabcut(path: Path) -> Tracks:
+    """Read a multi-animal DeepLabCut file, csv or h5 by its content.
+
+    Raises InputError if the file is damaged, holds one animal only or frames out of order.
+    """
+    with Path(path).open("rb") as file:
+        is_h5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
+    columns, rows, values = (_read_h5 if is_h5 else _read_csv)(path)
+    if len(rows) == 0:
+        raise InputError(f"{path}: the file has no frames")
+    if not np.array_equal(rows, np.arange(len(rows))):
+        raise InputError(f"{path}: the frame numbers do not run 0, 1, 2 …; export every frame")
+    return _arrange(path, columns, values)
+
+
+def _arrange(path: Path, columns: Sequence[tuple[str, ...]], values: np.ndarray) -> Tracks:
+    """Sort (T, C) values by individual, part and coordinate."""
+    if any(len(column) != len(LEVELS) for column in columns):
+        raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; it must track two animals")
+    individuals = tuple(dict.fromkeys(column[1] for column in columns))
+    parts = tuple(dict.fromkeys(column[2] for column in columns))
+    table = np.full((len(values), len(individuals), len(parts), 3), np.nan)
+    filled = set()
+    for column, series in zip(columns, values.T, strict=True):
+        _, individual, part, cell = column
+        if cell not in CELLS or column[1:] in filled:
+            raise InputError(f"{path}: unexpected or repeated column {' / '.join(column)}")
+        filled.add(column[1:])
+        table[:, individuals.index(individual), parts.index(part), CELLS[cell]] = series
+    scored = any(column[3] == "likelihood" for column in columns)
+    return Tracks(individuals, parts, table[..., :2], table[..., 2] if scored else None)
+
+
+def _read_csv(path: Path) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: neither CalMS21 JSON nor DeepLabCut csv or h5") from error
+    lines = text.splitlines(keepends=True)
+    header = list(csv.reader(lines[: len(LEVELS)]))
+    if [row[0].strip().lower() if row else "" for row in header] != list(LEVELS):
+        raise InputError(
+            f"{path}: not DeepLabCut's csv of two animals, whose rows begin with {', '.join(LEVELS)}, then 0, 1, 2 …"
+        )
+    columns = list(zip(*(row[1:] for row in header), strict=False))
+    for place, line in enumerate(lines):
+        if line.count(",") != len(columns):
+            raise InputError(
+                f"{path}: line {place + 1} has {line.count(',') + 1} cells, not {len(columns) + 1}; export it again"
+            )
+    body = io.StringIO("".join(lines[len(LEVELS) :]))
+    try:
+        table = pd.read_csv(body, header=None, dtype=np.float64, names=range(len(columns) + 1), index_col=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: a row below the header does not hold numbers only ({_one_line(error)})") from error
+    return columns, table[0].to_numpy(), table.iloc[:, 1:].to_numpy()
+
+
+def _read_h5(path: Path) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    try:
+        with h5py.File(path) as file:
+            frames = {name: group for name, group in file.items() if "pandas_type" in group.attrs}
+            if len(frames) != 1:
+                raise InputError(f"{path}: an h5 file of DeepLabCut holds one table, this one {len(frames)}")
+            group = next(iter(frames.values()))
+            return _read_table(path, group) if "table" in group else _read_fixed(path, group)
+    except (OSError, RuntimeError, *_BROKEN) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: not a whole DeepLabCut h5 file ({_one_line(error)}); export it again, or as csv"
+        ) from error
+
+
+def _read_fixed(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    """pandas' "fixed" form: plain arrays, a block of values for each number type."""
+    columns, blocks = [], []
+    for block in range(int(group.attrs["nblocks"])):
+        levels = range(int(group.attrs[f"block{block}_items_nlevels"]))
+        names = [_plain(path, group[f"block{block}_items_level{level}"]).astype("U") for level in levels]
+        codes = [_plain(path, group[f"block{block}_items_label{level}"]) for level in levels]
+        columns += zip(*(name[code].tolist() for name, code in zip(names, codes, strict=True)), strict=True)
+        stored = group[f"block{block}_values"]
+        values = _plain(path, stored).astype(np.float64)
+        blocks.append(values if stored.attrs["transposed"] else values.T)
+    return columns, _plain(path, group["axis1"]), np.concatenate(blocks, axis=1)
+
+
+def _read_table(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    """pandas' "table" form: one compound array, whose attributes hold the column labels as pickles."""
+    table = group["table"]
+    fields = [name for name in table.dtype.names if name.startswith("values_block_")]
+    columns = [column for field in fields for column in unpickle_plain(path, table.attrs[f"{field}_kind"])]
+    if not all(isinstance(column, tuple) and all(isinstance(name, str) for name in column) for column in columns):
+        raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; it must track two animals")
+    rows = table[:]
+    return columns, rows["index"], np.concatenate([rows[field].astype(np.float64) for field in fields], axis=1)
+
+
+def _plain(path: Path, stored: h5py.Dataset) -> np.ndarray:
+    if stored.dtype.kind not in "Siuf":
+        raise InputError(f"{path}: {stored.name} holds objects, which are not opened; export the poses as csv")
+    return stored[()]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str):
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def unpickle_plain(path: Path, data: bytes) -> object:
+    """Unpickle texts, numbers and containers; raise InputError for anything that would import or call something."""
+    try:
+        data = io.BytesIO(data).getvalue()
+        for opcode, value, _ in pickletools.genops(data):
+            if opcode.name.endswith("PUT") and value > len(data):  # the memo is an array as long as this number
+                raise pickle.UnpicklingError("it asks for more memory than it can use")
+        return _PlainUnpickler(io.BytesIO(data)).load()
+    except (pickle.UnpicklingError, EOFError, OverflowError, *_BROKEN) as error:
+        raise InputError(
+            f"{path}: its column names are not plain text ({_one_line(error)}); export the poses as csv"
+        ) from error

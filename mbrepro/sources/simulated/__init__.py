@@ -1,0 +1,174 @@
+"""Demo recordings: a black resident and a white intruder, simulated from schedule to poses to video."""
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from os import cpu_count
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mbrepro import video as video_module
+from mbrepro.artifacts import cached_arrays, fingerprint
+from mbrepro.errors import InputError
+from mbrepro.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.sources.calms21 import write_calms21
+from mbrepro.sources.simulated import behaviours, cage, frames, motion, poses, schedule, wandering
+
+_CODE = (schedule, motion, wandering, behaviours, poses, cage, frames, video_module)
+_MADE_BY = (*_CODE, np.__version__, cv2.__version__, av.__version__)
+_FIRST_EXTRA = 501  # animals from this number on are in neither split
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How much is simulated: recordings of Task 1 and of each Task 3 behaviour, their seconds, and the video's size."""
+
+    train_recordings: int = 14
+    test_recordings: int = 6
+    seconds: float = 90.0
+    task3_train: int = 2
+    task3_test: int = 2
+    task3_seconds: float = 30.0
+    seed: int = 0
+    video_size: tuple[int, int] = (512, 286)
+
+    def __post_init__(self):
+        counts = (self.train_recordings, self.test_recordings, self.task3_train, self.task3_test)
+        if min(counts) < 1 or sum(counts[:2]) >= _FIRST_EXTRA or sum(counts[2:]) >= _FIRST_EXTRA:
+            raise InputError(f"simulate at least 1 recording a split and fewer than {_FIRST_EXTRA}, not {counts}")
+        if min(self.seconds, self.task3_seconds) < 10:
+            raise InputError(f"simulated recordings last at least 10 s, not {min(self.seconds, self.task3_seconds)} s")
+
+    def scaled(self, scale: float) -> "DemoSettings":
+        """The same with the numbers of recordings times `scale`, at least one each."""
+        names = ("train_recordings", "test_recordings", "task3_train", "task3_test")
+        return replace(self, **{name: max(1, round(scale * getattr(self, name))) for name in names})
+
+
+def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool = True) -> Dataset:
+    """Simulate the recordings of `task`, "task1" or "task3/<behaviour>", or read them back from `folder`.
+
+    Train animals are numbered from 1, test animals go on from there. What a recording holds depends on its own name,
+    the seed and its length, and not on how many others there are. Raises InputError for an unknown task.
+    """
+    train, test = _counts(task, settings)
+    names = [_name(task, number) for number in range(1, train + test + 1)]
+    made = _recordings(task, names, settings, Path(folder), videos)
+    return Dataset(task, _classes(task), tuple(made[:train]), tuple(made[train:]), "simulated")
+
+
+def extra_recordings(
+    task: str, count: int, settings: DemoSettings, folder: Path, videos: bool = True
+) -> tuple[Recording, ...]:
+    """Simulate `count` recordings of animals that are in neither split of `demo_dataset`."""
+    names = [_name(task, number) for number in range(_FIRST_EXTRA, _FIRST_EXTRA + count)]
+    return tuple(_recordings(task, names, settings, Path(folder), videos))
+
+
+def simulate_recording(task: str, name: str, settings: DemoSettings) -> tuple[Recording, np.ndarray]:
+    """Simulate one recording without video; also where the body parts truly are, (T, 2, 7, 2) float32 px.
+
+    name: such as "mouse001_task1_annotator1"; the animal's number decides which behaviours are likely.
+    Raises InputError for a name without a number or an unknown task.
+    """
+    arrays = _simulate(task, name, settings)
+    return _recording(task, name, arrays, None), arrays["true_keypoints"]
+
+
+def write_release(folder: Path, tasks: Sequence[str], scale: float = 1.0, videos: bool = True) -> None:
+    """Write simulated recordings in the layout of the CalMS21 release; the originals are kept in `folder/.simulated`.
+
+    tasks: "task1", "task3". scale: times the default number of recordings. Only Task 1 has video, as in the release.
+    """
+    settings, store = DemoSettings().scaled(scale), Path(folder) / ".simulated"
+    task1 = demo_dataset("task1", settings, store, videos) if "task1" in tasks else None
+    task3 = {b: demo_dataset(f"task3/{b}", settings, store, videos=False) for b in TASK3_BEHAVIOURS}
+    write_calms21(folder, task1, task3 if "task3" in tasks else None)
+
+
+def _counts(task: str, settings: DemoSettings) -> tuple[int, int]:
+    if task == "task1":
+        return settings.train_recordings, settings.test_recordings
+    return settings.task3_train, settings.task3_test
+
+
+def _classes(task: str) -> tuple[str, ...]:
+    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
+
+
+def _name(task: str, number: int) -> str:
+    return f"mouse{number:03d}_{task.split('/')[0]}_annotator1"
+
+
+def _seconds(task: str, settings: DemoSettings) -> float:
+    return settings.seconds if task == "task1" else settings.task3_seconds
+
+
+def _made_from(task: str, name: str, settings: DemoSettings) -> tuple:
+    return task, name, settings.seed, _seconds(task, settings), list(settings.video_size), *_MADE_BY
+
+
+def _rngs(task: str, name: str, seed: int) -> list[np.random.Generator]:
+    """Independent generators for schedule, poses, tracking and look."""
+    entropy = int(fingerprint(seed, task, name), 16)
+    return [np.random.default_rng(s) for s in np.random.SeedSequence(entropy).spawn(4)]
+
+
+def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndarray]:
+    number = re.match(r"mouse(\d+)", name)
+    if number is None:
+        raise InputError(f"{name}: a simulated recording is named like mouse001_task1_annotator1")
+    for_schedule, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
+    plan = schedule.make_schedule(task, int(number[1]), _seconds(task, settings), for_schedule)
+    true = poses.true_poses(plan, for_poses)
+    tracked, scores = poses.track(true, for_tracking)
+    return {
+        "keypoints": tracked, "scores": scores, "labels": plan.labels, "true_keypoints": true.astype(np.float32),
+    }  # fmt: skip
+
+
+def _recording(task: str, name: str, arrays: dict[str, np.ndarray], video: Path | None) -> Recording:
+    return Recording(
+        name, arrays["keypoints"], _classes(task), labels=arrays["labels"], scores=arrays["scores"], video=video
+    )
+
+
+def _recordings(task: str, names: list[str], settings: DemoSettings, folder: Path, videos: bool) -> list[Recording]:
+    folder = folder / task
+    paths = {name: folder / f"{name}-{fingerprint(*_made_from(task, name, settings))}.mp4" for name in names}
+    missing = [name for name in names if videos and not paths[name].exists()]
+    _film_all([(task, name, settings, folder, paths[name]) for name in missing])
+    return [
+        _recording(task, name, _stored(task, name, settings, folder), paths[name] if videos else None) for name in names
+    ]
+
+
+def _stored(task: str, name: str, settings: DemoSettings, folder: Path) -> dict[str, np.ndarray]:
+    return cached_arrays(folder, name, _made_from(task, name, settings), lambda: _simulate(task, name, settings))
+
+
+def _film_all(jobs: list[tuple]) -> None:
+    """Render the videos, two at a time; a fresh interpreter for each worker, as fork and threads do not mix."""
+    workers = min(2, cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        for job in jobs:
+            _film(*job)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(_film, *job) for job in jobs]
+        for done in tqdm(as_completed(waiting), f"simulate {jobs[0][0]}", len(jobs), unit="video", disable=None):
+            done.result()
+
+
+def _film(task: str, name: str, settings: DemoSettings, folder: Path, path: Path) -> None:
+    cv2.setNumThreads(1)
+    arrays = _stored(task, name, settings, folder)
+    look = cage.draw_look(_rngs(task, name, settings.seed)[3])
+    pictures = frames.render(arrays["true_keypoints"], look, settings.video_size)
+    video_module.write_video(path, pictures, FPS, *settings.video_size)

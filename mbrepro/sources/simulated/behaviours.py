@@ -1,0 +1,240 @@
+"""What each activity makes the two mice do in one frame."""
+
+import math
+
+import numpy as np
+
+from mbrepro.sources.simulated.motion import ARENA, Mouse, inside, servo, steer, stretch_to, wrap
+from mbrepro.sources.simulated.wandering import Scene, keep_apart, to_wall, walk, wander
+
+
+def act(scene: Scene) -> None:
+    """Move both mice by one frame."""
+    _ACTIVITIES[scene.bout.activity](scene)
+
+
+def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "nose", "nose", "flank", "tail")) -> None:
+    memory, rng = scene.memory, scene.rng
+    if scene.frame >= memory.get("until", 0):
+        memory["until"] = scene.frame + max(10, round(30 * math.exp(rng.normal(0.1, 0.6))))
+        memory["part"] = _nearby_part(scene, parts)
+        memory["offset"] = rng.normal(0, 12, 2)
+        memory["prey"] = rng.choice(["still", "walk", "face"], p=[0.5, 0.22, 0.28])
+        memory["side"] = rng.choice([-1.0, 1.0])
+    x, y = _part(scene.intruder, memory["part"], scene.resident)
+    nose_x, nose_y = scene.resident.nose()
+    away = math.atan2(scene.resident.y - y, scene.resident.x - x)
+    x, y = x + memory["offset"][0] + 14 * math.cos(away), y + memory["offset"][1] + 14 * math.sin(away)
+    x, y = inside(x, y, 4.0)
+    distance = math.hypot(x - nose_x, y - nose_y)
+    _investigated(scene, slow=distance > 90.0)
+    bob = 6.0 * math.sin(1.05 * scene.frame)  # sniffing
+    x, y = x + bob * math.cos(away), y + bob * math.sin(away)
+    steer(scene.resident, x, y, top=min(20.0, 5.0 + 0.08 * distance), turn=0.22)
+    stretch_to(scene.resident, 1.06 + 0.003 * min(distance, 30.0))
+    keep_apart(scene, 116.0)
+
+
+def _nearby_part(scene: Scene, parts: tuple[str, ...]) -> str:
+    """Draw a part to sniff at; the nearer to the resident's nose, the likelier."""
+    nose_x, nose_y = scene.resident.nose()
+    places = [_part(scene.intruder, part, scene.resident) for part in parts]
+    weights = [math.exp(-math.hypot(x - nose_x, y - nose_y) / 70.0) + 0.05 for x, y in places]
+    return parts[scene.rng.choice(len(parts), p=np.array(weights) / sum(weights))]
+
+
+def _part(target: Mouse, part: str, other: Mouse) -> tuple[float, float]:
+    if part == "nose":
+        return target.nose()
+    if part == "tail":
+        return target.tail()
+    x, y = target.middle()
+    across = -math.sin(target.body), math.cos(target.body)
+    side = 1.0 if (other.x - x) * across[0] + (other.y - y) * across[1] > 0 else -1.0
+    return x + 40.0 * side * across[0], y + 40.0 * side * across[1]
+
+
+def _investigated(scene: Scene, slow: bool) -> None:
+    """The intruder stands, walks on with the resident after it, or turns to face the resident."""
+    mode = scene.memory["prey"]
+    if mode == "walk":
+        walk(scene, scene.intruder, "intruder", 2.0 if slow else 5.0)
+        return
+    mouse = scene.intruder
+    head = mouse.body + 0.3 * math.sin(0.15 * scene.frame)
+    if mode == "face":
+        head = math.atan2(scene.resident.y - mouse.y, scene.resident.x - mouse.x)
+    servo(mouse, mouse.x, mouse.y, head, mouse.body + 0.06 * wrap(head - mouse.body), mouse.rear, top=2.0, turn=0.12)
+    stretch_to(mouse, 0.84)
+
+
+def _investigate_body(scene: Scene) -> None:
+    _investigate(scene, parts=("flank", "tail", "tail"))
+
+
+def _sniff_face(scene: Scene) -> None:
+    """Nose to nose, both mice facing."""
+    resident, intruder = scene.resident, scene.intruder
+    x, y = intruder.nose()
+    angle = math.atan2(resident.y - y, resident.x - x)
+    steer(resident, x + 14 * math.cos(angle), y + 14 * math.sin(angle), top=8.0)
+    stretch_to(resident, 1.0)
+    head = math.atan2(resident.y - intruder.y, resident.x - intruder.x)
+    body = intruder.body + 0.12 * wrap(head - intruder.body)
+    servo(intruder, intruder.x, intruder.y, head, body, intruder.rear, top=2.0)
+    stretch_to(intruder, 0.9)
+    keep_apart(scene, 105.0)
+
+
+def _attack(scene: Scene) -> None:
+    """Tumbling, chasing and biting by turns; how fierce differs from bout to bout."""
+    memory, rng = scene.memory, scene.rng
+    fierce = memory.setdefault("fierce", rng.uniform(0.6, 1.3))
+    if scene.frame >= memory.get("until", 0):
+        memory["until"] = scene.frame + max(8, round(30 * math.exp(rng.normal(-0.3, 0.5))))
+        memory["mode"] = rng.choice(["tumble", "chase", "bite"], p=[0.45, 0.3, 0.25])
+        memory["spin"] = rng.choice([-1, 1]) * rng.uniform(0.4, 1.1) * fierce
+        memory["drift"] = rng.normal(0, 14 * fierce, 2)
+        memory["x"], memory["y"] = rng.uniform(ARENA[0], ARENA[2]), rng.uniform(ARENA[1], ARENA[3])
+    {"tumble": _tumble, "chase": _chase, "bite": _bite}[memory["mode"]](scene, fierce)
+
+
+def _tumble(scene: Scene, fierce: float) -> None:
+    """Both mice turn about a point between them that drifts about the cage."""
+    memory, rng = scene.memory, scene.rng
+    a, b = scene.resident, scene.intruder
+    (ax, ay), (bx, by) = a.middle(), b.middle()
+    memory["drift"] = 0.93 * memory["drift"] + rng.normal(0, 5 * fierce, 2)
+    x, y = inside((ax + bx) / 2 + memory["drift"][0], (ay + by) / 2 + memory["drift"][1], 75.0)
+    angle = math.atan2(ay - by, ax - bx) + memory["spin"] + rng.normal(0, 0.25 * fierce)
+    for mouse, facing in ((a, angle), (b, angle + math.pi)):
+        lean = 0.9 * math.copysign(1, memory["spin"])  # curl round the other mouse
+        body = facing + math.pi / 2 + lean + rng.normal(0, 0.2)
+        neck_x = x + 46 * math.cos(facing) + 45 * math.cos(body)
+        neck_y = y + 46 * math.sin(facing) + 45 * math.sin(body)
+        head = body + lean * 0.9 + rng.normal(0, 0.25)
+        servo(mouse, neck_x, neck_y, head, body, body - 0.7 * lean, top=10 + 18 * fierce, turn=0.12 + 0.22 * fierce)
+        stretch_to(mouse, 0.78, 0.2)
+
+
+def _chase(scene: Scene, fierce: float) -> None:
+    memory = scene.memory
+    nose_x, nose_y = scene.resident.nose()
+    tail_x, tail_y = scene.intruder.tail()
+    distance = math.hypot(tail_x - nose_x, tail_y - nose_y)
+    steer(scene.intruder, *inside(memory["x"], memory["y"], 20.0), top=8 + 16 * fierce - 0.05 * distance, turn=0.3)
+    steer(scene.resident, tail_x, tail_y, top=10 + 18 * fierce, turn=0.34)
+    stretch_to(scene.intruder, 1.12)
+    stretch_to(scene.resident, 1.14)
+    keep_apart(scene, 80.0)
+
+
+def _bite(scene: Scene, fierce: float) -> None:
+    """Lunge at the flank; the intruder writhes and rears."""
+    rng = scene.rng
+    x, y = _part(scene.intruder, "flank", scene.resident)
+    dart = 24 * math.sin(0.9 * scene.frame) * fierce
+    steer(scene.resident, x + dart, y - dart, top=8 + 18 * fierce, turn=0.35)
+    stretch_to(scene.resident, 0.95)
+    mouse = scene.intruder
+    head = mouse.body + 1.0 * math.sin(0.7 * scene.frame) + rng.normal(0, 0.2)
+    step = rng.normal(0, 16 * fierce, 2)
+    body = mouse.body + rng.normal(0, 0.25 * fierce)
+    x, y = inside(mouse.x + step[0], mouse.y + step[1], 30.0)
+    servo(mouse, x, y, head, body, mouse.rear, top=14 * fierce, turn=0.3)
+    stretch_to(mouse, 0.72)
+    keep_apart(scene, 80.0)
+
+
+def _mount(scene: Scene) -> None:
+    _mounted(scene, amplitude=7.0, rate=0.9)
+
+
+def _intromission(scene: Scene) -> None:
+    _mounted(scene, amplitude=13.0, rate=0.3)
+
+
+def _mounted(scene: Scene, amplitude: float, rate: float, depth: float = 1.0) -> None:
+    """The resident on the intruder's back from behind, headings aligned, thrusting by `amplitude` px."""
+    memory, rng = scene.memory, scene.rng
+    if "reach" not in memory:
+        memory["reach"], memory["lean"] = rng.normal(62.0, 14.0), rng.normal(0, 0.3)
+        memory["across"], memory["creep"] = rng.normal(0, 9.0), max(0.0, rng.normal(0.9, 0.9))
+    resident, intruder = scene.resident, scene.intruder
+    thrust = amplitude * math.sin(rate * scene.frame)
+    back = memory["reach"] + 75.0 * (1 - depth) - thrust
+    along = math.cos(intruder.body), math.sin(intruder.body)
+    x = intruder.x - back * along[0] - memory["across"] * along[1]
+    y = intruder.y - back * along[1] + memory["across"] * along[0]
+    body = intruder.body + memory["lean"]
+    servo(resident, x, y, body + 0.3 * memory["lean"], body, intruder.body - memory["lean"], top=12.0, turn=0.16)
+    stretch_to(resident, 0.84 + 0.01 * thrust, 0.4)
+    creep = memory["creep"] * (1.0 + math.sin(0.05 * scene.frame))
+    ahead = inside(intruder.x + 200 * along[0], intruder.y + 200 * along[1], 30.0)
+    steer(intruder, *ahead, top=creep + 0.2, turn=0.04)
+    stretch_to(intruder, 0.93)
+
+
+def _mount_attempt(scene: Scene) -> None:
+    """Half way onto the back, then the intruder walks out from under the resident."""
+    if scene.done < 0.6:
+        _mounted(scene, amplitude=4.0, rate=0.9, depth=min(0.9, 1.8 * scene.done + 0.1))
+        return
+    intruder = scene.intruder
+    ahead = inside(intruder.x + 300 * math.cos(intruder.body), intruder.y + 300 * math.sin(intruder.body), 20.0)
+    steer(intruder, *ahead, top=14.0)
+    steer(scene.resident, *intruder.tail(), top=4.0)
+
+
+# --- Task 3's others ------------------------------------------------------------------------------------------------
+
+
+def _approach(scene: Scene) -> None:
+    """Walk straight to the intruder from afar, arriving as the bout ends."""
+    walk(scene, scene.intruder, "intruder", 2.5)
+    x, y = scene.intruder.middle()
+    nose_x, nose_y = scene.resident.nose()
+    distance = max(0.0, math.hypot(x - nose_x, y - nose_y) - 60.0)
+    steer(scene.resident, x, y, top=min(17.0, max(5.0, 1.3 * distance / max(scene.left, 1))), turn=0.2)
+    stretch_to(scene.resident, 1.08)
+
+
+def _disengage(scene: Scene) -> None:
+    """Turn from the intruder and walk away while it stays."""
+    ax, ay = scene.resident.middle()
+    bx, by = scene.intruder.middle()
+    if "x" not in scene.memory:
+        angle = math.atan2(ay - by, ax - bx)
+        places = [inside(ax + 320 * math.cos(angle + k), ay + 320 * math.sin(angle + k), 20.0) for k in (-0.6, 0, 0.6)]
+        scene.memory["x"], scene.memory["y"] = max(places, key=lambda p: math.hypot(p[0] - bx, p[1] - by))
+    steer(scene.resident, scene.memory["x"], scene.memory["y"], top=11.0, turn=0.3)
+    stretch_to(scene.resident, 1.05)
+    mouse = scene.intruder
+    servo(mouse, mouse.x, mouse.y, mouse.body + 0.2 * math.sin(0.1 * scene.frame), mouse.body, mouse.rear, top=2.0)
+    stretch_to(mouse, 0.86)
+
+
+def _groom(scene: Scene) -> None:
+    """The resident sits hunched, its head going back and forth along its side."""
+    walk(scene, scene.intruder, "intruder", 5.0)
+    mouse, memory = scene.resident, scene.memory
+    if scene.frame >= memory.get("until", 0):
+        memory["until"] = scene.frame + round(30 * scene.rng.uniform(0.6, 2.0))
+        memory["side"] = scene.rng.uniform(-1.0, 1.0)
+    head = mouse.body + 0.85 * memory["side"] + 0.3 * math.sin(1.1 * scene.frame)
+    servo(mouse, mouse.x, mouse.y, head, mouse.body, mouse.body - 0.5 * memory["side"], top=2.0, turn=0.3)
+    stretch_to(mouse, 0.72 + 0.04 * math.sin(0.5 * scene.frame))
+
+
+def _rear(scene: Scene) -> None:
+    """The white mouse stands up at the wall: seen from above its body is short."""
+    walk(scene, scene.resident, "resident", 11.0 * scene.boldness)
+    to_wall(scene.intruder, top=6.0)
+    stretch_to(scene.intruder, 0.45, 0.15)
+
+
+_ACTIVITIES = {
+    "wander": wander, "investigate": _investigate, "investigate_body": _investigate_body, "sniff_face": _sniff_face,
+    "attack": _attack, "mount": _mount, "intromission": _intromission, "mount_attempt": _mount_attempt,
+    "approach": _approach, "disengage": _disengage, "groom": _groom, "rear": _rear,
+}  # fmt: skip

@@ -1,0 +1,152 @@
+"""The rows of the study's table: each function runs one row under one protocol and gives its predictions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from mbrepro.clips import clip_frames
+from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.localizer import LOCALIZER_CLASSES, LocalizerSettings
+from mbrepro.pipeline import (
+    classify_clips,
+    clip_starts,
+    fit_clip_head,
+    label_frames,
+    localize_action,
+    predict_frames,
+    propose_clips,
+    train_clips,
+    train_localizers,
+)
+from mbrepro.proposals import propose
+from mbrepro.protocols import Protocol
+from mbrepro.recordings import Dataset, Prediction, other_index
+from mbrepro.results import Run, score
+
+
+def baseline(
+    data: Dataset, settings: LocalizerSettings, validation_fraction: float, seeds: int, folder: Path
+) -> list[Run]:
+    """Row "baseline": the pose network names every frame's class, no video looked at."""
+    models = train_localizers(data, settings, validation_fraction, range(seeds), folder)
+    runs = []
+    for seed, model in enumerate(models):
+        runs.append(Run(seed, data.task, data.classes, tuple(predict_frames(model, r) for r in data.test)))
+    return runs
+
+
+def localization(
+    data: Dataset, settings: LocalizerSettings, validation_fraction: float, seeds: int, folder: Path
+) -> list[Run]:
+    """Row "localization": stage 1 tells action from other at every frame."""
+    models = train_localizers(data, settings, validation_fraction, range(seeds), folder)
+    runs = []
+    for seed, model in enumerate(models):
+        videos = []
+        for recording in data.test:
+            p_action = localize_action(model, recording)
+            scores = np.stack([p_action, 1 - p_action], 1)
+            videos.append(Prediction(recording.name, np.where(recording.action, 0, 1), scores.argmax(1), scores))
+        runs.append(Run(seed, data.task, LOCALIZER_CLASSES, tuple(videos)))
+    return runs
+
+
+def two_stages(
+    data: Dataset, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path
+) -> tuple[list[Run], list[Run]]:
+    """Rows "clip" and "pose_vlm": classes of the test clips that hold a behaviour, and of every test frame."""
+    clips, frames = [], []
+    models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
+    for seed, model in enumerate(tqdm(models, desc="seeds", disable=None)):
+        head = fit_clip_head(train_clips(data, model, protocol, embedder, folder), protocol, seed)
+        test = [propose_clips(r, localize_action(model, r), protocol, embedder, folder) for r in data.test]
+        clips.append(Run(seed, data.task, data.classes, tuple(classify_clips(c, head) for c in test)))
+        labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
+        frames.append(Run(seed, data.task, data.classes, labelled))
+    return clips, frames
+
+
+def few_shot(
+    data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path
+) -> list[Run]:
+    """Row "few_shot": new behaviours from few recordings; the localizer is the one trained on Task 1, `data`."""
+    runs = []
+    models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
+    for seed, model in enumerate(tqdm(models, desc="seeds", disable=None)):
+        for task in tasks:
+            head = fit_clip_head(train_clips(task, model, protocol, embedder, folder), protocol, seed)
+            test = [propose_clips(r, localize_action(model, r), protocol, embedder, folder) for r in task.test]
+            labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
+            runs.append(Run(seed, task.task, task.classes, labelled))
+    return runs
+
+
+def collapsed(runs: Sequence[Run]) -> list[Run]:
+    """A classifier's predictions read as a localizer's: any behaviour is action, its score the behaviours' sum."""
+    out = []
+    for run in runs:
+        other = other_index(run.classes)
+        videos = []
+        for video in run.videos:
+            scores = np.stack([1 - video.scores[:, other], video.scores[:, other]], 1)
+            true, labels = (np.where(values != other, 0, 1) for values in (video.true, video.labels))
+            videos.append(Prediction(video.name, true, labels, scores))
+        out.append(Run(run.seed, run.task, LOCALIZER_CLASSES, tuple(videos)))
+    return out
+
+
+def trivial_accuracy(runs_by_protocol: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
+    """Accuracy of the head, and of always saying the class most frequent among the same clips; means over seeds."""
+    rows = {}
+    for protocol, runs in runs_by_protocol.items():
+        true = [np.concatenate([v.true for v in run.videos]) for run in runs]
+        said = [np.concatenate([v.labels for v in run.videos]) for run in runs]
+        rows[protocol] = {
+            "clips a seed": np.mean([len(t) for t in true]),
+            "head": np.mean([(t == p).mean() if len(t) else np.nan for t, p in zip(true, said, strict=True)]),
+            "always the most frequent": np.mean([np.bincount(t).max() / len(t) if len(t) else np.nan for t in true]),
+        }
+    return pd.DataFrame(rows).T
+
+
+def share_watched(data: Dataset, protocols: Mapping[str, Protocol], folder: Path) -> dict[str, float]:
+    """Share of the test recordings' time that the clips of stage 2 cover, each second counted once (first seed)."""
+    shares = {}
+    for name, protocol in protocols.items():
+        (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
+        seen = total = 0
+        for recording in data.test:
+            starts = clip_starts(propose(localize_action(model, recording), protocol.rule), recording, protocol)
+            watched = np.zeros(len(recording), bool)
+            for start in starts:
+                first, *_, last = clip_frames(start, recording, protocol.clips)
+                watched[first : last + 1] = True
+            seen, total = seen + watched.sum(), total + len(recording)
+        shares[name] = float(seen / total)
+    return shares
+
+
+def reach(
+    data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, runs: Sequence[Run], folder: Path
+) -> pd.DataFrame:
+    """How much of each behaviour stage 1 lets through (first seed), and what stage 2 made of it (mean over seeds)."""
+    (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
+    rows = {}
+    for task in tasks:
+        inside = behaviour = frames = 0
+        for recording in task.test:
+            proposed = np.zeros(len(recording), bool)
+            for proposal in propose(localize_action(model, recording), protocol.rule):
+                proposed[proposal.start : proposal.stop] = True
+            inside += (proposed & recording.action).sum()
+            behaviour, frames = behaviour + recording.action.sum(), frames + len(recording)
+        mine = score("few_shot", protocol.name, [r for r in runs if r.task == task.task]).set_index("metric")["mean"]
+        share = behaviour / frames
+        rows[task.behaviours[0]] = {
+            "inside a proposal": inside / behaviour, "F1": mine["f1"], "average precision": mine["map"],
+            "F1 of always": 2 * share / (1 + share), "average precision of chance": share,
+        }  # fmt: skip
+    return pd.DataFrame(rows).T

@@ -1,0 +1,114 @@
+import importlib.util
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from mbrepro import artifacts, errors
+from mbrepro.artifacts import cached_arrays, fingerprint, replacing, write_json
+
+
+@dataclass(frozen=True)
+class Settings:
+    frames: int = 1
+    name: str = "a"
+
+
+@dataclass(frozen=True)
+class OtherSettings:
+    frames: int = 1
+    name: str = "a"
+
+
+def test_fingerprint_is_the_same_in_every_run():
+    assert fingerprint("a", 1, [2.5, None], {"b": np.arange(3, dtype=np.int64)}) == "ddad53c952d1d009"
+
+
+def test_fingerprint_tells_apart_what_differs():
+    array = np.arange(6, dtype=np.float32)
+    different = [
+        (1,), ("1",), (1.0,), (True,), (None,), (b"1",), ((1,),), ((1, 1),), (1, 1), ("1", "1"), ("11",),
+        (array,), (array[::-1],), (array.reshape(2, 3),), (array.astype(np.float64),), (array.view(np.int32),),
+        ({"a": 1},), ({"b": 1},), ({"a": 1, "b": 1},),
+        (Settings(),), (Settings(2),), (Settings(name="b"),), (OtherSettings(),),
+        (artifacts,), (errors,), ([1, [2, 3]],), ([[1, 2], 3],),
+    ]  # fmt: skip
+    assert len({fingerprint(*parts) for parts in different}) == len(different)
+
+
+def test_fingerprint_ignores_what_does_not_matter():
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint([1, 2]) == fingerprint((1, 2))
+    array = np.arange(6).reshape(2, 3)
+    assert fingerprint(array.T) == fingerprint(np.ascontiguousarray(array.T))
+
+
+def test_fingerprint_follows_the_bytes_of_files_and_modules(tmp_path):
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    one.write_text("x = 1\n")
+    two.write_text("x = 1\n")
+    assert fingerprint(one) == fingerprint(two)
+    modules = [importlib.util.module_from_spec(importlib.util.spec_from_file_location("m", p)) for p in (one, two)]
+    assert fingerprint(modules[0]) == fingerprint(modules[1])
+    two.write_text("x = 2\n")
+    assert fingerprint(one) != fingerprint(two)
+    assert fingerprint(modules[0]) != fingerprint(modules[1])
+
+
+@pytest.mark.parametrize("part", [{1, 2}, len, object(), Settings, np.array([object()])])
+def test_fingerprint_refuses_what_depends_on_the_run(part):
+    with pytest.raises(TypeError, match="no stable fingerprint"):
+        fingerprint(part)
+
+
+def test_replacing_gives_the_whole_file_or_leaves_the_old_one(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("old")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.write_text("half of the ne")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_has_sorted_keys_and_plain_letters(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": "±"})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n "a": "±",\n "b": 1\n}\n'
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"a": "±", "b": 1}
+
+
+def test_arrays_are_made_once_for_what_made_them(tmp_path):
+    made = []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(1)
+        return {"x": np.arange(6).reshape(2, 3).T, "y": np.float32([0.5])}
+
+    first = cached_arrays(tmp_path, "poses", (Settings(),), make)
+    second = cached_arrays(tmp_path, "poses", (Settings(),), make)
+    assert len(made) == 1
+    for arrays in (first, second):
+        assert arrays["x"].tolist() == [[0, 3], [1, 4], [2, 5]]
+        assert arrays["y"].dtype == np.float32
+    cached_arrays(tmp_path, "poses", (Settings(2),), make)
+    cached_arrays(tmp_path, "clips", (Settings(),), make)
+    assert len(made) == 3
+
+
+def test_a_damaged_store_is_made_again(tmp_path):
+    cached_arrays(tmp_path, "poses", (1,), lambda: {"x": np.arange(3)})
+    (stored,) = tmp_path.iterdir()
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:-4])
+    assert cached_arrays(tmp_path, "poses", (1,), lambda: {"x": np.arange(3)})["x"].tolist() == [0, 1, 2]
+    assert stored.read_bytes() == whole
+
+
+def test_a_failure_while_making_stores_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        cached_arrays(tmp_path, "poses", (1,), lambda: {"x": 1 / 0})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,262 @@
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mbrepro.embedding.embedder import EmbedderSettings, load_embedder
+from mbrepro.embedding.qwen import QwenVLEmbedder, check_video_tokens, hidden_states, video_prompt
+from mbrepro.errors import InputError
+from tests.tiny_checkpoint import KINDS, noise_clip, write_checkpoint
+
+FPS = 2.0
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return {kind: write_checkpoint(tmp_path_factory.mktemp(kind), kind) for kind in KINDS}
+
+
+def load(folder, **settings) -> QwenVLEmbedder:
+    return load_embedder(EmbedderSettings(model=str(folder), **{"max_pixels": 10_000, "batch_size": 2} | settings))
+
+
+@pytest.fixture(scope="module")
+def embedders(folders):
+    return {kind: load(folder) for kind, folder in folders.items()}
+
+
+@pytest.fixture(params=KINDS)
+def embedder(request, embedders):
+    return embedders[request.param]
+
+
+def clips(*frames):
+    return [noise_clip(seed, count) for seed, count in enumerate(frames)]
+
+
+def differs(a, b) -> float:
+    return float(np.abs(np.asarray(a) - np.asarray(b)).max())
+
+
+def test_both_kinds_embed_and_answer(embedder):
+    embedded = embedder.embed(clips(4, 4, 4), FPS)
+    assert embedded.shape == (3, 32) and embedded.dtype == np.float32
+    assert np.isfinite(embedded).all()
+    assert differs(embedded[0], embedded[1]) > 0.01
+    answers = embedder.caption(clips(4, 4, 4), FPS, max_new_tokens=4)
+    assert len(answers) == 3 and all(isinstance(answer, str) for answer in answers)
+    assert embedder.embed([], FPS).shape == (0, 32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_width_is_the_checkpoints(tmp_path, kind):
+    embedder = load(write_checkpoint(tmp_path, kind, hidden=48))
+    assert embedder.width == 48
+    for pooling in ("last", "mean_video", "vision"):
+        embedder.settings = replace(embedder.settings, pooling=pooling)
+        assert embedder.embed(clips(2), FPS).shape == (1, 48)
+
+
+def test_video_tokens_are_those_the_grid_fills(embedder):
+    inputs = embedder.prepare(clips(4, 2), FPS)
+    found = (inputs["input_ids"] == embedder.config.video_token_id).sum(1)
+    assert found.tolist() == [2 * 2 * 3, 1 * 2 * 3]  # 56 x 84 px: 2 by 3 tokens for every two frames
+    assert found.tolist() == (inputs["video_grid_thw"].prod(1) // 4).tolist()
+
+
+@pytest.mark.parametrize(("found", "expected"), [([0], [0]), ([0], [6]), ([6, 5], [6, 6])])
+def test_missing_video_tokens_are_refused(found, expected):
+    with pytest.raises(InputError, match="video tokens"):
+        check_video_tokens(torch.tensor(found), torch.tensor(expected))
+
+
+def test_template_without_a_place_for_the_video_is_refused(embedder, folders, tmp_path):
+    folder = shutil.copytree(folders["qwen2_5_vl"], tmp_path / "text_only")
+    (folder / "chat_template.jinja").write_text("{{ messages[0]['content'][1]['text'] }}")
+    with pytest.raises(InputError, match="0 places for the video"):
+        load(folder).embed(clips(2), FPS)
+    with pytest.raises(InputError, match="2 places for the video"):
+        video_prompt(embedder.tokenizer, embedder.config, "what is <|video_pad|>", 4)
+
+
+def test_prompt_is_put_by_the_checkpoints_own_template(embedder, folders, tmp_path):
+    folder = shutil.copytree(folders["qwen2_vl"], tmp_path / "terse")
+    place = "<|vision_start|><|video_pad|><|vision_end|>"
+    (folder / "chat_template.jinja").write_text(place + "{{ messages[0]['content'][1]['text'] }}!")
+    terse = load(folder)
+    text = video_prompt(terse.tokenizer, terse.config, "who", 2)
+    assert text == "<|vision_start|><|video_pad|><|video_pad|><|vision_end|>who!"
+    ours = video_prompt(embedder.tokenizer, embedder.config, "who", 1)
+    assert ours == (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        f"<|im_start|>user\n{place}who<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def positions(embedder, inputs) -> torch.Tensor:
+    names = ("input_ids", "mm_token_type_ids", "video_grid_thw", "second_per_grid_ts", "attention_mask")
+    return embedder.model.model.get_rope_index(**{k: inputs[k] for k in names if k in inputs})[0]
+
+
+def test_video_tokens_get_three_dimensional_positions(embedder):
+    """Time, row and column by hand: 2 frame pairs of 2 x 3 tokens; a text token has one position in all three."""
+    inputs = embedder.prepare(clips(4), FPS)
+    time, row, column = positions(embedder, inputs)[:, 0]
+    video = inputs["mm_token_type_ids"][0] == 2
+    assert video.sum() == 12
+    first = int(video.int().argmax())
+    step = 2 if embedder.config.model_type == "qwen2_5_vl" else 1  # two positions a second, a pair each second
+    assert (time[video] - first).tolist() == [0] * 6 + [step] * 6
+    assert (row[video] - first).tolist() == [0, 0, 0, 1, 1, 1] * 2
+    assert (column[video] - first).tolist() == [0, 1, 2] * 4
+    assert torch.equal(time[~video], row[~video])
+
+
+def test_pairs_of_frames_share_a_time_position_above_four_frames_a_second(embedders):
+    """Two positions a second, cut off to whole ones: at 8 fps every two pairs collide, as in the released processor."""
+    embedder = embedders["qwen2_5_vl"]
+    for fps, expected in ((4.0, [0, 1, 2, 3]), (8.0, [0, 0, 1, 1])):
+        inputs = embedder.prepare(clips(8), fps)
+        time = positions(embedder, inputs)[0, 0][inputs["mm_token_type_ids"][0] == 2]
+        assert (time - time[0])[::6].tolist() == expected
+
+
+def test_without_token_types_the_positions_would_be_lost(embedders):
+    """Qwen2.5-VL takes such input without a word and gives other numbers, so the types must be passed."""
+    embedder = embedders["qwen2_5_vl"]
+    inputs = embedder.prepare(clips(4), FPS)
+    with torch.inference_mode():
+        right = embedder.model.model(**inputs).last_hidden_state
+        embedder.model.model.rope_deltas = None
+        del inputs["mm_token_type_ids"]
+        wrong = embedder.model.model(**inputs).last_hidden_state
+    assert np.array_equal(embedder.embed(clips(4), FPS)[0], right[0, -1].numpy())
+    assert differs(right, wrong) > 0.01
+
+
+@pytest.mark.parametrize("fps", [0.5, 2.0, 3.2])
+def test_seconds_per_pair_of_frames(embedders, fps):
+    seconds = embedders["qwen2_5_vl"].prepare(clips(4, 4), fps)["second_per_grid_ts"]
+    assert seconds.tolist() == pytest.approx([2 / fps] * 2)
+    assert "second_per_grid_ts" not in embedders["qwen2_vl"].prepare(clips(4), fps)
+
+
+def test_frame_rate_matters_to_qwen2_5_alone(embedders):
+    slow, fast = (embedders["qwen2_5_vl"].embed(clips(4), fps) for fps in (0.5, 2.0))
+    assert differs(slow, fast) > 1e-3
+    slow, fast = (embedders["qwen2_vl"].embed(clips(4), fps) for fps in (0.5, 2.0))
+    assert np.array_equal(slow, fast)
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_frame_rates_are_refused(embedders, fps):
+    with pytest.raises(InputError, match="frame rate"):
+        embedders["qwen2_5_vl"].embed(clips(2), fps)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean_video", "vision"])
+def test_padded_batch_equals_single_clips(embedder, pooling):
+    """Clips of 6, 2 and 4 frames: the shorter ones are padded, on the left."""
+    embedder = shallow(embedder, pooling=pooling, batch_size=3)
+    mask = embedder.prepare(clips(6, 2, 4), FPS)["attention_mask"]
+    assert mask[:, -1].tolist() == [1, 1, 1] and mask[:, 0].tolist() == [1, 0, 0]
+    together = embedder.embed(clips(6, 2, 4), FPS)
+    alone = np.concatenate([embedder.embed([clip], FPS) for clip in clips(6, 2, 4)])
+    assert differs(together, alone) < 1e-4 < differs(alone[0], alone[1])
+
+
+def shallow(embedder: QwenVLEmbedder, **settings) -> QwenVLEmbedder:
+    """The same loaded model with other settings."""
+    other = object.__new__(QwenVLEmbedder)
+    vars(other).update(vars(embedder), settings=replace(embedder.settings, **settings))
+    return other
+
+
+def test_batches_are_consecutive_clips(embedder, monkeypatch):
+    seen = []
+    original = QwenVLEmbedder.prepare
+    monkeypatch.setattr(QwenVLEmbedder, "prepare", lambda self, c, fps: seen.append(len(c)) or original(self, c, fps))
+    embedder.embed(clips(2, 2, 2, 2, 2), FPS)
+    assert seen == [2, 2, 1]
+
+
+def test_answers_do_not_depend_on_padding(embedder):
+    together = shallow(embedder, batch_size=3).caption(clips(6, 2, 4), FPS, max_new_tokens=5)
+    alone = [embedder.caption([clip], FPS, max_new_tokens=5)[0] for clip in clips(6, 2, 4)]
+    assert together == alone
+
+
+def test_captions_are_the_most_probable_tokens(embedder):
+    """Greedy choice by hand: without a cache, one full pass for every token."""
+    inputs = embedder.prepare(clips(4), FPS)
+    ids, chosen = inputs["input_ids"], []
+    with torch.inference_mode():
+        for _ in range(4):
+            inputs |= {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            inputs["mm_token_type_ids"] = (ids == embedder.config.video_token_id).int() * 2
+            chosen.append(int(embedder.model(**inputs, use_cache=False).logits[0, -1].argmax()))
+            ids = torch.cat([ids, torch.tensor([[chosen[-1]]])], 1)
+    expected = embedder.tokenizer.decode(chosen, skip_special_tokens=True).strip()
+    assert embedder.caption(clips(4), FPS, max_new_tokens=4) == [expected]
+
+
+def test_last_layer_is_after_the_norm(embedder):
+    base, inputs = embedder.model.model, embedder.prepare(clips(4), FPS)
+    before = []
+    hook = base.language_model.norm.register_forward_hook(lambda _, given, __: before.append(given[0]))
+    with torch.inference_mode():
+        last = hidden_states(base, inputs, -1)
+        kept = base(**inputs, output_hidden_states=True, use_cache=False).hidden_states
+        hook.remove()
+        normed = base.language_model.norm(before[0])
+    assert torch.equal(last, normed) and torch.equal(last, kept[-1])
+    assert differs(last, before[0]) > 0.01
+    assert len(kept) == 3 and torch.equal(hidden_states(base, inputs, 2), last)
+
+
+def test_inner_layers_are_chosen_by_index(embedder):
+    with torch.inference_mode():
+        inputs = embedder.prepare(clips(4), FPS)
+        kept = embedder.model.model(**inputs, output_hidden_states=True, use_cache=False).hidden_states
+    for layer in (0, 1, -2, 2):
+        assert np.array_equal(shallow(embedder, layer=layer).embed(clips(4), FPS)[0], kept[layer][0, -1].numpy())
+
+
+def test_mean_over_video_tokens_by_hand(embedder):
+    inputs = embedder.prepare(clips(4), FPS)
+    with torch.inference_mode():
+        hidden = embedder.model.model(**inputs).last_hidden_state[0]
+    by_hand = hidden[inputs["input_ids"][0] == embedder.config.video_token_id].mean(0)
+    assert differs(shallow(embedder, pooling="mean_video").embed(clips(4), FPS)[0], by_hand) < 1e-5
+
+
+def test_vision_pooling_averages_merged_tokens_in_picture_order(embedders):
+    """A frame wider than the attention window: the tower's own states are permuted, its pooled output is not."""
+    embedder = shallow(embedders["qwen2_5_vl"], pooling="vision", max_pixels=60_000)
+    clip = noise_clip(9, 2, 112, 280)
+    inputs = embedder.prepare([clip], FPS)
+    base = embedder.model.model
+    with torch.inference_mode():
+        tower = base.visual(inputs["pixel_values_videos"], grid_thw=inputs["video_grid_thw"])
+        permuted = base.visual.merger(tower.last_hidden_state)
+    assert differs(permuted, tower.pooler_output) > 0.01
+    order = [int((permuted - row).abs().sum(1).argmin()) for row in tower.pooler_output]
+    assert order != list(range(40)) and sorted(order) == list(range(40))
+    assert order[:5] == [0, 1, 2, 3, 16]  # windows of 4 x 4 tokens: the fifth column begins the second window
+    embedded = embedder.embed([clip], FPS)
+    assert differs(embedded[0], tower.pooler_output.mean(0)) < 1e-5
+    assert differs(embedded[0], tower.last_hidden_state.mean(0)[: embedder.width]) > 0.01
+
+
+def test_pixel_bound_reaches_the_model(embedder):
+    few, many = (shallow(embedder, max_pixels=pixels) for pixels in (8_000, 40_000))
+    clip = noise_clip(0, 2, 140, 196)
+    assert few.prepare([clip], FPS)["video_grid_thw"].tolist() == [[1, 4, 6]]
+    assert many.prepare([clip], FPS)["video_grid_thw"].tolist() == [[1, 10, 14]]
+
+
+def test_weights_are_in_memory_once(embedder):
+    shared = {id(weight) for weight in embedder.model.model.parameters()}
+    assert shared < {id(weight) for weight in embedder.model.parameters()}

@@ -1,0 +1,138 @@
+"""Both stages joined: which frames get which class and score, and where clips lie. Scores worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mbrepro import pipeline, protocols
+from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.errors import InputError
+from mbrepro.localizer import PoseCNN
+from mbrepro.pipeline import ProposedClips, clip_starts, fit_clip_head, label_frames, localize_action, train_localizers
+from mbrepro.proposals import Proposal
+from mbrepro.recordings import TASK1_CLASSES, Dataset, Recording
+
+PUBLISHED = protocols.published(EmbedderSettings())
+CORRECTED = protocols.corrected(EmbedderSettings())
+
+
+def recording(frames=10, labels=None, name="mouse001", classes=TASK1_CLASSES, seed=0):
+    points = np.random.default_rng(seed).uniform(100, 400, (frames, 2, 7, 2))
+    return Recording(name, points, classes, labels=labels)
+
+
+def proposed(p_action, proposals, labels=None, embeddings=None, classes=TASK1_CLASSES):
+    p_action = np.array(p_action, np.float32)
+    if embeddings is None:
+        embeddings = np.zeros((len(proposals), 2))
+    made = tuple(Proposal(a, b, 1.0) for a, b in proposals)
+    return ProposedClips(recording(len(p_action), classes=classes), p_action, made, labels, embeddings)
+
+
+def test_published_writes_a_class_only_where_stage_1_says_action():
+    clips = proposed([0.1, 0.9, 0.3, 0.8, 0.9, 0.9], [(1, 5)])
+    made = label_frames(clips, np.array([[0.2, 0.5, 0.3, 0.0]]), PUBLISHED)
+    assert made.labels.tolist() == [3, 1, 3, 1, 1, 3]
+
+
+def test_corrected_writes_a_class_over_the_whole_proposal():
+    clips = proposed([0.1, 0.9, 0.3, 0.8, 0.9, 0.9], [(1, 5)])
+    made = label_frames(clips, np.array([[0.2, 0.5, 0.3, 0.0]]), CORRECTED)
+    assert made.labels.tolist() == [3, 1, 1, 1, 1, 3]
+
+
+def test_scores_are_p_action_times_class_score_and_the_rest_is_other():
+    clips = proposed([0.4, 0.5, 1.0], [(1, 2), (2, 3)])
+    made = label_frames(clips, np.array([[0.2, 0.5, 0.3, 0.0], [1.0, 0.0, 0.0, 0.0]]), PUBLISHED)
+    np.testing.assert_allclose(made.scores, [[0, 0, 0, 1], [0.1, 0.25, 0.15, 0.5], [1, 0, 0, 0]], atol=1e-7)
+    assert made.labels.tolist() == [3, 1, 0]
+
+
+def test_a_recording_without_proposals_is_all_other():
+    made = label_frames(proposed([0.1, 0.2], []), np.zeros((0, 4)), PUBLISHED)
+    assert made.labels.tolist() == [3, 3]
+    assert made.scores.tolist() == [[0, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_clips_start_with_the_proposal_or_lie_round_its_middle():
+    long = recording(400)
+    proposals = [Proposal(0, 20, 1.0), Proposal(100, 160, 1.0), Proposal(200, 230, 1.0), Proposal(380, 400, 1.0)]
+    assert clip_starts(proposals, long, PUBLISHED) == [0, 100, 200, 380]
+    assert clip_starts(proposals, long, CORRECTED) == [0, 100, 185, 340]
+    assert clip_starts(proposals[:1], recording(30), CORRECTED) == [0]
+
+
+def test_a_head_learns_from_clips_that_hold_a_behaviour_and_in_a_binary_task_from_all():
+    points = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 5.0], [5.1, 5.0]])
+    four = [proposed(np.ones(4), [(k, k + 1) for k in range(4)], np.array([0, 0, 3, 1]), points)]
+    head = fit_clip_head(four, PUBLISHED, seed=0)
+    assert head.known.tolist() == [0, 1]
+    two = [proposed(np.ones(4), [(k, k + 1) for k in range(4)], np.array([0, 0, 1, 1]), points, ("other", "groom"))]
+    assert fit_clip_head(two, PUBLISHED, seed=0).known.tolist() == [0, 1]
+
+
+def test_a_binary_task_without_any_proposal_finds_nothing():
+    head = fit_clip_head([proposed([0.0], [], np.array([], int), classes=("other", "groom"))], PUBLISHED, seed=0)
+    assert head.scores(np.zeros((2, 2))).tolist() == [[1, 0], [1, 0]]
+
+
+def test_no_clip_with_a_behaviour_is_said():
+    with pytest.raises(InputError, match="no train clip that holds a behaviour"):
+        fit_clip_head([proposed([1.0], [(0, 1)], np.array([3]))], PUBLISHED, seed=0)
+
+
+def test_a_trained_localizer_is_used_again_until_its_data_or_settings_change(tmp_path):
+    def dataset(seed):
+        labels = np.tile([0, 3], 150)
+        train = tuple(recording(300, labels, f"mouse00{k}", seed=seed + k) for k in range(3))
+        return Dataset("task1", TASK1_CLASSES, train, (), "simulated")
+
+    def stored():
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+
+    settings = replace(PUBLISHED.localizer, epochs=1)
+    first = train_localizers(dataset(0), settings, 0.0, [0, 1], tmp_path)
+    made = stored()
+    assert len(made) == 2
+    again = train_localizers(dataset(0), settings, 0.0, [0, 1], tmp_path)
+    assert stored() == made
+    one = dataset(0).train[0]
+    p_action = [localize_action(model, one) for model in (*first, *again)]
+    np.testing.assert_array_equal(p_action[:2], p_action[2:])
+    assert np.abs(p_action[0] - p_action[1]).max() > 1e-3
+    train_localizers(dataset(9), settings, 0.0, [0], tmp_path)
+    train_localizers(dataset(0), replace(settings, epochs=2), 0.0, [0], tmp_path)
+    train_localizers(dataset(0), settings, 0.34, [0], tmp_path)
+    assert len(stored()) == 5
+
+
+def test_held_out_animals_choose_the_epochs_and_then_all_are_trained_on(tmp_path, monkeypatch):
+    labels = np.tile([0, 3], 100)
+    train = tuple(recording(200, labels, f"mouse00{k}", seed=k) for k in range(4))
+    calls = []
+
+    def fit(recordings, targets, settings, seed, validation=None):
+        calls.append(([r.name for r in recordings], [r.name for r, _ in validation or ()], settings.epochs))
+        history = [{"epoch": k, "validation_f1": f1} for k, f1 in enumerate((0.2, 0.7, 0.7, 0.1), 1)]
+        return PoseCNN(settings).eval(), history
+
+    monkeypatch.setattr(pipeline, "fit_localizer", fit)
+    settings = replace(PUBLISHED.localizer, epochs=4)
+    data = Dataset("task1", TASK1_CLASSES, train, (), "simulated")
+    train_localizers(data, settings, 0.25, [0], tmp_path)
+    (chosen_on, held_out, tried), (trained_on, none, epochs) = calls
+    assert sorted(chosen_on + held_out) == trained_on == [r.name for r in train]
+    assert (len(held_out), none, tried, epochs) == (1, [], 4, 2)
+
+
+def test_networks_trained_side_by_side_are_those_trained_one_by_one(tmp_path):
+    labels = np.tile([0, 3], 150)
+    data = Dataset("task1", TASK1_CLASSES, (recording(300, labels),), (), "simulated")
+    settings = replace(PUBLISHED.localizer, epochs=1)
+    together = train_localizers(data, settings, 0.0, [0, 1], tmp_path / "together")
+    for seed, model in enumerate(together):
+        (alone,) = train_localizers(data, settings, 0.0, [seed], tmp_path / "alone")
+        for ours, theirs in zip(alone.state_dict().values(), model.state_dict().values(), strict=True):
+            assert torch.equal(ours, theirs)

@@ -1,0 +1,320 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from mbrepro.errors import InputError
+from mbrepro.recordings import TASK3_BEHAVIOURS, runs
+from mbrepro.sources.simulated import DemoSettings, demo_dataset, extra_recordings, schedule, simulate_recording
+from mbrepro.sources.simulated.cage import draw_look
+from mbrepro.sources.simulated.frames import render
+from mbrepro.sources.simulated.motion import ARENA
+from mbrepro.sources.simulated.poses import track, true_poses
+from mbrepro.video import decode_frames, probe
+
+SMALL = DemoSettings(train_recordings=2, test_recordings=1, seconds=10, task3_seconds=10, video_size=(256, 144))
+
+
+@pytest.fixture(scope="module")
+def task1() -> list:
+    """Nine recordings of 60 s, with the truth behind the tracking."""
+    settings = DemoSettings(seconds=60)
+    return [simulate_recording("task1", f"mouse{n:03d}_task1_annotator1", settings) for n in range(1, 10)]
+
+
+# --- schedule -------------------------------------------------------------------------------------------------------
+
+
+def _labels(seconds: float, count: int) -> list[np.ndarray]:
+    return [
+        schedule.make_schedule("task1", n, seconds, np.random.default_rng(n)).labels for n in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def test_task1_class_shares_are_near_calms21():
+    counts = sum(np.bincount(labels, minlength=4) for labels in _labels(300, 180))
+    # Sun et al. 2021, train and test together: attack .035, investigation .270, mount .079, other .617
+    np.testing.assert_allclose(counts / counts.sum(), [0.045, 0.27, 0.075, 0.61], atol=0.045)
+
+
+def test_task1_bout_durations_follow_the_fitted_lognormals():
+    bouts = [[], [], []]
+    for labels in _labels(600, 90):
+        for start, stop, value in runs(labels)[1:-1]:
+            if value < 3:
+                bouts[value].append((stop - start) / 30)
+    # medians of the released labels, train and test: attack 1.53 / 1.15, investigation 1.13 / .80, mount 2.03 / 2.47
+    for seconds, low, high in zip(bouts, (1.1, 0.8, 1.8), (1.7, 1.3, 2.6), strict=True):
+        assert low < np.median(seconds) < high
+        logs = np.log(seconds)
+        assert kstest((logs - logs.mean()) / logs.std(), "norm").statistic < 0.06
+
+
+def test_transitions_follow_the_table():
+    follows = np.zeros((4, 4))
+    for n in (4, 13, 22, 31, 40, 49, 58, 67, 76, 85):  # every ninth animal is of the same kind, here with attack
+        for before, after in zip(*(lambda r: (r[:-1], r[1:]))(runs(_one(n, 900))), strict=True):
+            follows[before[2], after[2]] += 1
+    shares = follows / np.maximum(follows.sum(axis=1, keepdims=True), 1)
+    np.testing.assert_allclose(shares[1], [0.343, 0, 0, 0.657], atol=0.06)
+    np.testing.assert_allclose(shares[3], [0.133, 0.867, 0, 0], atol=0.06)
+
+
+def _one(number: int, seconds: float) -> np.ndarray:
+    return schedule.make_schedule("task1", number, seconds, np.random.default_rng(number)).labels
+
+
+def test_default_demo_has_every_behaviour_on_both_sides():
+    settings = DemoSettings()
+    has = np.array([np.bincount(_demo_labels(n, settings), minlength=4) > 0 for n in range(1, 21)])
+    train, test = has[: settings.train_recordings], has[settings.train_recordings :]
+    assert train[:, 0].sum() >= 2 and test[:, 0].sum() >= 2  # attack
+    assert train.any(axis=0).all() and test.any(axis=0).all()
+    assert not has[:, 0].all() and not has[:, 2].all()  # attack and mount occur in some recordings only
+
+
+def _demo_labels(number: int, settings: DemoSettings) -> np.ndarray:
+    return simulate_recording("task1", f"mouse{number:03d}_task1_annotator1", settings)[0].labels
+
+
+@pytest.mark.parametrize("behaviour", TASK3_BEHAVIOURS)
+def test_task3_rates(behaviour):
+    made = [schedule.make_schedule(f"task3/{behaviour}", n, 300, np.random.default_rng(n)) for n in range(30)]
+    share = np.mean([s.labels.mean() for s in made])
+    assert share == pytest.approx(schedule.TASK3_RATES[behaviour], rel=0.25)
+    assert all(s.classes == ("other", behaviour) and len(runs(s.labels)) >= 4 for s in made)
+
+
+def test_annotated_edges_are_near_the_true_ones_but_not_on_them():
+    made = [schedule.make_schedule("task1", n, 120, np.random.default_rng(n)) for n in range(1, 30)]
+    moved = []
+    for s in made:
+        inner = [bout.stop for bout in s.bouts[:-1]]
+        edges = [stop for _, stop, _ in runs(s.labels)[:-1]]
+        assert len(edges) == len(inner)  # every bout survives
+        moved += list(np.subtract(edges, inner))
+    assert 1.5 < np.std(moved) < 4.5 and abs(np.mean(moved)) < 0.4
+
+
+def test_unknown_task_is_refused():
+    with pytest.raises(InputError, match="task3/dancing"):
+        schedule.make_schedule("task3/dancing", 1, 60, np.random.default_rng(0))
+
+
+# --- poses ----------------------------------------------------------------------------------------------------------
+
+
+def test_bodies_have_the_size_of_real_ones(task1):
+    poses = np.concatenate([recording.keypoints for recording, _ in task1])
+
+    def median(a: int, b: int) -> np.ndarray:
+        return np.median(np.linalg.norm(poses[:, :, a] - poses[:, :, b], axis=-1), axis=0)
+
+    # medians of CalMS21 poses, resident and intruder, px
+    np.testing.assert_allclose(median(0, 6), [187, 171], rtol=0.06)  # nose to tail base
+    np.testing.assert_allclose(median(1, 2), [58, 60], rtol=0.06)  # ears
+    np.testing.assert_allclose(median(4, 5), [79, 76], rtol=0.06)  # hips
+    np.testing.assert_allclose(median(0, 3), [66, 70], rtol=0.06)  # nose to neck
+
+
+def test_mice_are_as_far_apart_as_real_ones(task1):
+    labels = np.concatenate([recording.labels for recording, _ in task1])
+    centers = np.concatenate([recording.keypoints for recording, _ in task1]).mean(axis=2)
+    gap = np.linalg.norm(centers[:, 0] - centers[:, 1], axis=-1)
+    other, investigation, mount = (np.median(gap[labels == k]) for k in (3, 1, 2))
+    assert other > 190  # 353 in CalMS21, whose recordings are longer
+    assert investigation == pytest.approx(127, rel=0.2)
+    assert mount == pytest.approx(66, rel=0.2)
+
+
+def test_investigation_is_nose_first_and_mount_is_aligned(task1):
+    labels = np.concatenate([recording.labels for recording, _ in task1])
+    poses = np.concatenate([true for _, true in task1])
+    nearest = np.linalg.norm(poses[:, 0, :1] - poses[:, 1], axis=-1).min(axis=1)
+    assert np.median(nearest[labels == 1]) < 40 < np.median(nearest[labels == 3])
+    heading = poses[:, :, 3] - poses[:, :, 6]
+    heading /= np.linalg.norm(heading, axis=-1, keepdims=True)
+    aligned = (heading[:, 0] * heading[:, 1]).sum(axis=-1)
+    assert np.median(aligned[labels == 2]) > 0.9 > np.median(aligned[labels == 1])
+
+
+def test_attack_is_the_fastest(task1):
+    labels = np.concatenate([recording.labels[1:] for recording, _ in task1])
+    step = np.concatenate([np.linalg.norm(np.diff(true.mean(axis=2), axis=0), axis=-1) for _, true in task1])
+    fast = [np.percentile(step[labels == k], 90) for k in range(4)]
+    assert fast[0] > 1.3 * max(fast[1:])
+
+
+def test_nobody_leaves_the_arena_or_teleports(task1):
+    for recording, true in task1:
+        assert (true >= ARENA[:2]).all() and (true <= ARENA[2:]).all()
+        assert np.linalg.norm(np.diff(true, axis=0), axis=-1).max() < 90  # px a frame: about 1.1 m/s
+        assert np.linalg.norm(np.diff(true.mean(axis=2), axis=0), axis=-1).max() < 50
+        assert (recording.scores > 0).all() and (recording.scores <= 1).all()
+
+
+def test_spines_bend(task1):
+    poses = task1[0][1]
+    front, back = poses[:, :, 0] - poses[:, :, 3], poses[:, :, 3] - poses[:, :, 6]
+    cross = front[..., 0] * back[..., 1] - front[..., 1] * back[..., 0]
+    bend = np.degrees(np.arctan2(cross, (front * back).sum(axis=-1)))
+    assert 10 < bend[:, 0].std() < 45
+
+
+def test_foreshortened_when_rearing():
+    plan = schedule.Schedule(("x",), (schedule.Bout(0, 90, "wander"), schedule.Bout(90, 180, "rear")), np.zeros(180))
+    poses = true_poses(plan, np.random.default_rng(0))
+    trunk = np.linalg.norm(poses[:, 1, 3] - poses[:, 1, 6], axis=-1)
+    assert np.median(trunk[120:]) < 0.65 * np.median(trunk[:60])
+    to_wall = np.minimum(poses[-1, 1, 0] - ARENA[:2], ARENA[2:] - poses[-1, 1, 0]).min()
+    assert to_wall < 40
+
+
+def test_tracking_error_is_small_apart_and_larger_in_contact():
+    apart = np.tile(np.array([[[300.0, 300]] * 7, [[700.0, 300]] * 7]), (3000, 1, 1, 1))
+    touching = apart - np.array([[[0.0, 0]], [[360, 0]]])
+    errors = []
+    for poses in (apart, touching):
+        tracked, scores = track(poses, np.random.default_rng(0))
+        errors.append(np.median(np.abs(tracked - poses)))
+        assert scores.shape == (3000, 2, 7)
+    assert 0.5 < errors[0] < 1.5 and errors[1] > 2 * errors[0]
+
+
+def test_lost_parts_have_low_confidence(task1):
+    recording, true = task1[0]
+    error = np.linalg.norm(recording.keypoints - true, axis=-1)
+    assert error[recording.scores < 0.6].mean() > 4 * error[recording.scores > 0.8].mean()
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mice_are_drawn_where_they_truly_are(seed):
+    plan = schedule.Schedule(("x",), (schedule.Bout(0, 90, "wander"),), np.zeros(90))
+    poses = true_poses(plan, np.random.default_rng(seed))
+    look = replace(draw_look(np.random.default_rng(seed)), implant=False, nest=False)
+    frames = np.stack(list(render(poses, look, (512, 286))))
+    assert frames.shape == (90, 286, 512, 3) and frames.dtype == np.uint8
+    floor = np.median(frames, axis=0)[60:-40, 60:-70].mean()
+    for frame in range(0, 90, 10):
+        middle = 0.5 * (poses[frame, :, 3] + poses[frame, :, 6]) * (512 / 1024, 286 / 570)
+        (rx, ry), (ix, iy) = middle.round().astype(int)
+        assert frames[frame, ry, rx, 0] < 0.5 * floor
+        if np.linalg.norm(middle[0] - middle[1]) > 60:
+            assert frames[frame, iy, ix, 0] > 1.12 * floor
+
+
+def test_recordings_do_not_look_alike():
+    looks = [draw_look(np.random.default_rng(n)) for n in range(8)]
+    still = np.array([[[300.0, 300]] * 7, [[700.0, 300]] * 7])[None]
+    levels = [next(iter(render(still, look, (256, 144)))).mean() for look in looks]
+    assert np.std(levels) > 5
+
+
+# --- dataset --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings")
+    return folder, demo_dataset("task1", SMALL, folder)
+
+
+def _bytes(dataset) -> list[bytes]:
+    return [recording.video.read_bytes() for recording in dataset.recordings]
+
+
+def test_dataset_is_named_and_split_as_the_release(small):
+    _, dataset = small
+    assert [r.name for r in dataset.train] == ["mouse001_task1_annotator1", "mouse002_task1_annotator1"]
+    assert [r.name for r in dataset.test] == ["mouse003_task1_annotator1"]
+    assert dataset.source == "simulated" and dataset.test[0].animal == "mouse003"
+    info = probe(dataset.test[0].video)
+    assert (info.frames, info.fps, info.width, info.height) == (300, 30, 256, 144)
+
+
+def test_rerun_makes_nothing_and_a_fresh_run_gives_the_same_bytes(small, tmp_path):
+    folder, dataset = small
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    demo_dataset("task1", SMALL, folder)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    again = demo_dataset("task1", replace(SMALL, train_recordings=1), tmp_path)  # mouse002 is a test animal here
+    assert _bytes(again) == _bytes(dataset)[:2]
+    for a, b in zip(again.recordings, dataset.recordings[:2], strict=True):
+        assert a.keypoints.tobytes() == b.keypoints.tobytes() and a.labels.tobytes() == b.labels.tobytes()
+
+
+def test_more_recordings_leave_the_old_ones_alone(small):
+    folder, dataset = small
+    times = [r.video.stat().st_mtime_ns for r in dataset.recordings]
+    more = demo_dataset("task1", replace(SMALL, train_recordings=3), folder, videos=False)
+    assert [r.video.stat().st_mtime_ns for r in dataset.recordings] == times
+    assert more.recordings[2].keypoints.tobytes() == dataset.recordings[2].keypoints.tobytes()
+    assert more.recordings[0].video is None
+
+
+def test_seed_changes_everything(small):
+    _, dataset = small
+    name = dataset.train[0].name
+    other, _ = simulate_recording("task1", name, replace(SMALL, seed=1))
+    assert not np.array_equal(other.keypoints, dataset.train[0].keypoints)
+
+
+def test_video_shows_the_recording(small):
+    _, dataset = small
+    recording = dataset.train[0]
+    middle = 0.5 * (recording.keypoints[:, 0, 3] + recording.keypoints[:, 0, 6]) * (256 / 1024, 144 / 570)
+    frames = decode_frames(recording.video, range(0, 300, 30))
+    x, y = middle[::30].round().astype(int).T
+    assert np.median(frames[np.arange(10), y, x, 0]) < 75 < frames[:, 40:-40, 40:-40].mean()
+
+
+def test_task3_datasets_are_binary():
+    settings = replace(SMALL, task3_seconds=20)
+    name = "mouse001_task3_annotator1"
+    groom, _ = simulate_recording("task3/groom", name, settings)
+    rearing, _ = simulate_recording("task3/whiterearing", name, settings)
+    assert groom.classes == ("other", "groom") and set(groom.labels) == {0, 1}
+    assert not np.array_equal(groom.keypoints, rearing.keypoints)
+
+
+def test_extra_animals_are_in_neither_split(tmp_path):
+    extra = extra_recordings("task1", 3, SMALL, tmp_path, videos=False)
+    assert [r.animal for r in extra] == ["mouse501", "mouse502", "mouse503"]
+    with pytest.raises(InputError, match="fewer than 501"):
+        DemoSettings(train_recordings=500)
+
+
+def test_unusable_settings_and_names_are_refused():
+    with pytest.raises(InputError, match="at least 10 s"):
+        DemoSettings(seconds=5)
+    with pytest.raises(InputError, match="named like"):
+        simulate_recording("task1", "rat", SMALL)
+    assert DemoSettings().scaled(0.01).train_recordings == 1
+
+
+def test_killed_while_filming_leaves_no_half_video(small, tmp_path):
+    script = (
+        "from pathlib import Path; from mbrepro.sources.simulated import *\n"
+        "import sys; settings = eval(sys.argv[1])\n"
+        "demo_dataset('task1', settings, Path(sys.argv[2]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, repr(SMALL), str(tmp_path)], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob(".*.partial.mp4")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    _, dataset = small
+    finished = {path.name: path.read_bytes() for path in tmp_path.rglob("mouse*.mp4")}
+    assert len(finished) < 3
+    assert all(finished[r.video.name] == r.video.read_bytes() for r in dataset.recordings if r.video.name in finished)
+    assert _bytes(demo_dataset("task1", SMALL, tmp_path)) == _bytes(dataset)
