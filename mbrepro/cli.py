@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--min-score", type=float, default=0.0, help="keypoints tracked with less confidence are interpolated"
     )
+    predict.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("EVENTS", "BEHAVIOUR"),
+        help="a BORIS csv export and one of its behaviours; how well P(action) tells it goes into the notes",
+    )
     predict.add_argument("--profile", default="demo", help="which study's models: demo or calms21")
     predict.set_defaults(command=_predict)
     return parser
@@ -128,7 +134,7 @@ def _predict(options: argparse.Namespace) -> None:
     for path in predict.predict(
         options.video, options.poses, options.out, options.profile, stage1_only=options.stage1_only,
         individuals=options.individuals, parts=parts, sequence=options.sequence, fps=options.fps,
-        frame_size=options.frame_size, min_score=options.min_score,
+        frame_size=options.frame_size, min_score=options.min_score, compare=options.compare,
     ):  # fmt: skip
         print(path)
 

@@ -94,11 +94,6 @@ def clip_frames(start_frame: int, recording: Recording, settings: ClipSettings) 
     return first + np.round(spread).astype(np.int64)
 
 
-def clip_times(start_frame: int, recording: Recording, settings: ClipSettings) -> np.ndarray:
-    """Return the (F,) display times of a clip's frames in seconds after the recording's first frame."""
-    return _frame_times(recording)[clip_frames(start_frame, recording, settings)]
-
-
 def _frame_times(recording: Recording) -> np.ndarray:
     if recording.video is None:
         return np.arange(len(recording)) / recording.fps

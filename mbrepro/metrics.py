@@ -54,20 +54,6 @@ class Interval:
     undefined: int
 
 
-def bootstrap_by_video(
-    true: Sequence[np.ndarray],
-    predicted: Sequence[np.ndarray] | None,
-    scores: Sequence[np.ndarray] | None,
-    classes: Sequence[str],
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, Interval]:
-    """Percentile bootstrap interval of every metric of `evaluate`, whole videos being drawn with replacement."""
-    samples = resample_videos(true, predicted, scores, classes, resamples, seed)
-    return {name: interval(sample, level) for name, sample in samples.items()}
-
-
 def resample_videos(
     true: Sequence[np.ndarray],
     predicted: Sequence[np.ndarray] | None,

@@ -1,6 +1,7 @@
 """Both stages, joined: localize, propose, embed, classify, label every frame."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -54,51 +55,53 @@ def train_localizers(
     """The pose networks trained on a dataset's train recordings, one a seed, read from `folder` if trained before.
 
     With 2 classes the targets are the poster's, action and other; otherwise they are the labels. With a validation
-    fraction that share of the train animals is first held out to choose the number of epochs. Seeds are trained side
-    by side, each on one thread, so that the weights do not depend on the number of cores.
+    fraction that share of the train animals is first held out to choose one number of epochs for all seeds, and then
+    trained on too. Seeds are trained side by side, each on one thread, so that the weights do not depend on the number
+    of cores.
     """
-    made_from = [settings, validation_fraction, localizer_module, torch.__version__]
+    made_from = [settings, validation_fraction, localizer_module, Path(__file__), torch.__version__]
     for recording in dataset.train:
         made_from += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
     paths = [folder / "localizers" / f"{fingerprint(seed, *made_from)}.safetensors" for seed in seeds]
-    jobs = [
-        (dataset.train, settings, validation_fraction, seed, path)
-        for seed, path in zip(seeds, paths, strict=True)
-        if not path.exists()
-    ]
-    workers = min(cpu_count() or 1, len(jobs))
+    missing = [(seed, path) for seed, path in zip(seeds, paths, strict=True) if not path.exists()]
+    if missing and validation_fraction:
+        with _one_thread():
+            settings = replace(settings, epochs=_best_epoch(dataset.train, settings, validation_fraction))
+    workers = min(cpu_count() or 1, len(missing))
     if workers > 1:
         # A fresh interpreter for each worker, as fork and torch's threads do not mix.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            waiting = [pool.submit(_train, *job) for job in jobs]
-            for done in tqdm(as_completed(waiting), "train", len(jobs), unit="network", disable=None):
+            waiting = [pool.submit(_train, dataset.train, settings, *job) for job in missing]
+            for done in tqdm(as_completed(waiting), "train", len(missing), unit="network", disable=None):
                 done.result()
     else:
-        for job in jobs:
-            _train(*job)
+        for job in missing:
+            _train(dataset.train, settings, *job)
     return [load_localizer(path) for path in paths]
 
 
-def _train(
-    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, seed: int, path: Path
-) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        if validation_fraction:
-            settings = replace(settings, epochs=_best_epoch(train, settings, validation_fraction, seed))
+def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, path: Path) -> None:
+    with _one_thread():
         model, _ = fit_localizer(train, [_targets(r, settings) for r in train], settings, seed)
-    finally:
-        torch.set_num_threads(threads)
     save_localizer(path, model)
 
 
-def _best_epoch(train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, seed: int) -> int:
-    """How many epochs, up to the settings', are best for train animals that were held out."""
-    fit, validation = split_by_animal(train, validation_fraction, seed)
+def _best_epoch(train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float) -> int:
+    """How many epochs, up to the settings', are best for train animals that were held out; chosen once, with seed 0."""
+    fit, validation = split_by_animal(train, validation_fraction, seed=0)
     held_out = [(r, _targets(r, settings)) for r in validation]
-    _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, seed, validation=held_out)
+    _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
     return max(history, key=lambda row: row["validation_f1"])["epoch"]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _targets(recording: Recording, settings: LocalizerSettings) -> np.ndarray:

@@ -91,7 +91,7 @@ def clip_strips(strips: Mapping[str, np.ndarray], columns: int = 8) -> plt.Figur
 
 def ethogram(tracks: Mapping[str, np.ndarray], classes: Sequence[str], fps: float, title: str) -> plt.Figure:
     """Label tracks (T,) of one recording over time, one line each, a colour a class."""
-    figure, axis = plt.subplots(figsize=(8.2, 0.55 * len(tracks) + 1.0))
+    figure, axis = plt.subplots(figsize=(8.2, 0.55 * len(tracks) + 1.3))
     for line, track in enumerate(tracks.values()):
         for start, stop, value in runs(np.asarray(track)):
             bar = [(start / fps, (stop - start) / fps)]
@@ -101,7 +101,7 @@ def ethogram(tracks: Mapping[str, np.ndarray], classes: Sequence[str], fps: floa
     axis.set(yticks=range(len(tracks)), yticklabels=list(tracks), xlabel="time (s)")
     axis.set_xlim(0, len(next(iter(tracks.values()))) / fps)
     axis.invert_yaxis()
-    axis.set_title(title, loc="right")
+    axis.set_title(title, loc="left", pad=30)  # above the legend
     return figure
 
 
@@ -134,25 +134,4 @@ def bout_durations(recordings: Sequence[Recording]) -> plt.Figure:
     axis.text(5, 1.0, " the poster's 5 s clip", va="top", fontsize=9)
     axis.set(xscale="log", xlabel="bout duration (s)", ylabel="share of bouts longer")
     axis.legend(title="behaviour (bouts)")
-    return figure
-
-
-def scores_by_protocol(table, title: str) -> plt.Figure:
-    """The table's rows as points with 95 % intervals by video: columns row, protocol, metric, mean, low, high."""
-    figure, axes = plt.subplots(1, 2, figsize=(8.2, 3.2), sharey=True)
-    places = {name: place for place, name in enumerate(dict.fromkeys(table["row"]))}
-    shift, marks = {"published": -0.16, "corrected": 0.16}, {"published": "o", "corrected": "s"}
-    for axis, metric in zip(axes, ("f1", "map"), strict=True):
-        for protocol, colour in (("published", "#8a8a86"), ("corrected", BEHAVIOUR)):
-            part = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
-            y = part["row"].map(places) + shift[protocol]
-            axis.errorbar(
-                part["mean"], y, xerr=[part["mean"] - part["low"], part["high"] - part["mean"]],
-                fmt=marks[protocol], color=colour, label=f"{protocol} protocol", capsize=2,
-            )  # fmt: skip
-        axis.set(xlim=(0, 1), xlabel={"f1": "F1", "map": "MAP, as the row defines it"}[metric])
-    axes[0].set(yticks=list(places.values()), yticklabels=list(places))
-    axes[0].invert_yaxis()
-    axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    figure.suptitle(title, fontsize=11)
     return figure

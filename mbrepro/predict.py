@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths, protocols
 from mbrepro.artifacts import replacing, write_json
-from mbrepro.embedding.embedder import load_embedder
+from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
 from mbrepro.localizer import PoseCNN
 from mbrepro.pipeline import (
@@ -27,6 +28,7 @@ from mbrepro.sources.tracking import (
     back_to_frames,
     body_length,
     fit_to_video,
+    read_boris_events,
     read_tracking,
     resample,
     to_training_scale,
@@ -40,13 +42,14 @@ def predict(
     video: Path | None, poses: Path, out: Path, profile: str = "demo", *, stage1_only: bool = False,
     individuals: Sequence[str] | None = None, parts: Mapping[str, str] | None = None, sequence: str | None = None,
     fps: float | None = None, frame_size: Sequence[int] | None = None, min_score: float = 0.0,
+    compare: tuple[Path, str] | None = None,
 ) -> list[Path]:  # fmt: skip
     """Label every frame of one recording with a profile's models; return the files written into `out`.
 
     `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
     says how they were made. Earlier files of the same name are replaced. With `stage1_only`, labels are action and
-    other.
+    other. compare: a BORIS csv export and one of its behaviours; the notes then hold how well P(action) tells it.
 
     Raises InputError if poses or video cannot be used; nothing is written then.
     """
@@ -56,6 +59,7 @@ def predict(
         video, poses, individuals=individuals, parts=parts, sequence=sequence, fps=fps, frame_size=frame_size,
         min_score=min_score,
     )  # fmt: skip
+    events = read_boris_events(*compare, recording.fps, len(recording)) if compare else None
     dataset = load_dataset("task1", profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
     folder = paths.artifacts(profile)
@@ -73,6 +77,8 @@ def predict(
         "models_trained_on": f"{dataset.source} recordings",
         "stages": 1 if stage1_only else 2,
     }
+    if compare:
+        notes["compared_with"] = {"behaviour": compare[1]} | agreement(events, p_action)
     name = (video or poses).stem
     return _write(Path(out), name, recording, classes, labels, scores, p_action, notes)
 
@@ -99,6 +105,20 @@ def localize_own(model: PoseCNN, recording: Recording, dataset: Dataset) -> np.n
     """(T,) P(action) of a recording from another rig: poses are brought to the training recordings' scale and rate."""
     scaled = to_training_scale(recording, body_length(dataset.train))
     return back_to_frames(localize_action(model, resample(scaled, FPS)), FPS, recording)
+
+
+def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
+    """How well P(action) (T,) tells frames of a behaviour (T,) bool from the rest: share of frames, AUROC, AP.
+
+    Raises InputError if there is none or nothing else.
+    """
+    if events.all() or not events.any():
+        raise InputError("a comparison needs frames with the behaviour and frames without it")
+    return {
+        "share_of_frames": float(events.mean()),
+        "auroc": float(roc_auc_score(events, p_action)),
+        "average_precision": float(average_precision_score(events, p_action)),
+    }
 
 
 def _stage1_labels(p_action: np.ndarray, protocol: protocols.Protocol) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Recordings and datasets: what every other module takes and gives."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -185,8 +185,3 @@ def split_by_animal(
     held_out = set(np.random.default_rng(seed).permutation(animals)[:count].tolist())
     fit = tuple(r for r in recordings if r.animal not in held_out)
     return fit, tuple(r for r in recordings if r.animal in held_out)
-
-
-def without_labels(recording: Recording) -> Recording:
-    """The same recording as a user's own would be: nobody has labelled it."""
-    return replace(recording, labels=None)

@@ -59,7 +59,8 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = 1000) -
     """
     seeds = sorted({run.seed for run in runs})
     values = [_mean_over([evaluate(*_arrays(r), r.classes) for r in runs if r.seed == seed]) for seed in seeds]
-    samples = _mean_over([resample_videos(*_arrays(run), run.classes, resamples) for run in runs])
+    tasks = sorted({run.task for run in runs})  # one task's seeds draw the same videos, different tasks their own
+    samples = _mean_over([resample_videos(*_arrays(r), r.classes, resamples, tasks.index(r.task)) for r in runs])
     rows = []
     for metric, name in reading(row, protocol).items():
         by_seed = np.array([v[name] for v in values])

@@ -77,7 +77,7 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> b
     """
     values = check_parameters(name, parameters)
     source = paths.notebooks() / f"{name}.ipynb"
-    key = fingerprint(source, values, *sorted((paths.SOURCE / "mbrepro").rglob("*.py")), _inputs())
+    key = fingerprint(source, values, *_package_files(), _inputs())
     failed = output.parent / "failed" / f"{name}.failed.ipynb"
     if output.exists() and nbformat.read(output, as_version=4).metadata.get(KEY) == key:
         return False
@@ -96,6 +96,12 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> b
         write_text(temporary, _stable(temporary, key))
     failed.unlink(missing_ok=True)
     return True
+
+
+def _package_files() -> list[Path]:
+    """Sources of the package and what is shipped with it, such as the stand-in's weights."""
+    found = (paths.SOURCE / "mbrepro").rglob("*")
+    return sorted(path for path in found if path.is_file() and path.suffix != ".pyc")
 
 
 def _inputs() -> dict[str, str]:

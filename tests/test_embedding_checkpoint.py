@@ -6,8 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mbrepro.embedding import checkpoint
-from mbrepro.embedding.embedder import EmbedderSettings, load_embedder
+from mbrepro.embedding import EmbedderSettings, checkpoint, load_embedder
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.errors import InputError
 from tests.tiny_checkpoint import KINDS, noise_clip, write_checkpoint

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mbrepro.embedding.embedder import EmbedderSettings, load_embedder
+from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.qwen import QwenVLEmbedder, check_video_tokens, hidden_states, video_prompt
 from mbrepro.errors import InputError
 from tests.tiny_checkpoint import KINDS, noise_clip, write_checkpoint

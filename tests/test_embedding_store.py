@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mbrepro.clips import ClipSettings, cut_clips
-from mbrepro.embedding.embedder import EmbedderSettings, load_embedder
+from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.store import CHUNK_BATCHES, embed_recording
 from mbrepro.errors import InputError
 from mbrepro.recordings import Recording

@@ -13,10 +13,11 @@ from sklearn.metrics import (
 from mbrepro.errors import InputError
 from mbrepro.metrics import (
     average_precision,
-    bootstrap_by_video,
     confusion,
     count_metrics,
     evaluate,
+    interval,
+    resample_videos,
     row_normalised,
 )
 from mbrepro.recordings import TASK1_CLASSES
@@ -113,34 +114,34 @@ def test_resampled_videos_are_scored_as_if_repeated(made, seed):
     videos = len(true)
     if not all(map(len, true)):
         return
-    found = bootstrap_by_video(true, predicted, scores, TASK1_CLASSES, resamples=20, seed=seed, level=0.9)
+    resampled = resample_videos(true, predicted, scores, TASK1_CLASSES, resamples=20, seed=seed)
     drawn = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=20)
     samples = []
     for weights in drawn:
         order = np.repeat(np.arange(videos), weights)
         samples.append(by_sklearn(*(np.concatenate([part[v] for v in order]) for part in made)))
-    for name, interval in found.items():
-        values = np.array([sample[name] for sample in samples])
+    for name, values in resampled.items():
+        expected = np.array([sample[name] for sample in samples])
+        assert values == pytest.approx(expected, abs=1e-9, nan_ok=True), name
+        found = interval(values, level=0.9)
         defined = values[~np.isnan(values)]
-        assert interval.resamples == 20
-        assert interval.undefined == 20 - len(defined), name
+        assert (found.resamples, found.undefined) == (20, 20 - len(defined)), name
         if len(defined):
-            expected = np.quantile(defined, [0.05, 0.95])
-            assert (interval.low, interval.high) == pytest.approx(tuple(expected), abs=1e-9), name
+            assert (found.low, found.high) == pytest.approx(tuple(np.quantile(defined, [0.05, 0.95]))), name
         else:
-            assert np.isnan([interval.low, interval.high]).all()
+            assert np.isnan([found.low, found.high]).all()
 
 
 def test_interval_is_seeded_wide_over_unlike_videos_and_a_point_for_one():
     rng = np.random.default_rng(0)
     true = [rng.integers(0, 4, 200) for _ in range(6)]
     wrong = [(t + (rng.random(200) < share)) % 4 for t, share in zip(true, np.linspace(0, 1, 6), strict=True)]
-    one, again, other = (bootstrap_by_video(true, wrong, None, TASK1_CLASSES, seed=s)["f1"] for s in (0, 0, 1))
+    one, again, other = (interval(resample_videos(true, wrong, None, TASK1_CLASSES, seed=s)["f1"]) for s in (0, 0, 1))
     assert one == again != other
     estimate = evaluate(true, wrong, None, TASK1_CLASSES)["f1"]
     assert 0.2 < one.low < estimate < one.high < 0.9
     assert one.high - one.low > 0.2
-    single = bootstrap_by_video(true[1:2], wrong[1:2], None, TASK1_CLASSES)["f1"]
+    single = interval(resample_videos(true[1:2], wrong[1:2], None, TASK1_CLASSES)["f1"])
     assert single.low == single.high == evaluate(true[1:2], wrong[1:2], None, TASK1_CLASSES)["f1"]
 
 

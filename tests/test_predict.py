@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mbrepro import cli, predict, profiles
 from mbrepro.recordings import KEYPOINTS, TASK1_CLASSES
@@ -85,8 +86,7 @@ def test_stage_1_alone_needs_no_video_and_finds_action(small_study, tmp_path):
     segments, frames, notes = read(out, "tracked")
     check_agreement(segments, frames, ("action", "other"), 30)
     assert notes["stages"] == 1
-    found = frames.loc[recording.action, "p_action"].mean(), frames.loc[~recording.action, "p_action"].mean()
-    assert found[0] > found[1] + 0.1
+    assert roc_auc_score(recording.action, frames["p_action"]) > 0.8
 
 
 def test_missing_points_are_listed_and_nothing_is_written(small_study, tmp_path, capsys):
@@ -117,9 +117,11 @@ def test_real_poses_without_video(small_study, real_data, tmp_path):
     folder = real_data / "ethome_dyad"
     assert run(
         "--stage1-only", "--poses", folder / "poses_dlc.csv", "--out", tmp_path, "--parts", "tail_base=tail",
-        "--fps", 30, "--frame-size", 1280, 1024,
+        "--fps", 30, "--frame-size", 1280, 1024, "--compare", folder / "labels_boris.csv", "interact",
     ) == 0  # fmt: skip
-    _, frames, _ = read(tmp_path, "poses_dlc")
+    _, frames, notes = read(tmp_path, "poses_dlc")
     interact = read_boris_events(folder / "labels_boris.csv", "interact", 30, 5700)
     assert len(frames) == 5700
-    assert frames.loc[interact, "p_action"].mean() > frames.loc[~interact, "p_action"].mean()
+    assert notes["compared_with"]["share_of_frames"] == pytest.approx(663 / 5700)
+    assert notes["compared_with"]["auroc"] == pytest.approx(roc_auc_score(interact, frames["p_action"]), abs=1e-3)
+    assert notes["compared_with"]["auroc"] > 0.5

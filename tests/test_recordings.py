@@ -15,7 +15,6 @@ from mbrepro.recordings import (
     other_index,
     runs,
     split_by_animal,
-    without_labels,
 )
 
 
@@ -65,9 +64,6 @@ def test_a_wrong_recording_is_refused_by_name(fields, message):
 def test_a_replaced_field_is_checked_again():
     with pytest.raises(InputError, match="fps"):
         replace(made(), fps=-1)
-    unlabelled = without_labels(made())
-    assert unlabelled.labels is None
-    assert unlabelled.name == made().name
 
 
 def dataset(train, test) -> Dataset:

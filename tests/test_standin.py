@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mbrepro import poster
 from mbrepro.clips import ClipSettings, cut_clips
-from mbrepro.embedding.embedder import EmbedderSettings, load_embedder
+from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.packing import pack_clips
 from mbrepro.embedding.qwen import video_prompt
 from mbrepro.embedding.standin import STAND_IN_PIXELS, STAND_IN_WEIGHTS

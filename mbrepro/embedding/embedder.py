@@ -76,14 +76,3 @@ class ClipEmbedder(Protocol):
 
     def caption(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int = 80) -> list[str]:
         """Answer the prompt for each clip, choosing the most probable token each time."""
-
-
-def load_embedder(settings: EmbedderSettings) -> ClipEmbedder:
-    """Load the embedder that `settings.model` names; its kind is read from the checkpoint's own configuration.
-
-    Raises InputError if the model cannot be found, has no weights, or is of a kind that is not supported.
-    """
-    # Imported here because transformers takes seconds to import and most commands never embed anything.
-    from mbrepro.embedding.qwen import QwenVLEmbedder
-
-    return QwenVLEmbedder(settings)

@@ -12,7 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mbrepro.clips import ClipSettings, cut_clips, sampled_rate
-from mbrepro.embedding.embedder import POOLINGS, EmbedderSettings, load_embedder
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.embedder import POOLINGS, EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.embedding.standin.captions import measure
 from mbrepro.recordings import Recording, runs
