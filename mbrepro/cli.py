@@ -55,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--no-videos", action="store_true", help="poses and labels only")
     simulate.set_defaults(command=_simulate)
 
+    _add_predict(commands)
+    return parser
+
+
+def _add_predict(commands) -> None:
     predict = commands.add_parser("predict", help="label the behaviour in a recording of your own")
     predict.add_argument("video", type=Path, nargs="?", help="the video; without one, only stage 1 can run")
     predict.add_argument("--poses", type=Path, required=True, help="CalMS21 JSON, or DeepLabCut csv or h5")
@@ -78,7 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--profile", default="demo", help="which study's models: demo or calms21")
     predict.set_defaults(command=_predict)
-    return parser
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -2,9 +2,12 @@
 
 import errno
 
+import numpy as np
 import pytest
 
 from mbrepro import cli, runner
+from mbrepro.sources.calms21 import load_calms21
+from mbrepro.sources.simulated import DemoSettings, demo_dataset
 
 
 def run(capsys, *arguments):
@@ -49,6 +52,20 @@ def test_parameters_are_listed_with_their_help(capsys):
     status, printed = run(capsys, "run", "03_clip", "--parameters")
     assert status == 0
     assert "clip_seconds = 2.0  corrected protocol: length of the clip" in printed.out
+
+
+def test_simulated_recordings_are_written_as_the_release_and_read_back(capsys, tmp_path):
+    status, _ = run(capsys, "simulate", str(tmp_path / "release"), "--scale", "0.1", "--no-videos")
+    assert status == 0
+    for task in ("task1", "task3/groom"):
+        settings = DemoSettings().scaled(0.1)
+        made = demo_dataset(task, settings, tmp_path / "again", videos=False)
+        read = load_calms21(tmp_path / "release", task)
+        assert read.source == "simulated" and read.classes == made.classes
+        assert [r.name for r in read.train] == [r.name for r in made.train]
+        for one, other in zip(read.recordings, made.recordings, strict=True):
+            np.testing.assert_array_equal(one.labels, other.labels)
+            np.testing.assert_array_equal(one.keypoints, other.keypoints)
 
 
 def test_a_full_disk_is_said_in_one_sentence(capsys, monkeypatch):
