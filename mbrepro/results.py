@@ -55,8 +55,10 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = 1000) -
     """The rows (`COLUMNS`) of predictions: mean and population sd over seeds, and a 95 % interval.
 
     The interval is a percentile bootstrap over test videos of the mean over seeds. Several tasks (few-shot) are scored
-    one by one and averaged. `published` is the poster's figure, for f1 and map.
+    one by one and averaged. `published` is the poster's figure, for f1 and map. Raises InputError without any run.
     """
+    if not runs:
+        raise InputError(f"{row} has no predictions to score: seeds must be at least 1")
     seeds = sorted({run.seed for run in runs})
     values = [_mean_over([evaluate(*_arrays(r), r.classes) for r in runs if r.seed == seed]) for seed in seeds]
     tasks = sorted({run.task for run in runs})  # one task's seeds draw the same videos, different tasks their own

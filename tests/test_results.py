@@ -131,6 +131,11 @@ def test_stored_predictions_come_back_whole(study):
             np.testing.assert_array_equal(one.scores, other.scores)
 
 
+def test_no_seed_is_said():
+    with pytest.raises(InputError, match="seeds must be at least 1"):
+        results.record("clip", "corrected", [], "demo")
+
+
 def test_a_row_the_table_does_not_have_is_refused():
     with pytest.raises(InputError, match="the table has rows baseline"):
         results.record("basline", "published", random_runs(), "demo")
