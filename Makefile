@@ -3,8 +3,8 @@
 PROFILE ?= demo
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-CALMS21 ?=
-MODEL ?=
+CALMS21 ?= $(MBREPRO_CALMS21)
+MODEL ?= $(MBREPRO_MODEL)
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)

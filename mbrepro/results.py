@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mbrepro import paths, poster
-from mbrepro.artifacts import replacing, write_json
+from mbrepro.artifacts import replacing, write_json, write_text
 from mbrepro.errors import InputError
 from mbrepro.metrics import evaluate, interval, resample_videos
 from mbrepro.recordings import Prediction
@@ -154,27 +154,37 @@ def sources(folder: Path) -> set[str]:
 
 def write_table(folder: Path) -> None:
     """Join the stored rows into `table.csv`."""
-    with replacing(folder / "table.csv") as temporary:
-        read_rows(folder).to_csv(temporary, index=False, float_format="%.6f")
+    write_text(folder / "table.csv", _csv(read_rows(folder)))
+
+
+def _csv(rows: pd.DataFrame) -> str:
+    return rows.to_csv(index=False, float_format="%.6f")
 
 
 def verify(profile: str) -> pd.DataFrame:
-    """Score the stored predictions again and compare with the stored rows; return the rows.
+    """Score every stored row's predictions again and compare with the row and with `table.csv`; return the rows.
 
-    Raises InputError naming the first row that differs.
+    Raises InputError naming the first file that differs or is missing.
     """
     folder = paths.results(profile)
-    stored = read_rows(folder).set_index(COLUMNS[:3])
+    stored = read_rows(folder)
     if not len(stored):
         raise InputError(f"there are no results in {folder}: run make reproduce first")
-    for path in sorted(folder.glob("predictions/*.safetensors")):
-        row, protocol = path.stem.split("-")
-        for record_ in score(row, protocol, read_predictions(path)).itertuples(index=False):
-            then = stored.loc[(row, protocol, record_.metric)]
-            for field in ("mean", "sd", "low", "high"):
-                if not np.isclose(getattr(record_, field), float(then[field]), rtol=0, atol=1e-9, equal_nan=True):
-                    raise InputError(
-                        f"{path}: {record_.metric} {field} scores {getattr(record_, field):.6f}, "
-                        f"and the table says {float(then[field]):.6f}; run make reproduce again"
-                    )
-    return stored.reset_index()
+    for (row, protocol), rows in stored.groupby(["row", "protocol"], sort=False):
+        path = folder / "predictions" / f"{row}-{protocol}.safetensors"
+        if not path.exists():
+            raise InputError(f"{path} is missing, so its row cannot be scored again: run make reproduce")
+        _check_rows(path, rows, score(row, protocol, read_predictions(path)))
+    table = folder / "table.csv"
+    if not table.exists() or table.read_text(encoding="utf-8") != _csv(stored):
+        raise InputError(f"{table} is not what the stored rows say: run make reproduce again")
+    return stored
+
+
+def _check_rows(path: Path, stored: pd.DataFrame, again: pd.DataFrame) -> None:
+    then = stored.set_index("metric")
+    for record_ in again.itertuples(index=False):
+        for field in ("mean", "sd", "low", "high"):
+            new, old = getattr(record_, field), float(then.loc[record_.metric, field])
+            if not np.isclose(new, old, rtol=0, atol=1e-9, equal_nan=True):
+                raise InputError(f"{path}: {record_.metric} {field} scores {new:.6f}, and the table says {old:.6f}")

@@ -48,4 +48,3 @@ def test_every_notebook_has_a_profile_and_a_run_name(name):
     parameters = runner.parameters_of(name)
     assert parameters["profile"] == "demo"
     assert parameters["run"] == ""
-    assert "unknown" not in runner.describe(name)

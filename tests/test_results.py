@@ -111,6 +111,20 @@ def test_verify_finds_a_figure_that_was_changed_by_hand(study):
         results.verify("demo")
 
 
+def test_verify_finds_a_changed_table_and_missing_predictions(study):
+    for row in ("clip", "baseline"):
+        results.record(row, "corrected", random_runs(), "demo")
+    table = study / "table.csv"
+    before = table.read_text()
+    table.write_text(before.replace("clip,corrected,f1,0.", "clip,corrected,f1,1."))
+    with pytest.raises(InputError, match=r"table\.csv is not what the stored rows say"):
+        results.verify("demo")
+    table.write_text(before)
+    (study / "predictions/clip-corrected.safetensors").unlink()
+    with pytest.raises(InputError, match=r"clip-corrected\.safetensors is missing"):
+        results.verify("demo")
+
+
 def test_a_run_of_ones_own_leaves_the_table(study):
     results.record("clip", "corrected", random_runs(), "demo")
     before = (study / "table.csv").read_bytes()
