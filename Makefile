@@ -5,18 +5,26 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CALMS21 ?= $(MBREPRO_CALMS21)
 MODEL ?= $(MBREPRO_MODEL)
+VIDEOS ?= all
+CPU ?=
+FROM = $(if $(CALMS21),--from '$(CALMS21)')
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce test verify book bench standin lock clean
+.PHONY: help reproduce data test verify book bench standin record lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-reproduce: .venv/installed ## set up, make or load the recordings, run every notebook, build the book
-	$(BIN)/mbrepro run --all --profile $(PROFILE)
+reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, make or fetch the recordings, run every notebook, build the book
+	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(CPU),--cpu)
 	$(BIN)/mbrepro book --profile $(PROFILE)
+
+data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, none, a number or names
+	$(BIN)/mbrepro fetch calms21 $(FROM) --videos none
+	$(BIN)/mbrepro estimate --videos $(VIDEOS) $(if $(CPU),--cpu)
+	$(BIN)/mbrepro fetch calms21 $(FROM) --videos $(VIDEOS)
 
 test: .venv/installed ## set up and run every test
 	$(BIN)/ruff check mbrepro tests
@@ -34,6 +42,9 @@ bench: .venv/installed ## measure speed against the published computation, into 
 
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
 	$(BIN)/python -m mbrepro.embedding.standin.train
+
+record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
+	$(BIN)/python -m mbrepro.recorded
 
 lock: ## write requirements.lock anew from pyproject.toml
 	rm -rf .venv-lock

@@ -10,6 +10,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from mbrepro import artifacts
+from mbrepro import artifacts, bench_reading
 from mbrepro.errors import InputError
 from mbrepro.localizer import LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
 from mbrepro.recordings import Recording
@@ -50,7 +51,29 @@ def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
     }
 
 
-BENCHMARKS: dict[str, Callable[[], dict]] = {"localizer_epoch": localizer_epoch}
+def json_first_read() -> dict:
+    """Time and peak memory of reading CalMS21's training file for the first time: json.load with numpy against ours.
+
+    See `bench_reading.compare`, whose one run gives these figures and those of `json_second_read`.
+    """
+    return _json_reads()["first"] | {"machine": cpu_model()}
+
+
+def json_second_read() -> dict:
+    """As `json_first_read`, once our reader has stored the file's arrays."""
+    return _json_reads()["second"] | {"machine": cpu_model()}
+
+
+@cache
+def _json_reads() -> dict[str, dict]:
+    return bench_reading.compare(REPETITIONS)
+
+
+BENCHMARKS: dict[str, Callable[[], dict]] = {
+    "localizer_epoch": localizer_epoch,
+    "json_first_read": json_first_read,
+    "json_second_read": json_second_read,
+}
 
 
 def random_recording(name: str, frames: int, seed: int) -> Recording:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
-from mbrepro import paths, report, results
+from mbrepro import paths, poster, report, results
 from mbrepro.artifacts import write_text
 from mbrepro.errors import InputError
 from mbrepro.runner import notebook_names
@@ -66,6 +66,13 @@ def _table(profile: str) -> str:
     return report.study_table(results.read_rows(folder), source)
 
 
+def _notice(folder: Path) -> str:
+    rows = results.read_rows(folder)
+    partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
+    told = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
+    return report.source_notice(results.sources(folder), told)
+
+
 def _stage(profile: str, executed: Path) -> Path:
     """Lay the book's sources out with what this profile adds; executed notebooks of another profile are removed."""
     source = paths.root() / "book"
@@ -77,7 +84,7 @@ def _stage(profile: str, executed: Path) -> Path:
     for name in notebook_names():
         shutil.copy(executed / f"{name}.ipynb", source / "notebooks")
     folder = paths.results(profile)
-    write_text(source / "_generated" / "banner.md", report.source_notice(results.sources(folder)) + "\n")
+    write_text(source / "_generated" / "banner.md", _notice(folder) + "\n")
     write_text(source / "_generated" / "table.md", _table(profile) + "\n")
     write_text(source / "_generated" / "sure.md", report.how_sure(results.read_rows(folder)) + "\n")
     return source

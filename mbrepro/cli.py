@@ -1,7 +1,8 @@
-"""The command line: mbrepro run, book, simulate, predict."""
+"""The command line: mbrepro fetch, run, book, simulate, predict."""
 
 import argparse
 import ast
+import os
 import sys
 from pathlib import Path
 
@@ -37,7 +38,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-p", nargs=2, action="append", default=[], metavar=("PARAMETER", "VALUE"), dest="parameters")
     run.add_argument("--parameters", action="store_true", dest="show", help="list the notebook's parameters and stop")
     run.add_argument("--profile", default="demo", help="demo (simulated recordings) or calms21 (the real data)")
+    _add_calms21_options(run)
     run.set_defaults(command=_run)
+
+    estimate = commands.add_parser("estimate", help="how long stage 2 takes on this machine; too long is exit status 2")
+    estimate.add_argument("--profile", default="calms21")
+    estimate.add_argument("--videos", nargs="+", default=None, help="count these, as fetch takes them")
+    estimate.add_argument("--seeds", type=int, default=5)
+    _add_calms21_options(estimate)
+    estimate.set_defaults(command=_estimate)
 
     book = commands.add_parser("book", help="build the book from the notebooks that have been run")
     book.add_argument("--profile", default="demo")
@@ -47,16 +56,55 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--profile", default="demo")
     verify.set_defaults(command=_verify)
 
+    _add_fetch(commands)
+    _add_simulate(commands)
+    _add_predict(commands)
+    return parser
+
+
+def _add_calms21_options(command) -> None:
+    command.add_argument("--model", help="profile calms21: the vision-language model, a hub id or a local folder")
+    command.add_argument(
+        "--from", dest="source", help="profile calms21: where fetch took the data from, if not the record"
+    )
+    command.add_argument(
+        "--cpu", action="store_true", help="profile calms21: go on without a GPU, however long it takes"
+    )
+
+
+def _use_calms21_options(options: argparse.Namespace) -> None:
+    """Hand the options on to notebooks, which run in processes of their own."""
+    for name, value in (("MBREPRO_MODEL", options.model), ("MBREPRO_CALMS21", options.source)):
+        if value:
+            os.environ[name] = value
+
+
+def _add_fetch(commands) -> None:
+    fetch = commands.add_parser("fetch", help="download a data set, or link the copy you have")
+    fetch.add_argument("release", choices=["calms21"])
+    fetch.add_argument("--task", nargs="+", default=["1", "3"], choices=["1", "3"], help="whose poses and labels")
+    fetch.add_argument(
+        "--videos", nargs="+", default=["all"], metavar="VIDEOS",
+        help="all, none, how many (spread over train and test), or names",
+    )  # fmt: skip
+    fetch.add_argument(
+        "--from", dest="source", default=os.environ.get("MBREPRO_CALMS21", ""), metavar="DIR_OR_URL",
+        help="a mirror, or a folder with the released zips or what is in them; videos are linked, not copied",
+    )  # fmt: skip
+    fetch.add_argument("--verify", action="store_true", help="read everything that is there and compare SHA-256")
+    fetch.set_defaults(command=_fetch)
+
+
+def _add_simulate(commands) -> None:
     simulate = commands.add_parser("simulate", help="write simulated recordings to a folder")
     simulate.add_argument("folder", type=Path)
     simulate.add_argument("--layout", choices=["calms21"], default="calms21", help="file layout of a public release")
     simulate.add_argument("--tasks", nargs="+", default=["task1", "task3"], choices=["task1", "task3"])
     simulate.add_argument("--scale", type=float, default=1.0, help="times the number of recordings")
+    simulate.add_argument("--behaviours", nargs="+", help="those of Task 3 to simulate (default: all seven)")
     simulate.add_argument("--no-videos", action="store_true", help="poses and labels only")
+    simulate.add_argument("--zips", action="store_true", help="zips as released, to be served as a mirror")
     simulate.set_defaults(command=_simulate)
-
-    _add_predict(commands)
-    return parser
 
 
 def _add_predict(commands) -> None:
@@ -82,6 +130,7 @@ def _add_predict(commands) -> None:
         help="a BORIS csv export and one of its behaviours; how well P(action) tells it goes into the notes",
     )
     predict.add_argument("--profile", default="demo", help="which study's models: demo or calms21")
+    _add_calms21_options(predict)
     predict.set_defaults(command=_predict)
 
 
@@ -91,6 +140,10 @@ def _run(options: argparse.Namespace) -> None:
     parameters = {name: _value(text) for name, text in options.parameters}
     if options.all == bool(options.notebook):
         raise InputError("name one notebook, or give --all for the whole study")
+    _use_calms21_options(options)
+    if not options.show:
+        looking = [name for name in _chosen(options, runner.notebook_names()) if runner.looks_at_video(name)]
+        _check_patience(options, parameters.get("seeds", 5) if looking else 0)
     if options.show:
         print(runner.describe(options.notebook))
     elif options.all:
@@ -98,6 +151,30 @@ def _run(options: argparse.Namespace) -> None:
         print(f"{len(done)} notebooks run, {len(runner.notebook_names()) - len(done)} were up to date")
     else:
         print(runner.run_one(options.notebook, options.profile, parameters))
+
+
+def _chosen(options: argparse.Namespace, names: list[str]) -> list[str]:
+    return names if options.all else [options.notebook]
+
+
+def _check_patience(options: argparse.Namespace, seeds: int) -> None:
+    """Raise InputError before anything runs if stage 2 with a real model would keep a CPU busy for hours."""
+    if options.profile == "calms21" and not options.cpu and seeds:
+        from mbrepro.estimate import estimate, refuse_slow
+
+        refuse_slow(estimate(options.profile, seeds))
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    from mbrepro.estimate import estimate, refuse_slow
+    from mbrepro.sources.fetch import chosen_videos
+
+    _use_calms21_options(options)
+    videos = options.videos and chosen_videos(options.videos, os.environ.get("MBREPRO_CALMS21", ""))
+    costs = estimate(options.profile, options.seeds, videos)
+    print(costs.to_string(float_format="{:,.2f}".format))
+    if not options.cpu:
+        refuse_slow(costs)
 
 
 def _value(text: str) -> object:
@@ -125,16 +202,28 @@ def _verify(options: argparse.Namespace) -> None:
     print(f"{book.verify(options.profile)} cells of the book's index page say the same")
 
 
-def _simulate(options: argparse.Namespace) -> None:
-    from mbrepro.sources.simulated import write_release
+def _fetch(options: argparse.Namespace) -> None:
+    from mbrepro.sources.fetch import fetch
 
-    write_release(options.folder, options.tasks, options.scale, videos=not options.no_videos)
+    tasks = [f"task{number}" for number in options.task]
+    print(fetch(tasks, options.videos, options.source, options.verify))
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from mbrepro.sources.simulated.release import write_release
+
+    write_release(
+        options.folder, options.tasks, options.scale, videos=not options.no_videos, zips=options.zips,
+        behaviours=options.behaviours,
+    )  # fmt: skip
 
 
 def _predict(options: argparse.Namespace) -> None:
     from mbrepro import predict
 
     parts = dict(_pair(text) for text in options.parts)
+    _use_calms21_options(options)
+    _check_patience(options, 0 if options.stage1_only else 1)
     for path in predict.predict(
         options.video, options.poses, options.out, options.profile, stage1_only=options.stage1_only,
         individuals=options.individuals, parts=parts, sequence=options.sequence, fps=options.fps,

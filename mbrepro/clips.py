@@ -66,12 +66,13 @@ def sampled_rate(settings: ClipSettings, frames: int) -> float:
 
 
 def clip_frames(start_frame: int, recording: Recording, settings: ClipSettings) -> np.ndarray:
-    """Return the (F,) frame indices that a clip starting at a proposal's frame shows.
+    """Return the (F,) indices of the recording's frames that a clip starting at a proposal's frame shows.
 
     The window begins with the frame on the screen at the start, lasts `seconds` by the video's clock (without a video
     by the recording's rate), and ends with the recording as `ffmpeg -t` would end it; F does not change. The frames are
     spread evenly over the window, its first and last included (`linspace` and rounding as in qwen-vl-utils), and repeat
-    if it holds fewer than F.
+    if it holds fewer than F. Time counts from the recording's first frame, wherever in its video that lies, also at an
+    assumed rate: what is shown is always part of the recording.
 
     Raises InputError if the clip would start outside the recording.
     """
@@ -97,7 +98,8 @@ def clip_frames(start_frame: int, recording: Recording, settings: ClipSettings) 
 def _frame_times(recording: Recording) -> np.ndarray:
     if recording.video is None:
         return np.arange(len(recording)) / recording.fps
-    return check_video(recording).times[: len(recording)]
+    times = check_video(recording).times[recording.video_start :][: len(recording)]
+    return times - times[0]
 
 
 def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSettings) -> list[np.ndarray]:
@@ -114,7 +116,7 @@ def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSetting
     clips = [np.empty((len(frames), *shape, 3), np.uint8) for frames in chosen]
     uses = defaultdict(list)
     for clip, frames in enumerate(chosen):
-        for place, index in enumerate(frames.tolist()):
+        for place, index in enumerate((frames + recording.video_start).tolist()):
             uses[index].append((clip, place))
     for index, picture in iter_frames(info.path, list(uses)):
         for clip, place in uses[index]:

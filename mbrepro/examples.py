@@ -23,9 +23,14 @@ def overlay_frames(recordings: Sequence[Recording], classes: Sequence[str]) -> t
         bouts = [(b - a, r, (a + b) // 2) for r in recordings for a, b, label in runs(r.labels) if label == value]
         if bouts:
             _, recording, frame = max(bouts, key=lambda bout: bout[0])
-            pictures.append(draw_pose(decode_frames(recording.video, [frame])[0], recording, frame))
+            pictures.append(draw_pose(picture_of(recording, frame), recording, frame))
             titles.append(f"{name} ({recording.name}, frame {frame})")
     return pictures, titles
+
+
+def picture_of(recording: Recording, frame: int) -> np.ndarray:
+    """The picture (H, W, 3) shown at one of a recording's frames."""
+    return decode_frames(recording.video, [recording.video_start + frame])[0]
 
 
 def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarray:

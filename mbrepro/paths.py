@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pooch
+
 from mbrepro.errors import InputError
 
 PROFILES = ("demo", "calms21")
@@ -17,6 +19,16 @@ def root() -> Path:
 def notebooks() -> Path:
     """Notebook sources."""
     return SOURCE / "notebooks"
+
+
+def recorded() -> Path:
+    """Figures computed from real labels, part of the repository."""
+    return SOURCE / "results" / "recorded"
+
+
+def data() -> Path:
+    """Where downloaded data are kept, outside the study's folder: MBREPRO_DATA if set, else the user's cache."""
+    return Path(os.environ.get("MBREPRO_DATA") or pooch.os_cache("mbrepro"))
 
 
 def check_profile(profile: str) -> None:

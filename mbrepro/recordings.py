@@ -1,7 +1,7 @@
 """Recordings and datasets: what every other module takes and gives."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ class Recording:
     fps: frames per second. frame_size: (width, height) px of the frame the keypoints refer to.
     video: the video file, or None; it may be smaller than `frame_size` (keypoints are scaled when they are used on it).
     animal: who was filmed; recordings of one animal never lie on both sides of a split.
+    video_start: index of the video's frame that shows the recording's frame 0, for a video that begins before it.
 
     Raises InputError naming the recording if a shape, a value or a label is wrong.
     """
@@ -42,6 +43,7 @@ class Recording:
     frame_size: tuple[int, int] = FRAME_SIZE
     video: Path | None = None
     animal: str = ""
+    video_start: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "keypoints", self._floats("keypoints", (*np.shape(self.keypoints)[:1], 2, 7, 2)))
@@ -55,6 +57,8 @@ class Recording:
             raise InputError(f"{self.name}: frame size must be positive, not {self.frame_size}")
         if len(self) == 0:
             raise InputError(f"{self.name}: the recording has no frames")
+        if self.video_start < 0:
+            raise InputError(f"{self.name}: video_start must be a frame of the video, not {self.video_start}")
         if not self.animal:
             object.__setattr__(self, "animal", self.name.split("_")[0])
 
@@ -135,6 +139,18 @@ class Dataset:
         """The classes but "other"."""
         return behaviours(self.classes)
 
+    @property
+    def partial(self) -> str:
+        """How many recordings have the video that stage 2 needs, in words; empty if every one has."""
+        return partial([self])
+
+    def filmed(self) -> "Dataset":
+        """The recordings with video, all that stage 2 can look at. Raises InputError if a split has none."""
+        train, test = (tuple(r for r in part if r.video is not None) for part in (self.train, self.test))
+        if not train or not test:
+            raise InputError(f"{self.task}: stage 2 needs video of train and test recordings, and has {self.partial}")
+        return replace(self, train=train, test=test)
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -153,6 +169,17 @@ class Prediction:
 def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes but "other", in order."""
     return tuple(name for name in classes if name != OTHER)
+
+
+def partial(datasets: Sequence[Dataset]) -> str:
+    """How many recordings of the datasets have the video that stage 2 needs, in words; empty if every one has."""
+    counts = []
+    for split in ("train", "test"):
+        recordings = [r for dataset in datasets for r in getattr(dataset, split)]
+        counts.append((sum(r.video is not None for r in recordings), len(recordings)))
+    if all(held == of for held, of in counts):
+        return ""
+    return "video of {} of {} train and {} of {} test recordings".format(*counts[0], *counts[1])
 
 
 def other_index(classes: Sequence[str]) -> int:

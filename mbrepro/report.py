@@ -9,24 +9,38 @@ from IPython.display import HTML
 from myst_nb import glue
 
 from mbrepro import poster
-from mbrepro.recordings import OTHER, Dataset, Recording, other_index, runs
+from mbrepro.recordings import OTHER, Dataset, Recording, other_index, partial, runs
+from mbrepro.sources.pairing import Pair
 
 SIMULATED = (
-    "What is measured on this page was measured on recordings that this project simulates, with a small stand-in model "
-    "that it trained. It shows that every step works; it says nothing about mice."
+    "Unless it is marked as real mice, what is measured on this page was measured on recordings that this "
+    "project simulates, with a small model in place of the real one. It shows that every step works; it says nothing "
+    "about mice."
 )
 
 
 def banner(*datasets: Dataset) -> HTML:
-    """A notice of where the recordings come from; loud when any of them is simulated."""
-    return HTML(source_notice({dataset.source for dataset in datasets}))
+    """A notice of where the recordings come from; loud when any of them is simulated, or video of some is missing."""
+    told = []
+    for title, prefix in (("Task 1", "task1"), ("Task 3", "task3")):
+        if missing := partial([dataset for dataset in datasets if dataset.task.startswith(prefix)]):
+            told.append(f"{title}: {missing}")
+    return HTML(source_notice({dataset.source for dataset in datasets}, told))
 
 
-def source_notice(sources: Collection[str]) -> str:
-    """HTML that says where numbers come from: a warning box if any recording is simulated, else a line."""
+def source_notice(sources: Collection[str], parts: Sequence[str] = ()) -> str:
+    """HTML that says where numbers come from: a warning box if any recording is simulated, else a line.
+
+    parts: what of the data the numbers rest on, where that is not all of it; a box of its own.
+    """
     if "simulated" in sources:
-        return f'<div class="mb-banner"><strong>Simulated.</strong> {html.escape(SIMULATED)}</div>'
-    return f'<p class="mb-source">Computed from {html.escape(", ".join(sorted(sources)))}.</p>'
+        notice = f'<div class="mb-banner"><strong>Simulated.</strong> {html.escape(SIMULATED)}</div>'
+    else:
+        notice = f'<p class="mb-source">Computed from {html.escape(", ".join(sorted(sources)))}.</p>'
+    if parts:
+        told = html.escape("; ".join(parts))
+        notice += f'<div class="mb-banner"><strong>Partial.</strong> Not all of the data has video: {told}.</div>'
+    return notice
 
 
 def glue_number(key: str, value: float) -> None:
@@ -54,6 +68,30 @@ def rows_shown(rows: pd.DataFrame) -> HTML:
         }
     )
     return HTML(_html_table(shown))
+
+
+def video_table(tasks: Mapping[str, Dataset], pairs: Mapping[str, Sequence[Pair]]) -> HTML:
+    """How many sequences of each behaviour have video, for the train and test split, and how they came by it.
+
+    pairs: what was found among Task 1's recordings; empty if every recording has a video of its own.
+    """
+    lines = []
+    for behaviour, dataset in tasks.items():
+        for split in ("train", "test"):
+            recordings = getattr(dataset, split)
+            own = [pair for pair in pairs.get(behaviour, ()) if pair.split == split]
+            line = {
+                "behaviour": behaviour, "split": split, "sequences": len(recordings),
+                "with video": sum(r.video is not None for r in recordings),
+                "frames with video": f"{sum(len(r) for r in recordings if r.video is not None):,}",
+            }  # fmt: skip
+            if pairs:
+                line["found in Task 1"] = (
+                    ", ".join(f"{p.sequence} in {p.video_of}" for p in own if p.video_of) or "none"
+                )
+                line["on the other side of its split"] = sum(pair.crosses_split for pair in own)
+            lines.append(line)
+    return text_table(pd.DataFrame(lines))
 
 
 def class_table(*datasets: Dataset) -> HTML:
@@ -97,6 +135,11 @@ def frame_shown(frame: pd.DataFrame, index: str) -> HTML:
     return HTML(_html_table(shown.rename_axis(index).reset_index()))
 
 
+def text_table(frame: pd.DataFrame) -> HTML:
+    """A table of words, a line for each row, in cells that wrap."""
+    return HTML(_html_table(frame, "mb-table mb-text"))
+
+
 def values_shown(values: Mapping[str, float]) -> HTML:
     """Named numbers as a table of one line each."""
     lines = [{"": name.replace("_", " "), "value": f"{value:.3f}"} for name, value in values.items()]
@@ -109,8 +152,9 @@ def study_table(table: pd.DataFrame, source: str) -> str:
     lines = []
     for row in poster.ROWS:
         part = table[table["row"] == row].set_index(["protocol", "metric"])
+        title = poster.TITLES[row] + (" (partial)" if (part["partial"] != "").any() else "")
         for metric in ("f1", "map"):
-            line = {"": poster.TITLES[row] if metric == "f1" else "", " ": metric.upper()}
+            line = {"": title if metric == "f1" else "", " ": metric.upper()}
             line["poster (real mice)"] = f"{poster.TABLE[row][metric]:.2f}"
             for protocol in ("published", "corrected"):
                 line[f"{protocol} ({label})"] = _cell(part, protocol, metric)
@@ -141,5 +185,5 @@ def _or_undefined(value: float, text: str) -> str:
     return "not defined" if pd.isna(value) else text
 
 
-def _html_table(frame: pd.DataFrame) -> str:
-    return '<div class="mb-scroll">' + frame.to_html(index=False, border=0, classes="mb-table", na_rep="") + "</div>"
+def _html_table(frame: pd.DataFrame, classes: str = "mb-table") -> str:
+    return '<div class="mb-scroll">' + frame.to_html(index=False, border=0, classes=classes, na_rep="") + "</div>"

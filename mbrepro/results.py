@@ -20,7 +20,7 @@ from mbrepro.errors import InputError
 from mbrepro.metrics import evaluate, interval, resample_videos
 from mbrepro.recordings import Prediction
 
-COLUMNS = ["row", "protocol", "metric", "mean", "sd", "low", "high", "n_seeds", "published"]
+COLUMNS = ["row", "protocol", "metric", "mean", "sd", "low", "high", "n_seeds", "published", "partial"]
 PROTOCOLS = ("published", "corrected")
 
 # What F1 and MAP mean in a row of the poster's table, as names of `metrics.evaluate`. The poster averages the end to
@@ -69,7 +69,7 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = 1000) -
         between = interval(samples[name])
         known = poster.TABLE[row].get(metric, np.nan)
         rows.append(
-            (row, protocol, metric, by_seed.mean(), by_seed.std(), between.low, between.high, len(seeds), known)
+            (row, protocol, metric, by_seed.mean(), by_seed.std(), between.low, between.high, len(seeds), known, "")
         )
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -85,17 +85,18 @@ def _mean_over(parts: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
 
 
 def record(
-    row: str, protocol: str, runs: Sequence[Run], profile: str, run: str = "", source: str = "", **settings: object
-) -> pd.DataFrame:
+    row: str, protocol: str, runs: Sequence[Run], profile: str, run: str = "", source: str = "", partial: str = "",
+    **settings: object,
+) -> pd.DataFrame:  # fmt: skip
     """Store predictions and their scores, renew the table, and return the rows.
 
     run: empty for the study itself; otherwise the name of a run of one's own, which never changes the table.
-    source, settings: recorded beside the scores. Raises InputError for a row or protocol the table does not have.
+    source, settings: recorded beside the scores. partial: what of the data the row was measured on, if not all of it.
+    Raises InputError for a row or protocol the table does not have.
     """
-    if row not in poster.ROWS or protocol not in PROTOCOLS:
-        raise InputError(f"the table has rows {', '.join(poster.ROWS)} and protocols {', '.join(PROTOCOLS)}")
+    _check_row(row, protocol)
     folder = _folder(profile, run)
-    rows = score(row, protocol, runs)
+    rows = score(row, protocol, runs).assign(partial=partial)
     _store_predictions(folder / "predictions" / f"{row}-{protocol}.safetensors", runs)
     settings = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}
     plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
@@ -103,6 +104,22 @@ def record(
     write_json(folder / "rows" / f"{row}-{protocol}.json", content)
     write_table(folder)
     return rows
+
+
+def leave_out(row: str, protocol: str, profile: str, run: str = "") -> pd.DataFrame:
+    """Take a row that nothing can be measured for out of the table; return it without values, for its page."""
+    _check_row(row, protocol)
+    folder = _folder(profile, run)
+    for path in (folder / "rows" / f"{row}-{protocol}.json", folder / "predictions" / f"{row}-{protocol}.safetensors"):
+        path.unlink(missing_ok=True)
+    write_table(folder)
+    empty = [(row, protocol, m, *4 * [np.nan], 0, poster.TABLE[row].get(m, np.nan), "") for m in reading(row, protocol)]
+    return pd.DataFrame(empty, columns=COLUMNS)
+
+
+def _check_row(row: str, protocol: str) -> None:
+    if row not in poster.ROWS or protocol not in PROTOCOLS:
+        raise InputError(f"the table has rows {', '.join(poster.ROWS)} and protocols {', '.join(PROTOCOLS)}")
 
 
 def _folder(profile: str, run: str) -> Path:

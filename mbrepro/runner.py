@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing, write_text
 from mbrepro.errors import InputError
+from mbrepro.profiles import calms21_folder
 
 KERNEL = "mbrepro"
 KEY = "mbrepro_key"
@@ -33,6 +34,12 @@ def parameters_of(name: str) -> dict[str, object]:
         raise InputError(f"there is no notebook {name!r}; there are {', '.join(notebook_names())}")
     inferred = papermill.inspect_notebook(str(paths.notebooks() / f"{name}.ipynb"))
     return {key: ast.literal_eval(value["default"]) for key, value in inferred.items()}
+
+
+def looks_at_video(name: str) -> bool:
+    """Whether a notebook runs stage 2."""
+    parameters_of(name)  # there is such a notebook
+    return "load_embedder(" in (paths.notebooks() / f"{name}.ipynb").read_text(encoding="utf-8")
 
 
 def describe(name: str) -> str:
@@ -77,7 +84,7 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> b
     """
     values = check_parameters(name, parameters)
     source = paths.notebooks() / f"{name}.ipynb"
-    key = fingerprint(source, values, *_package_files(), _inputs())
+    key = fingerprint(source, values, *_package_files(), *_inputs(values.get("profile")))
     failed = output.parent / "failed" / f"{name}.failed.ipynb"
     if output.exists() and nbformat.read(output, as_version=4).metadata.get(KEY) == key:
         return False
@@ -99,14 +106,19 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> b
 
 
 def _package_files() -> list[Path]:
-    """Sources of the package and what is shipped with it, such as the stand-in's weights."""
-    found = (paths.SOURCE / "mbrepro").rglob("*")
+    """Sources of the package and what is shipped with it: the stand-in's weights, the recorded figures."""
+    found = [*(paths.SOURCE / "mbrepro").rglob("*"), *paths.recorded().glob("*.json")]
     return sorted(path for path in found if path.is_file() and path.suffix != ".pyc")
 
 
-def _inputs() -> dict[str, str]:
-    """What a run depends on beside its parameters: where a profile's data and model come from."""
-    return {name: os.environ.get(name, "") for name in ("MBREPRO_CALMS21", "MBREPRO_MODEL")}
+def _inputs(profile: object) -> list[object]:
+    """What a run depends on beside its parameters: the fetched data and the model, by name, size and time of change."""
+    model = os.environ.get("MBREPRO_MODEL", "")
+    if profile != "calms21":
+        return []
+    files = [path for path in sorted(calms21_folder().rglob("*")) if path.is_file()]
+    files += sorted(Path(model).glob("*")) if model and Path(model).is_dir() else []
+    return [model, [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]]
 
 
 def _stable(path: Path, key: str) -> str:

@@ -57,12 +57,15 @@ def localization(
 def two_stages(
     data: Dataset, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path
 ) -> tuple[list[Run], list[Run]]:
-    """Rows "clip" and "pose_vlm": classes of the test clips that hold a behaviour, and of every test frame."""
-    clips, frames = [], []
+    """Rows "clip" and "pose_vlm": classes of the test clips that hold a behaviour, and of every test frame.
+
+    Stage 1 is trained on every train recording, the head and the test on those with video.
+    """
+    clips, frames, filmed = [], [], data.filmed()
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
     for seed, model in enumerate(tqdm(models, desc="seeds", disable=None)):
-        head = fit_clip_head(train_clips(data, model, protocol, embedder, folder), protocol, seed)
-        test = [propose_clips(r, localize_action(model, r), protocol, embedder, folder) for r in data.test]
+        head = fit_clip_head(train_clips(filmed, model, protocol, embedder, folder), protocol, seed)
+        test = [propose_clips(r, localize_action(model, r), protocol, embedder, folder) for r in filmed.test]
         clips.append(Run(seed, data.task, data.classes, tuple(classify_clips(c, head) for c in test)))
         labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
         frames.append(Run(seed, data.task, data.classes, labelled))
@@ -72,8 +75,13 @@ def two_stages(
 def few_shot(
     data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path
 ) -> list[Run]:
-    """Row "few_shot": new behaviours from few recordings; the localizer is the one trained on Task 1, `data`."""
+    """Row "few_shot": new behaviours from few recordings; the localizer is the one trained on Task 1, `data`.
+
+    tasks: those whose every recording has video (`filmed_tasks`); without any there are no runs.
+    """
     runs = []
+    if not tasks:
+        return runs
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
     for seed, model in enumerate(tqdm(models, desc="seeds", disable=None)):
         for task in tasks:
@@ -82,6 +90,11 @@ def few_shot(
             labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
             runs.append(Run(seed, task.task, task.classes, labelled))
     return runs
+
+
+def filmed_tasks(tasks: Sequence[Dataset]) -> list[Dataset]:
+    """Of each task the recordings with video; tasks that have none of them in a split are left out."""
+    return [t.filmed() for t in tasks if all(any(r.video for r in part) for part in (t.train, t.test))]
 
 
 def collapsed(runs: Sequence[Run]) -> list[Run]:
@@ -118,7 +131,7 @@ def share_watched(data: Dataset, protocols: Mapping[str, Protocol], folder: Path
     for name, protocol in protocols.items():
         (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
         seen = total = 0
-        for recording in data.test:
+        for recording in data.filmed().test:
             starts = clip_starts(propose(localize_action(model, recording), protocol.rule), recording, protocol)
             watched = np.zeros(len(recording), bool)
             for start in starts:
@@ -145,8 +158,6 @@ def reach(
             behaviour, frames = behaviour + recording.action.sum(), frames + len(recording)
         mine = score("few_shot", protocol.name, [r for r in runs if r.task == task.task]).set_index("metric")["mean"]
         share = behaviour / frames
-        rows[task.behaviours[0]] = {
-            "inside a proposal": inside / behaviour, "F1": mine["f1"], "average precision": mine["map"],
-            "F1 of always": 2 * share / (1 + share), "average precision of chance": share,
-        }  # fmt: skip
-    return pd.DataFrame(rows).T
+        rows[task.behaviours[0]] = [inside / behaviour, mine["f1"], mine["map"], 2 * share / (1 + share), share]
+    columns = ["inside a proposal", "F1", "average precision", "F1 of always", "average precision of chance"]
+    return pd.DataFrame.from_dict(rows, "index", columns=columns)

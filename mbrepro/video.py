@@ -114,15 +114,16 @@ def promised_frames(path: Path) -> int:
 def check_video(recording: Recording) -> VideoInfo:
     """Return the recording's video, known to show every one of its frames at about its rate.
 
-    Raises InputError if there is no video, it has fewer frames than the recording, or its mean frame rate differs
-    from the recording's by more than 5 %.
+    Raises InputError if there is no video, it ends before the recording does, or its mean frame rate differs from the
+    recording's by more than 5 %.
     """
     if recording.video is None:
         raise InputError(f"{recording.name}: the recording has no video")
     info = probe(recording.video)
-    if info.frames < len(recording):
+    if info.frames < recording.video_start + len(recording):
+        place = f" from its frame {recording.video_start} on" if recording.video_start else ""
         raise InputError(
-            f"{info.path}: the video has {info.frames} frames, but {recording.name} has {len(recording)} frames"
+            f"{info.path}: the video has {info.frames} frames, but {recording.name} has {len(recording)} frames{place}"
         )
     if abs(info.fps / recording.fps - 1) > FPS_TOLERANCE:
         raise InputError(

@@ -14,3 +14,11 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder} (set MBREPRO_REAL_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def data_outside_the_users_cache(tmp_path_factory):
+    """What tests fetch and parse is kept in a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MBREPRO_DATA", str(tmp_path_factory.mktemp("data")))
+        yield

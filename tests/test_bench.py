@@ -1,11 +1,14 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from mbrepro import bench
+from mbrepro import bench, bench_reading
 from mbrepro.localizer import LocalizerSettings, PoseCNN, frame_windows, pose_features
+from mbrepro.sources.calms21 import read_calms21
 
 
 def test_measure_merges_its_figures_and_keeps_the_others(tmp_path, monkeypatch):
@@ -65,3 +68,44 @@ def test_windowed_epoch_shows_every_frames_window_once_with_its_label(monkeypatc
     assert pairs == {
         np.ascontiguousarray(w).tobytes(): y for w, y in zip(expected, np.concatenate(targets), strict=True)
     }
+
+
+def test_json_reads_compare_medians_of_sides_that_take_turns(monkeypatch):
+    asked = []
+    seconds = {"theirs": iter([20.0, 30.0, 90.0]), "first": iter([4.0, 5.0, 9.0]), "second": iter([0.5, 0.1, 0.25])}
+    peaks = {"theirs": 1600.0, "first": 400.0, "second": 100.0}
+
+    def run(side, path, stored):
+        asked.append((side, path.is_file(), stored.name))
+        return {"s": next(seconds[side]), "idle_mb": 30.0, "peak_mb": peaks[side]}
+
+    monkeypatch.setattr(bench_reading, "_run", run)
+    found = bench_reading.compare(3, sequences=2, frames=700)
+    assert asked == [(side, True, f"data{k}") for k in range(3) for side in ("theirs", "first", "second")]
+    assert (found["first"]["ratio"], found["first"]["memory_ratio"]) == (6.0, 4.0)
+    assert (found["second"]["ratio"], found["second"]["memory_ratio"]) == (120.0, 16.0)
+    assert (found["second"]["ours_s"], found["second"]["theirs_s"], found["second"]["theirs_idle_mb"]) == (0.25, 30, 30)
+
+
+def test_json_reads_run_each_side_in_its_own_process(tmp_path):
+    found = bench_reading.compare(1, sequences=3, frames=1400)
+    for side in ("first", "second"):
+        assert (found[side]["sequences"], found[side]["frames"]) == (3, 1400)
+        assert 0 < found[side]["ours_idle_mb"] <= found[side]["ours_peak_mb"]
+        assert 0 < found[side]["theirs_idle_mb"] < found[side]["ours_idle_mb"]  # theirs needs fewer libraries
+    assert found["second"]["ours_s"] < found["first"]["ours_s"]
+
+
+def test_written_file_has_the_sequences_and_frames_it_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("MBREPRO_DATA", str(tmp_path / "data"))
+    path = bench_reading._write_file(tmp_path, 4, 2000)
+    lengths = [len(recording) for recording in read_calms21(path)]
+    assert len(lengths) == 4 and sum(lengths) == 2000
+    assert lengths[3] / lengths[0] == pytest.approx(9, rel=0.02)
+
+
+def test_peak_is_of_this_program_alone_whatever_its_parent_held():
+    held = np.ones(40_000_000)  # 320 MB
+    code = "from mbrepro.bench_reading import peak_mb; print(peak_mb())"
+    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert held.sum() == 40_000_000 and 10 < float(said.stdout) < 150

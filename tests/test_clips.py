@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from fractions import Fraction
 
@@ -71,6 +72,32 @@ def test_clip_at_the_end_is_cut_short_and_keeps_its_number_of_frames():
 def test_recording_ends_the_clip_even_where_its_video_goes_on(coded):
     shorter = recording_of(500, coded.video)
     assert clip_frames(450, shorter, ClipSettings(seconds=5, sampled_fps=1)).tolist() == [450, 466, 483, 499]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])  # Matroska rounds times to milliseconds
+def test_recording_that_begins_within_its_video_shows_its_own_part(tmp_path, suffix):
+    path = encode(tmp_path / f"a.{suffix}", 400)
+    later = dataclasses.replace(recording_of(280, path), video_start=101)
+    # frames are the recording's: 10 from frame 30 on, 149 / 9 apart; its last frame ends the clip, not the video's
+    assert clip_frames(30, later, ClipSettings()).tolist() == [30, 47, 63, 80, 96, 113, 129, 146, 162, 179]
+    assert clip_frames(270, later, ClipSettings())[[0, -1]].tolist() == [270, 279]
+    # the published cut takes the recording's frame 200 for 200 / 60 s after the recording's own start: frame 100
+    assert clip_frames(200, later, PUBLISHED).tolist() == [100, 150, 199, 249]
+    for start in range(280):
+        assert clip_frames(start, later, PUBLISHED)[0] == start // 2
+        assert clip_frames(start, later, ClipSettings())[0] == start
+    # the pictures carry the video's numbers, 101 further on
+    for start, chosen in ((30, ClipSettings()), (200, PUBLISHED), (279, ClipSettings())):
+        (clip,) = cut_clips(later, [start], chosen)
+        assert read_codes(clip) == (clip_frames(start, later, chosen) + 101).tolist()
+    assert read_codes(cut_clips(later, [200], PUBLISHED)[0]) == [201, 251, 300, 350]
+
+
+def test_video_that_ends_before_a_recording_within_it_is_refused(coded):
+    later = dataclasses.replace(recording_of(400, coded.video), video_start=200)
+    assert read_codes(cut_clips(later, [399], ClipSettings())[0]) == [599] * 10
+    with pytest.raises(InputError, match="600 frames, but mouse001_x has 400 frames from its frame 201 on"):
+        cut_clips(dataclasses.replace(later, video_start=201), [0], ClipSettings())
 
 
 @pytest.mark.parametrize("fps", [24.0, 25.0, 30.0, 30000 / 1001, 60.0])

@@ -100,6 +100,15 @@ def test_key_covers_the_videos_bytes_and_the_poses_of_a_crop(recording, tmp_path
     assert len(embedder.calls) == 4 and refilmed[0, 0] == pytest.approx(200, abs=2)
 
 
+def test_key_covers_where_in_the_video_a_recording_begins(recording, tmp_path):
+    part = replace(recording, keypoints=recording.keypoints[:40])
+    embedder = Brightness()
+    for first, brightness in ((0, 2), (20, 82)):
+        embedded = embed_recording(replace(part, video_start=first), [0], CLIPS, embedder, tmp_path)
+        assert embedded[0, 0] == pytest.approx(brightness, abs=1.5)
+    assert len(embedder.calls) == 2
+
+
 def test_chunks_hold_whole_batches(recording, tmp_path):
     """Many clips are cut a few at a time, and each is still batched with the neighbours that its index gives it."""
     embedder = Brightness(batch_size=3)

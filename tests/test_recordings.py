@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mbrepro.recordings import (
     Recording,
     behaviours,
     other_index,
+    partial,
     runs,
     split_by_animal,
 )
@@ -52,6 +54,7 @@ def not_finite() -> np.ndarray:
         ({"fps": 0.0}, "fps must be a positive number"),
         ({"fps": float("nan")}, "fps must be a positive number"),
         ({"frame_size": (1024, 0)}, "frame size must be positive"),
+        ({"video_start": -1}, "video_start must be a frame of the video, not -1"),
         ({"keypoints": np.ones((0, 2, 7, 2)), "labels": None}, "no frames"),
         ({"keypoints": np.float32(3)}, r"keypoints have shape \(\)"),
     ],
@@ -88,6 +91,27 @@ def test_dataset_keeps_split_and_order():
 def test_a_wrong_dataset_is_refused(train, test, message):
     with pytest.raises(InputError, match=message):
         dataset(train, test)
+
+
+def filmed(name: str) -> Recording:
+    return made(name, labels=np.zeros(4, int), video=Path("somewhere.mp4"))
+
+
+def test_stage_2_gets_the_recordings_with_video_and_the_rest_is_counted():
+    unfilmed = [made(name, labels=np.zeros(4, int)) for name in ("m3_a", "m4_a")]
+    part = dataset([filmed("m1_a"), unfilmed[0]], [unfilmed[1], filmed("m2_a")])
+    assert [r.name for r in part.filmed().recordings] == ["m1_a", "m2_a"]
+    assert part.partial == "video of 1 of 2 train and 1 of 2 test recordings"
+    assert partial([part, part.filmed()]) == "video of 2 of 3 train and 2 of 3 test recordings"
+    whole = part.filmed()
+    assert whole.partial == "" and whole.filmed().recordings == whole.recordings
+
+
+def test_a_split_without_video_is_said():
+    with pytest.raises(
+        InputError, match=r"stage 2 needs video of train and test .* video of 1 of 1 train and 0 of 1 test"
+    ):
+        dataset([filmed("m1_a")], [made("m2_a", labels=np.zeros(4, int))]).filmed()
 
 
 def test_behaviours_are_the_classes_but_other_wherever_it_stands():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, precision_score
 
-from mbrepro import poster, results
+from mbrepro import poster, report, results
 from mbrepro.errors import InputError
 from mbrepro.recordings import TASK1_CLASSES, Prediction
 from mbrepro.results import Run
@@ -143,6 +143,29 @@ def test_stored_predictions_come_back_whole(study):
             assert one.name == other.name
             np.testing.assert_array_equal(one.labels, other.labels)
             np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_a_partial_row_says_so_wherever_it_is_shown(study):
+    results.record("clip", "corrected", random_runs(), "demo", partial="video of 3 of 70 train recordings")
+    results.record("baseline", "corrected", random_runs(), "demo")
+    table = pd.read_csv(study / "table.csv", keep_default_na=False)
+    told = dict(zip(table["row"], table["partial"], strict=True))
+    assert told == {"clip": "video of 3 of 70 train recordings", "baseline": ""}
+    shown = report.study_table(results.read_rows(study), "CalMS21")
+    assert shown.count("(partial)") == 1 and f"{poster.TITLES['clip']} (partial)" in shown
+    assert len(results.verify("demo")) == len(table)
+
+
+def test_a_row_that_cannot_be_measured_leaves_the_table(study):
+    for row in ("few_shot", "baseline"):
+        results.record(row, "published", random_runs(), "demo")
+    rows = results.leave_out("few_shot", "published", "demo")
+    assert rows["mean"].isna().all() and (rows["n_seeds"] == 0).all()
+    assert value(rows, "f1", "published") == 0.02
+    assert set(pd.read_csv(study / "table.csv")["row"]) == {"baseline"}
+    assert "not run" in report.study_table(results.read_rows(study), "CalMS21")
+    results.verify("demo")
+    results.leave_out("few_shot", "published", "demo")  # again, with nothing left to take out
 
 
 def test_no_seed_is_said():

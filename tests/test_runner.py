@@ -126,3 +126,18 @@ def test_a_parameter_no_notebook_has_is_refused(study):
     with pytest.raises(InputError, match="no notebook has a parameter 'typo'"):
         runner.run_study("demo", {"typo": 1})
     assert times_run(study) == 0
+
+
+def test_other_data_or_another_model_is_another_run(study, monkeypatch):
+    data, model = study / "data", study / "model"
+    for folder in (data, model):
+        folder.mkdir()
+        (folder / "file").write_text("1")
+    monkeypatch.setenv("MBREPRO_MODEL", str(model))
+    monkeypatch.setattr(runner, "calms21_folder", lambda: data)
+    assert runner.run_study("calms21", {}) == ["toy"]
+    assert runner.run_study("calms21", {}) == []
+    for folder in (data, model):
+        (folder / "file").write_text("22")
+        assert runner.run_study("calms21", {}) == ["toy"]
+        assert runner.run_study("calms21", {}) == []

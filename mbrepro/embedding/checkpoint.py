@@ -37,8 +37,17 @@ def find(model: str) -> Path:
         return STAND_IN_WEIGHTS
     if Path(model).is_dir():
         return Path(model)
+    return _from_hub(model, CHECKPOINT_FILES)
+
+
+def find_config(model: str) -> Path:
+    """As `find`, but of a model on the hub only the configuration is fetched, kilobytes instead of gigabytes."""
+    return find(model) if model == STAND_IN or Path(model).is_dir() else _from_hub(model, ["config.json"])
+
+
+def _from_hub(model: str, files: Sequence[str]) -> Path:
     try:
-        return Path(huggingface_hub.snapshot_download(model, allow_patterns=CHECKPOINT_FILES))
+        return Path(huggingface_hub.snapshot_download(model, allow_patterns=list(files)))
     except HFValidationError:
         raise InputError(f"{model}: no such folder, and not a hub id (owner/name) either") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

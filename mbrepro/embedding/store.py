@@ -35,6 +35,7 @@ def embed_recording(
         described = {
             "recording": recording.name,
             "starts": [int(start) for start in starts],
+            "video_start": recording.video_start,
             "clips": dataclasses.asdict(clip_settings),
             "embedder": embedder.identity,
             "model": embedder.settings.model,
@@ -51,6 +52,7 @@ def clips_key(recording: Recording, starts: Sequence[int], settings: ClipSetting
     return fingerprint(
         recording.name,
         check_video(recording).path,
+        recording.video_start,
         recording.fps,
         list(recording.frame_size),
         recording.keypoints if settings.crop == "mice" else len(recording),

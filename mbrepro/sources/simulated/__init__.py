@@ -1,7 +1,6 @@
 """Demo recordings: a black resident and a white intruder, simulated from schedule to poses to video."""
 
 import re
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -16,8 +15,7 @@ from tqdm import tqdm
 from mbrepro import video as video_module
 from mbrepro.artifacts import cached_arrays, fingerprint
 from mbrepro.errors import InputError
-from mbrepro.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
-from mbrepro.sources.calms21 import write_calms21
+from mbrepro.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording
 from mbrepro.sources.simulated import behaviours, cage, frames, motion, poses, schedule, wandering
 
 _CODE = (schedule, motion, wandering, behaviours, poses, cage, frames, video_module)
@@ -79,17 +77,6 @@ def simulate_recording(task: str, name: str, settings: DemoSettings) -> tuple[Re
     """
     arrays = _simulate(task, name, settings)
     return _recording(task, name, arrays, None), arrays["true_keypoints"]
-
-
-def write_release(folder: Path, tasks: Sequence[str], scale: float = 1.0, videos: bool = True) -> None:
-    """Write simulated recordings in the layout of the CalMS21 release; the originals are kept in `folder/.simulated`.
-
-    tasks: "task1", "task3". scale: times the default number of recordings. Only Task 1 has video, as in the release.
-    """
-    settings, store = DemoSettings().scaled(scale), Path(folder) / ".simulated"
-    task1 = demo_dataset("task1", settings, store, videos) if "task1" in tasks else None
-    task3 = {b: demo_dataset(f"task3/{b}", settings, store, videos=False) for b in TASK3_BEHAVIOURS}
-    write_calms21(folder, task1, task3 if "task3" in tasks else None)
 
 
 def _counts(task: str, settings: DemoSettings) -> tuple[int, int]:
