@@ -1,5 +1,9 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from mbrepro.embedding import EmbedderSettings, checkpoint, load_embedder
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.errors import InputError
+from tests.model_hub import serve_model
 from tests.tiny_checkpoint import KINDS, noise_clip, write_checkpoint
 
 
@@ -148,3 +153,41 @@ def test_auto_is_float32_on_a_cpu_and_bfloat16_on_a_gpu(monkeypatch):
 def test_settings_are_checked_at_once(settings, message):
     with pytest.raises(InputError, match=message):
         EmbedderSettings(**settings)
+
+
+def ask_hub(url: str, home: Path, code: str) -> subprocess.CompletedProcess:
+    """Run code in an interpreter of its own, whose model hub is at `url`; libraries read where that is only once."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_a_model_on_the_hub_is_downloaded_once_and_is_the_local_one(tmp_path):
+    folder = write_checkpoint(tmp_path / "released")
+    with serve_model("owner/tiny", folder) as (url, asked):
+        found = ask_hub(url, tmp_path / "home", "from mbrepro.embedding.checkpoint import *; print(find('owner/tiny'))")
+        assert found.returncode == 0, found.stderr
+        downloaded = Path(found.stdout.strip())
+        assert {p.name for p in downloaded.iterdir()} == {p.name for p in folder.iterdir()} == set(asked)
+        assert checkpoint.identity(downloaded) == checkpoint.identity(folder)
+        before = len(asked)
+        again = ask_hub(url, tmp_path / "home", "from mbrepro.embedding.checkpoint import *; find('owner/tiny')")
+        assert again.returncode == 0
+        assert len(asked) == before
+
+
+def test_an_estimate_fetches_the_configuration_alone(tmp_path):
+    with serve_model("owner/tiny", write_checkpoint(tmp_path / "released")) as (url, asked):
+        code = (
+            "from mbrepro.embedding.checkpoint import *; print(read_config(find_config('owner/tiny'), ['qwen2_5_vl']))"
+        )
+        assert ask_hub(url, tmp_path / "home", code).returncode == 0
+        assert asked == ["config.json"]
+
+
+def test_a_model_the_hub_does_not_have_is_one_sentence(tmp_path):
+    with serve_model("owner/tiny", tmp_path) as (url, _):
+        told = ask_hub(url, tmp_path / "home", "from mbrepro.embedding.checkpoint import *; find('owner/other')")
+    assert "InputError: owner/other: no such folder, and the model hub gives no such model" in told.stderr
