@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 
 from mbrepro.metrics import confusion as count
@@ -300,4 +301,19 @@ def bouts_longer(bouts_by_split: Mapping[str, Mapping], durations: Sequence[floa
         axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
         axis.legend(title="behaviour (bouts)", fontsize=8, title_fontsize=8, loc="lower left")
     axes[0, 0].set_ylabel("share of bouts longer")
+    return figure
+
+
+def likeness_ratios(medians: pd.DataFrame, tolerance: float) -> plt.Figure:
+    """Simulated / real median of each pose statistic (`likeness.pose_medians`), with the band that is near enough."""
+    figure, axis = plt.subplots(figsize=(8.2, 0.21 * len(medians) + 1))
+    near = (medians["ratio"] - 1).abs() <= tolerance
+    axis.axvspan(1 - tolerance, 1 + tolerance, color=BEHAVIOUR, alpha=0.12, linewidth=0)
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.scatter(medians["ratio"], medians["what"], color=np.where(near, BEHAVIOUR, COLOURS["attack"]), s=22, zorder=3)
+    axis.set_xscale("log")
+    axis.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+    axis.minorticks_off()
+    axis.set(xlabel="simulated median / real median", ylim=(len(medians) - 0.5, -0.5))
+    axis.tick_params(axis="y", labelsize=8)
     return figure

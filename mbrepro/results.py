@@ -174,6 +174,11 @@ def write_table(folder: Path) -> None:
     write_text(folder / "table.csv", _csv(read_rows(folder)))
 
 
+def write_csv(table: pd.DataFrame, name: str, profile: str, run: str = "") -> None:
+    """Keep a page's table as `NAME.csv` beside the study's table, or with a run of one's own."""
+    write_text(_folder(profile, run) / f"{name}.csv", _csv(table))
+
+
 def _csv(rows: pd.DataFrame) -> str:
     return rows.to_csv(index=False, float_format="%.6f")
 
