@@ -142,8 +142,8 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError("name one notebook, or give --all for the whole study")
     _use_calms21_options(options)
     if not options.show:
-        looking = [name for name in _chosen(options, runner.notebook_names()) if runner.looks_at_video(name)]
-        _check_patience(options, parameters.get("seeds", 5) if looking else 0)
+        names = runner.notebook_names() if options.all else [options.notebook]
+        _check_patience(options, max((runner.seeds_of_stage2(name, parameters) for name in names), default=0))
     if options.show:
         print(runner.describe(options.notebook))
     elif options.all:
@@ -151,10 +151,6 @@ def _run(options: argparse.Namespace) -> None:
         print(f"{len(done)} notebooks run, {len(runner.notebook_names()) - len(done)} were up to date")
     else:
         print(runner.run_one(options.notebook, options.profile, parameters))
-
-
-def _chosen(options: argparse.Namespace, names: list[str]) -> list[str]:
-    return names if options.all else [options.notebook]
 
 
 def _check_patience(options: argparse.Namespace, seeds: int) -> None:

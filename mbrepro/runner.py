@@ -36,10 +36,15 @@ def parameters_of(name: str) -> dict[str, object]:
     return {key: ast.literal_eval(value["default"]) for key, value in inferred.items()}
 
 
-def looks_at_video(name: str) -> bool:
-    """Whether a notebook runs stage 2."""
-    parameters_of(name)  # there is such a notebook
-    return "load_embedder(" in (paths.notebooks() / f"{name}.ipynb").read_text(encoding="utf-8")
+def seeds_of_stage2(name: str, given: Mapping[str, object]) -> int:
+    """For how many seeds a notebook would run stage 2 with these parameters; 0 if it loads no embedder.
+
+    Raises InputError as `check_parameters` does, but for parameters of other notebooks.
+    """
+    known = parameters_of(name)
+    values = check_parameters(name, {key: value for key, value in given.items() if key in known})
+    source = (paths.notebooks() / f"{name}.ipynb").read_text(encoding="utf-8")
+    return values.get("seeds", 1) if "load_embedder(" in source else 0
 
 
 def describe(name: str) -> str:

@@ -141,3 +141,11 @@ def test_other_data_or_another_model_is_another_run(study, monkeypatch):
         (folder / "file").write_text("22")
         assert runner.run_study("calms21", {}) == ["toy"]
         assert runner.run_study("calms21", {}) == []
+
+
+def test_notebooks_that_load_an_embedder_run_stage_2_once_a_seed():
+    assert runner.seeds_of_stage2("03_clip", {"seeds": 3, "baseline_epochs": 2}) == 3
+    assert runner.seeds_of_stage2("07_language", {"seeds": 3}) == 1
+    assert runner.seeds_of_stage2("01_baseline", {}) == runner.seeds_of_stage2("08_audit", {}) == 0
+    with pytest.raises(InputError, match="seeds takes a value of type int"):
+        runner.seeds_of_stage2("03_clip", {"seeds": "many"})
