@@ -19,8 +19,6 @@ class Protocol:
     anchor: where in a proposal its clip lies, "start" or "middle".
     head_clips: what the head is trained on, clips "localized" by stage 1 in the train recordings or clips of the
     bouts that were "labelled" there.
-    view: which of the embedder's views is a clip's embedding; "auto" for the one that is best on held-out train animals
-    (`pipeline.choose_view`).
     written: which of its frames get a proposal's class, "action" those stage 1 called action, "all" every one.
     """
 
@@ -33,7 +31,6 @@ class Protocol:
     validation_fraction: float
     anchor: str
     head_clips: str
-    view: str
     written: str
 
 
@@ -48,12 +45,11 @@ def published(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:
         localizer=LocalizerSettings(classes=2, epochs=epochs),
         rule=PosterRule(),
         clips=ClipSettings(seconds=5.0, sampled_fps=0.1, min_frames=4, assumed_fps=poster.ASSUMED_FPS),
-        embedder=replace(embedder, prompt=poster.PROMPT),
+        embedder=replace(embedder, prompt=poster.PROMPT, layer=-1, pooling="last"),
         head=HeadSettings(kind="linear"),
         validation_fraction=0.0,
         anchor="start",
         head_clips="localized",
-        view="last_100",
         written="action",
     )
 
@@ -64,7 +60,7 @@ def corrected(
     clip_seconds: float = 2.0,
     sampled_fps: float = 8.0,
     crop: str = "mice",
-    view: str = "video_100",
+    pooling: str = "mean_video",
     head: str = "linear",
 ) -> Protocol:
     """The same two stages done right: true frame times, short clips round both mice, validation on train animals."""
@@ -73,12 +69,11 @@ def corrected(
         localizer=LocalizerSettings(classes=2, epochs=epochs),
         rule=HysteresisRule(max_frames=max(round(clip_seconds * FPS), HysteresisRule.min_frames)),
         clips=ClipSettings(seconds=clip_seconds, sampled_fps=sampled_fps, crop=crop),
-        embedder=replace(embedder, prompt=poster.PROMPT),
+        embedder=replace(embedder, prompt=poster.PROMPT, pooling=pooling),
         head=HeadSettings(kind=head),
         validation_fraction=0.25,
         anchor="middle",
         head_clips="labelled",
-        view=view,
         written="all",
     )
 
