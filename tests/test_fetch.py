@@ -294,13 +294,18 @@ def test_without_ranges_zips_come_whole_and_videos_not_at_all(server):
     assert fetched(folder).videos["held"] == []
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs, and so to all they start: that they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_killed_in_the_middle_goes_on_from_there(server, made, tmp_path):
     total = sum((made / "zips" / name).stat().st_size for name in (ZIP1, ZIP3, VIDEO_ZIP))
     command = [sys.executable, "-m", "mbrepro", "fetch", "calms21", "--from", server.url]
     environment = {**os.environ, "MBREPRO_ROOT": str(tmp_path / "study")}
     server.pause = 0.01
     for share, how, status in ((0.2, signal.SIGKILL, -9), (0.5, signal.SIGINT, 130), (0.8, signal.SIGKILL, -9)):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, preexec_fn=heed_interrupts)
         while server.sent.total() < share * total and process.poll() is None:
             time.sleep(0.005)
         assert process.poll() is None, process.stderr.read()
