@@ -6,6 +6,7 @@ and renamed, so a kill at any moment leaves either the whole file or none.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import uuid
@@ -58,6 +59,18 @@ def _feed(digest, part: object) -> None:
     else:
         raise TypeError(f"{type(part).__name__} has no stable fingerprint")
     digest.update(b">")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, computed once while its size and time of change stay: videos and weights are gigabytes."""
+    state = path.stat()
+    return _file_hash(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _file_hash(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

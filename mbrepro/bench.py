@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from mbrepro import artifacts, bench_reading
+from mbrepro import artifacts, bench_clips, bench_reading
 from mbrepro.errors import InputError
 from mbrepro.localizer import LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
 from mbrepro.recordings import Recording
@@ -64,6 +64,21 @@ def json_second_read() -> dict:
     return _json_reads()["second"] | {"machine": cpu_model()}
 
 
+def embed_loop() -> dict:
+    """Stage 2's loop against the bare forward pass on the same packed inputs; see `bench_clips.embed_loop`."""
+    return bench_clips.embed_loop() | {"machine": cpu_model()}
+
+
+def decode() -> dict:
+    """Cutting clips against decoding only the groups of pictures they need; see `bench_clips.decode`."""
+    return bench_clips.decode() | {"machine": cpu_model()}
+
+
+def render() -> dict:
+    """Frames of the demo drawn a second; see `bench_clips.render_speed`."""
+    return bench_clips.render_speed() | {"machine": cpu_model()}
+
+
 @cache
 def _json_reads() -> dict[str, dict]:
     return bench_reading.compare(REPETITIONS)
@@ -73,6 +88,9 @@ BENCHMARKS: dict[str, Callable[[], dict]] = {
     "localizer_epoch": localizer_epoch,
     "json_first_read": json_first_read,
     "json_second_read": json_second_read,
+    "embed_loop": embed_loop,
+    "decode": decode,
+    "render": render,
 }
 
 

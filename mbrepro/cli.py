@@ -1,4 +1,4 @@
-"""The command line: mbrepro fetch, run, book, simulate, predict."""
+"""The command line: mbrepro fetch, embed, run, book, simulate, predict."""
 
 import argparse
 import ast
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_fetch(commands)
     _add_simulate(commands)
+    _add_embed(commands)
     _add_predict(commands)
     return parser
 
@@ -105,6 +106,21 @@ def _add_simulate(commands) -> None:
     simulate.add_argument("--no-videos", action="store_true", help="poses and labels only")
     simulate.add_argument("--zips", action="store_true", help="zips as released, to be served as a mirror")
     simulate.set_defaults(command=_simulate)
+
+
+def _add_embed(commands) -> None:
+    embed = commands.add_parser("embed", help="embed the clips the study needs, alone or as one of many jobs")
+    embed.add_argument("--profile", default="demo")
+    embed.add_argument("--protocol", default="corrected", choices=["published", "corrected"])
+    embed.add_argument("--tasks", nargs="+", default=["task1", "task3"], choices=["task1", "task3"])
+    embed.add_argument("--seeds", type=int, default=5)
+    embed.add_argument("--scale", type=float, default=1.0, help="profile demo: times the number of recordings")
+    embed.add_argument("--shard", default="1/1", metavar="I/N", help="do the I-th of N shares of the recordings")
+    embed.add_argument("--engine", default="local", choices=["local", "ray"], help="ray: on all machines of a cluster")
+    embed.add_argument("--workers", type=int, default=1, help="engine ray: models side by side")
+    embed.add_argument("--estimate", action="store_true", help="only say how much there is to do")
+    _add_calms21_options(embed)
+    embed.set_defaults(command=_embed)
 
 
 def _add_predict(commands) -> None:
@@ -171,6 +187,21 @@ def _estimate(options: argparse.Namespace) -> None:
     print(costs.to_string(float_format="{:,.2f}".format))
     if not options.cpu:
         refuse_slow(costs)
+
+
+def _embed(options: argparse.Namespace) -> None:
+    from mbrepro import embed, estimate
+
+    _use_calms21_options(options)
+    if options.estimate:
+        costs = estimate.estimate(options.profile, options.seeds).loc[[options.protocol]]
+        print(costs.to_string(float_format="{:,.2f}".format))
+        return
+    _check_patience(options, options.seeds)
+    protocol, jobs = embed.plan(options.profile, options.protocol, options.seeds, options.tasks, options.scale)
+    mine = embed.shard(jobs, options.shard)
+    embed.run(mine, protocol, options.profile, options.engine, options.workers)
+    print(f"{sum(len(job.starts) for job in mine)} clips of {len(mine)} recordings are embedded")
 
 
 def _value(text: str) -> object:

@@ -92,11 +92,11 @@ def clip_frame(found: Sequence[FoundClips]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["recording", "animal", "split", "class", "minute", "start"])
 
 
-def embeddings_of(
-    found: Sequence[FoundClips], clip_settings: ClipSettings, embedder: ClipEmbedder, folder: Path
-) -> np.ndarray:
-    """(N, D) embeddings of the clips, in order. The one place here that knows what an embedder gives."""
-    rows = [embed_recording(f.recording, f.starts.tolist(), clip_settings, embedder, folder) for f in found]
+def embeddings_of(found: Sequence[FoundClips], protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
+    """(N, D) embeddings of the clips in the protocol's view, in order."""
+    rows = [
+        embed_recording(f.recording, f.starts.tolist(), protocol.clips, embedder, folder)[protocol.view] for f in found
+    ]
     return np.concatenate(rows)
 
 
@@ -120,10 +120,10 @@ def spaces(
     twin_seed: of the twin's weights; None leaves the twin out, which takes as much disk and time as the model.
     """
     model = protocol.embedder.model
-    points = {Path(model).name: embeddings_of(found, protocol.clips, load_embedder(protocol.embedder), folder)}
+    points = {Path(model).name: embeddings_of(found, protocol, load_embedder(protocol.embedder), folder)}
     if twin_seed is not None:
         twin = replace(protocol.embedder, model=str(untrained_twin(model, folder, twin_seed)))
-        points["untrained twin"] = embeddings_of(found, protocol.clips, load_embedder(twin), folder)
+        points["untrained twin"] = embeddings_of(found, protocol, load_embedder(twin), folder)
     return points | {"poses": pose_features(found, protocol.clips)}
 
 

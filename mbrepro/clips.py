@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 
 from mbrepro.errors import InputError
+from mbrepro.overlay import draw_pose
 from mbrepro.recordings import Recording
 from mbrepro.video import VideoInfo, check_video, iter_frames
 
-CROPS = ("frame", "mice")
+CROPS = ("frame", "mice", "follow")
+FOLLOW_S = 0.5  # over which the path of a following square is smoothed
 CLOCK_ERROR_S = 1e-3  # some files' clocks, Matroska's among them, tick in milliseconds
 LEAST_SIDE = 16  # px of the video; a smaller square holds no mouse, only noise
 
@@ -24,7 +26,8 @@ class ClipSettings:
     frames a clip, 4 in qwen-vl-utils (`FPS_MIN_FRAMES`). assumed_fps: None cuts at the video's true time; the published
     code turns frames into seconds with 60 whatever the video's rate (github.com/audreyadouglas/mouse_action_rec).
     crop: "frame" for the whole picture, "mice" for the square around both mice, widened by `crop_padding` of its side
-    on each side and resized to `crop_pixels`.
+    on each side and resized to `crop_pixels`; "follow" for a square as padded that moves with them, just large enough
+    for the clip. overlay: poses are drawn into the picture before it is cropped.
 
     Raises InputError naming the setting that makes no sense.
     """
@@ -36,6 +39,7 @@ class ClipSettings:
     crop: str = "frame"
     crop_pixels: int = 112
     crop_padding: float = 0.15
+    overlay: bool = False
 
     def __post_init__(self):
         for name in ("seconds", "sampled_fps", "min_frames", "assumed_fps", "crop_pixels"):
@@ -105,13 +109,13 @@ def _frame_times(recording: Recording) -> np.ndarray:
 def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSettings) -> list[np.ndarray]:
     """Cut one (F, H, W, 3) uint8 RGB clip for each start frame, decoding no frame twice.
 
-    H and W are the video's, or `crop_pixels` with crop="mice". Raises InputError for a missing, short or damaged
+    H and W are the video's, or `crop_pixels` with a crop. Raises InputError for a missing, short or damaged
     video and for a clip that would start outside the recording.
     """
     info = check_video(recording)
     chosen = [clip_frames(start, recording, settings) for start in starts]
-    squares = [mice_square(recording, frames, info, settings.crop_padding) for frames in chosen]
-    side = settings.crop_pixels if settings.crop == "mice" else None
+    squares = [clip_squares(recording, frames, info, settings) for frames in chosen]
+    side = settings.crop_pixels if settings.crop != "frame" else None
     shape = (side, side) if side else (info.height, info.width)
     clips = [np.empty((len(frames), *shape, 3), np.uint8) for frames in chosen]
     uses = defaultdict(list)
@@ -119,9 +123,20 @@ def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSetting
         for place, index in enumerate((frames + recording.video_start).tolist()):
             uses[index].append((clip, place))
     for index, picture in iter_frames(info.path, list(uses)):
+        if settings.overlay:
+            picture = draw_pose(picture, recording, index - recording.video_start)
         for clip, place in uses[index]:
-            clips[clip][place] = crop_square(picture, squares[clip], side) if side else picture
+            clips[clip][place] = crop_square(picture, squares[clip][place], side) if side else picture
     return clips
+
+
+def clip_squares(
+    recording: Recording, frames: np.ndarray, info: VideoInfo, settings: ClipSettings
+) -> Sequence[tuple[int, int, int]]:
+    """The square (left, top, side), px of the video, that is cut from each of a clip's frames (F,)."""
+    if settings.crop == "follow":
+        return following_squares(recording, frames, info, settings.crop_padding)
+    return [mice_square(recording, frames, info, settings.crop_padding)] * len(frames)
 
 
 def mice_square(recording: Recording, frames: np.ndarray, info: VideoInfo, padding: float) -> tuple[int, int, int]:
@@ -129,13 +144,38 @@ def mice_square(recording: Recording, frames: np.ndarray, info: VideoInfo, paddi
 
     Keypoints beyond the picture's edge count as on it. The square may reach over the edge.
     """
-    points = recording.keypoints[frames.min() : frames.max() + 1].reshape(-1, 2)
-    size = np.array([info.width, info.height])
-    points = np.clip(points * (size / recording.frame_size), 0, size - 1)
+    points = _points_on(recording, slice(frames.min(), frames.max() + 1), info).reshape(-1, 2)
     low, high = points.min(0), points.max(0)
     side = max(int(np.ceil((high - low).max() * (1 + 2 * padding))), LEAST_SIDE)
     left, top = np.round((low + high - side) / 2).astype(int)
     return int(left), int(top), side
+
+
+def following_squares(
+    recording: Recording, frames: np.ndarray, info: VideoInfo, padding: float
+) -> list[tuple[int, int, int]]:
+    """Return (left, top, side), px of the video, of a square around both mice for each of a clip's frames (F,).
+
+    Its centre is that of both mice, averaged over `FOLLOW_S` around each frame; its side is the least that keeps every
+    keypoint of the clip inside, widened by `padding` of itself on each side, and does not change within the clip.
+    """
+    first, last, reach = int(frames.min()), int(frames.max()), round(FOLLOW_S * recording.fps / 2)
+    before = max(first - reach, 0)
+    points = _points_on(recording, slice(before, last + reach + 1), info)
+    points = points.reshape(len(points), -1, 2)
+    middle = (points.min(1) + points.max(1)) / 2
+    span = np.arange(first, last + 1) - before
+    centres = np.stack([middle[max(k - reach, 0) : k + reach + 1].mean(0) for k in span])
+    furthest = np.abs(points[span] - centres[:, None]).max()
+    side = max(int(np.ceil(2 * furthest * (1 + 2 * padding))), LEAST_SIDE)
+    corners = np.round(centres[frames - first] - side / 2).astype(int)
+    return [(int(left), int(top), side) for left, top in corners]
+
+
+def _points_on(recording: Recording, span: slice, info: VideoInfo) -> np.ndarray:
+    """(T, 2, 7, 2) keypoints of a span of frames, px of the video; those beyond the picture's edge are put on it."""
+    size = np.array([info.width, info.height])
+    return np.clip(recording.keypoints[span] * (size / recording.frame_size), 0, size - 1)
 
 
 def crop_square(picture: np.ndarray, square: tuple[int, int, int], pixels: int) -> np.ndarray:

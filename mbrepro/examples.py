@@ -2,18 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from mbrepro.clips import ClipSettings, cut_clips
-from mbrepro.recordings import KEYPOINTS, Recording, other_index, runs
+from mbrepro.overlay import draw_pose
+from mbrepro.recordings import Recording, other_index, runs
 from mbrepro.video import decode_frames
-
-MOUSE_COLOURS = ((255, 140, 0), (0, 200, 255))  # resident, intruder; RGB
-SKELETON = (
-    ("nose", "left_ear"), ("nose", "right_ear"), ("left_ear", "neck"), ("right_ear", "neck"), ("neck", "left_hip"),
-    ("neck", "right_hip"), ("left_hip", "tail_base"), ("right_hip", "tail_base"),
-)  # fmt: skip
 
 
 def overlay_frames(recordings: Sequence[Recording], classes: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
@@ -31,19 +25,6 @@ def overlay_frames(recordings: Sequence[Recording], classes: Sequence[str]) -> t
 def picture_of(recording: Recording, frame: int) -> np.ndarray:
     """The picture (H, W, 3) shown at one of a recording's frames."""
     return decode_frames(recording.video, [recording.video_start + frame])[0]
-
-
-def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarray:
-    """Draw a frame's keypoints and the lines between them on a copy of its picture (H, W, 3)."""
-    picture = picture.copy()
-    scale = np.array(picture.shape[1::-1]) / recording.frame_size
-    for points, colour in zip(recording.keypoints[frame] * scale, MOUSE_COLOURS, strict=True):
-        places = {name: tuple(int(v) for v in point.round()) for name, point in zip(KEYPOINTS, points, strict=True)}
-        for one, other in SKELETON:
-            cv2.line(picture, places[one], places[other], colour, 1, cv2.LINE_AA)
-        for place in places.values():
-            cv2.circle(picture, place, 2, colour, -1, cv2.LINE_AA)
-    return picture
 
 
 def example_clips(recordings: Sequence[Recording], settings: Mapping[str, ClipSettings]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""How like CalMS21 the simulated recordings are: poses and labels, side by side.
+"""How like CalMS21 the simulated recordings are: poses, labels and the published ladder, side by side.
 
 What is known of the real data lies in sources/simulated/real_statistics.json as quantiles and shares, never as poses or
 labels, so that the comparison needs no real data. `python -m mbrepro.likeness FOLDER` writes that file from the real
@@ -20,9 +20,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from mbrepro.artifacts import write_text
 from mbrepro.errors import InputError
 from mbrepro.recordings import FPS, KEYPOINTS, MICE, OTHER, TASK1_CLASSES, Dataset, Recording, runs
-from mbrepro.sources import simulated
+from mbrepro.sources.simulated import schedule
 
-STATISTICS = Path(simulated.__file__).with_name("real_statistics.json")
 POSES_SOURCE = "996 real CalMS21 windows (neurosym-lib dae717a6); simulated windows cut alike"
 LABELS_SOURCE = "CalMS21 Task 1 labels, {split} split (Sun et al. 2021)"
 LEVELS = (5, 50, 95)  # percentiles compared
@@ -32,12 +31,14 @@ WINDOW_SAMPLES = 13
 # samples every 8th frame span 100 frames.
 WINDOW_STEP = 8
 _POINTS = 99  # quantiles that stand for a distribution of durations
+_KIND_POINTS = 41
+_FEWEST = 20  # a kind's own durations are recorded from this many on; fewer are pooled over the kinds
 _PART = {name: index for index, name in enumerate(KEYPOINTS)}
 
 
 def real_statistics() -> dict:
     """What `measure_real` recorded."""
-    return json.loads(STATISTICS.read_text(encoding="utf-8"))
+    return json.loads(schedule.STATISTICS.read_text(encoding="utf-8"))
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------
@@ -176,8 +177,8 @@ def _between(windows: np.ndarray, heading: np.ndarray, name: str) -> dict[str, t
 def exchanged_share(windows: np.ndarray) -> float:
     """Share of steps between samples that are shorter when the mice are taken for each other: identity swaps."""
     center = windows.mean(axis=3)
-    step = {(a, b): np.linalg.norm(center[:, 1:, a] - center[:, :-1, b], axis=-1) for a in (0, 1) for b in (0, 1)}
-    kept, swapped = step[0, 0] + step[1, 1], step[0, 1] + step[1, 0]
+    step = lambda a, b: np.linalg.norm(center[:, 1:, a] - center[:, :-1, b], axis=-1)  # noqa: E731
+    kept, swapped = step(0, 0) + step(1, 1), step(0, 1) + step(1, 0)
     return float((swapped < 0.5 * kept).mean())
 
 
@@ -259,7 +260,7 @@ def _label_rows(labels: Sequence[np.ndarray], real: Mapping, split: str) -> list
 
 
 def _ks(a: Sequence[float], b: Sequence[float]) -> float:
-    return float(ks_2samp(a, b, method="asymp").statistic) if len(a) and len(b) else np.nan
+    return float(ks_2samp(a, b).statistic) if len(a) and len(b) else np.nan
 
 
 def _pose_rows(windows: np.ndarray, classes: np.ndarray, real: Mapping) -> list[tuple]:
@@ -308,6 +309,7 @@ def measure_real(folder: Path) -> dict:
     return {
         "source": "CalMS21 (Sun et al. 2021): labels of all 89 Task 1 recordings; 996 pose windows",
         "labels": {split: _measured_labels(labels) for split, labels in splits.items()},
+        "kinds": _measured_kinds(splits["train"]),
         "poses": {"percentiles": percentiles, "exchanged": round(exchanged_share(windows), 5)},
     }
 
@@ -315,8 +317,29 @@ def measure_real(folder: Path) -> dict:
 def _measured_labels(labels: Sequence[np.ndarray]) -> dict:
     return {
         "shares": {what: round(value, 5) for what, (value, _) in label_statistics(labels).items()},
+        "opens_with_a_bout": round(float(np.mean([runs(values)[0][1] <= 1 for values in labels])), 4),
         "frames": {name: quantiles(frames, _POINTS) for name, frames in durations(labels).items()},
     }
+
+
+def _measured_kinds(labels: Sequence[np.ndarray]) -> dict:
+    """Transitions and durations of train recordings by the behaviours that occur in them."""
+    names = {(True, False): "attack", (False, True): "mount", (True, True): "both", (False, False): "none"}
+    kinds = {name: [] for name in names.values()}
+    for values in labels:
+        if (values == 1).any():  # one recording of 3 s holds an attack only
+            kinds[names[bool((values == 0).any()), bool((values == 2).any())]].append(values)
+    pooled = durations(labels)
+    measured = {}
+    for name, recordings in kinds.items():
+        counts = transition_counts(recordings)
+        own = durations(recordings)
+        measured[name] = {
+            "recordings": len(recordings),
+            "next": np.round(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), 4).tolist(),
+            "frames": {k: quantiles(own[k] if len(own[k]) >= _FEWEST else pooled[k], _KIND_POINTS) for k in own},
+        }
+    return measured
 
 
 def quantiles(values: np.ndarray, count: int) -> list[float]:
@@ -325,4 +348,4 @@ def quantiles(values: np.ndarray, count: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    write_text(STATISTICS, json.dumps(measure_real(Path(sys.argv[1])), indent=1) + "\n")
+    write_text(schedule.STATISTICS, json.dumps(measure_real(Path(sys.argv[1])), indent=1) + "\n")

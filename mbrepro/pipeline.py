@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import f1_score
 from tqdm import tqdm
 
 from mbrepro import localizer as localizer_module
 from mbrepro.artifacts import fingerprint
-from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.embedding.embedder import ClipEmbedder, pooled_views
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.heads import Head, fit_head
@@ -31,6 +32,7 @@ from mbrepro.proposals import Proposal, proposal_labels, propose
 from mbrepro.protocols import Protocol
 from mbrepro.recordings import Dataset, Prediction, Recording, other_index, split_by_animal
 
+VALIDATION = 0.25  # share of the train animals held out to choose a view where the protocol holds out none
 ACTION = 0.5  # stage 1 calls a frame action from this P(action) on, as the more likely of its two classes
 
 
@@ -39,7 +41,7 @@ class ProposedClips:
     """What stage 1 proposed in one recording, and what stage 2 saw there.
 
     p_action: (T,) P(action). labels: (N,) class index of each proposal, or None if the recording has no labels.
-    embeddings: (N, D).
+    embeddings: (N, D), the protocol's view.
     """
 
     recording: Recording
@@ -127,13 +129,37 @@ def propose_clips(
     recording: Recording, p_action: np.ndarray, protocol: Protocol, embedder: ClipEmbedder, folder: Path
 ) -> ProposedClips:
     """Proposals of one recording with their labels and the embeddings of their clips."""
-    proposals = tuple(propose(p_action, protocol.rule))
-    labels = None
-    if recording.labels is not None:
-        labels = proposal_labels(recording.labels, proposals, recording.classes)
-    starts = clip_starts(proposals, recording, protocol)
-    embeddings = embed_recording(recording, starts, protocol.clips, embedder, folder)
-    return ProposedClips(recording, p_action, proposals, labels, embeddings)
+    return propose_for_seeds(recording, [p_action], protocol, embedder, folder)[0]
+
+
+def propose_for_seeds(
+    recording: Recording, tracks: Sequence[np.ndarray], protocol: Protocol, embedder: ClipEmbedder, folder: Path
+) -> list[ProposedClips]:
+    """As `propose_clips` for the P(action) of each seed; a clip that several seeds propose is embedded once.
+
+    Raises InputError if the protocol's view is none that the embedder has and a head can take.
+    """
+    if protocol.view not in pooled_views(embedder.views):
+        raise InputError(
+            f"{embedder.settings.model} has no view {protocol.view!r}; choose one of "
+            f"{', '.join(pooled_views(embedder.views))}, or auto"
+        )
+    starts = needed_starts(recording, tracks, protocol)
+    embeddings = embed_recording(recording, starts, protocol.clips, embedder, folder)[protocol.view]
+    made = []
+    for p_action in tracks:
+        proposals = tuple(propose(p_action, protocol.rule))
+        labels = None
+        if recording.labels is not None:
+            labels = proposal_labels(recording.labels, proposals, recording.classes)
+        mine = np.searchsorted(starts, clip_starts(proposals, recording, protocol))
+        made.append(ProposedClips(recording, p_action, proposals, labels, embeddings[mine.astype(int)]))
+    return made
+
+
+def needed_starts(recording: Recording, tracks: Sequence[np.ndarray], protocol: Protocol) -> list[int]:
+    """First frames, ascending, of all clips that any of the P(action) proposes."""
+    return sorted({start for p in tracks for start in clip_starts(propose(p, protocol.rule), recording, protocol)})
 
 
 def clip_starts(proposals: Sequence[Proposal], recording: Recording, protocol: Protocol) -> list[int]:
@@ -149,11 +175,63 @@ def train_clips(
     dataset: Dataset, model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path
 ) -> list[ProposedClips]:
     """The clips a head is trained on: those stage 1 localizes in the train recordings, or those of labelled bouts."""
-    tracks = [
-        localize_action(model, r) if protocol.head_clips == "localized" else r.action.astype(np.float32)
-        for r in dataset.train
+    return train_clips_for_seeds(dataset, [model], protocol, embedder, folder)[0]
+
+
+def train_clips_for_seeds(
+    dataset: Dataset, models: Sequence[PoseCNN], protocol: Protocol, embedder: ClipEmbedder, folder: Path
+) -> list[list[ProposedClips]]:
+    """As `train_clips` for each seed's stage 1."""
+    by_recording = [
+        propose_for_seeds(r, train_tracks(r, models, protocol), protocol, embedder, folder) for r in dataset.train
     ]
-    return [propose_clips(r, p, protocol, embedder, folder) for r, p in zip(dataset.train, tracks, strict=True)]
+    return [list(clips) for clips in zip(*by_recording, strict=True)]
+
+
+def train_tracks(recording: Recording, models: Sequence[PoseCNN], protocol: Protocol) -> list[np.ndarray]:
+    """(T,) P(action) of a train recording for each seed: what its stage 1 says, or for all of them the labels."""
+    if protocol.head_clips == "localized":
+        return [localize_action(model, recording) for model in models]
+    return [recording.action.astype(np.float32)] * len(models)
+
+
+def proposed_for_seeds(
+    dataset: Dataset, models: Sequence[PoseCNN], protocol: Protocol, embedder: ClipEmbedder, folder: Path
+) -> list[list[ProposedClips]]:
+    """What each seed's stage 1 proposes in the test recordings."""
+    by_recording = [
+        propose_for_seeds(r, [localize_action(model, r) for model in models], protocol, embedder, folder)
+        for r in dataset.test
+    ]
+    return [list(clips) for clips in zip(*by_recording, strict=True)]
+
+
+def choose_view(dataset: Dataset, model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:
+    """The protocol with the view that "auto" stands for; one that names a view is returned as it is.
+
+    A head is fitted on the train clips of some train animals for each view, and the view of highest macro F1 on the
+    others' is taken, the embedder's first if two are equal. Seed 0 divides the animals; test recordings are not read.
+    """
+    if protocol.view != "auto":
+        return protocol
+    scores = view_scores(dataset, model, protocol, embedder, folder)
+    return replace(protocol, view=max(scores, key=scores.get))
+
+
+def view_scores(
+    dataset: Dataset, model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path
+) -> dict[str, float]:
+    """Macro F1 over behaviours of a head on clips of held-out train animals, for each of the embedder's views."""
+    _, validation = split_by_animal(dataset.train, protocol.validation_fraction or VALIDATION, seed=0)
+    held_out, scores = {recording.name for recording in validation}, {}
+    for view in pooled_views(embedder.views):
+        clips = train_clips(dataset, model, replace(protocol, view=view), embedder, folder)
+        head = fit_clip_head([c for c in clips if c.recording.name not in held_out], protocol, 0)
+        made = [classify_clips(c, head) for c in clips if c.recording.name in held_out]
+        true, said = (np.concatenate([getattr(p, field) for p in made]) for field in ("true", "labels"))
+        classes = [k for k in np.unique(true) if k >= 0]
+        scores[view] = float(f1_score(true, said, labels=classes, average="macro", zero_division=0)) if classes else 0.0
+    return scores
 
 
 def fit_clip_head(clips: Sequence[ProposedClips], protocol: Protocol, seed: int) -> Head:

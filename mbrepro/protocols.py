@@ -19,6 +19,8 @@ class Protocol:
     anchor: where in a proposal its clip lies, "start" or "middle".
     head_clips: what the head is trained on, clips "localized" by stage 1 in the train recordings or clips of the
     bouts that were "labelled" there.
+    view: which of the embedder's views is a clip's embedding; "auto" for the one that is best on held-out train animals
+    (`pipeline.choose_view`).
     written: which of its frames get a proposal's class, "action" those stage 1 called action, "all" every one.
     """
 
@@ -31,6 +33,7 @@ class Protocol:
     validation_fraction: float
     anchor: str
     head_clips: str
+    view: str
     written: str
 
 
@@ -45,11 +48,12 @@ def published(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:
         localizer=LocalizerSettings(classes=2, epochs=epochs),
         rule=PosterRule(),
         clips=ClipSettings(seconds=5.0, sampled_fps=0.1, min_frames=4, assumed_fps=poster.ASSUMED_FPS),
-        embedder=replace(embedder, prompt=poster.PROMPT, layer=-1, pooling="last"),
+        embedder=replace(embedder, prompt=poster.PROMPT),
         head=HeadSettings(kind="linear"),
         validation_fraction=0.0,
         anchor="start",
         head_clips="localized",
+        view="last_100",
         written="action",
     )
 
@@ -60,7 +64,7 @@ def corrected(
     clip_seconds: float = 2.0,
     sampled_fps: float = 8.0,
     crop: str = "mice",
-    pooling: str = "mean_video",
+    view: str = "video_100",
     head: str = "linear",
 ) -> Protocol:
     """The same two stages done right: true frame times, short clips round both mice, validation on train animals."""
@@ -69,11 +73,12 @@ def corrected(
         localizer=LocalizerSettings(classes=2, epochs=epochs),
         rule=HysteresisRule(max_frames=max(round(clip_seconds * FPS), HysteresisRule.min_frames)),
         clips=ClipSettings(seconds=clip_seconds, sampled_fps=sampled_fps, crop=crop),
-        embedder=replace(embedder, prompt=poster.PROMPT, pooling=pooling),
+        embedder=replace(embedder, prompt=poster.PROMPT),
         head=HeadSettings(kind=head),
         validation_fraction=0.25,
         anchor="middle",
         head_clips="labelled",
+        view=view,
         written="all",
     )
 

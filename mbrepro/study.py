@@ -1,6 +1,7 @@
 """The rows of the study's table: each function runs one row under one protocol and gives its predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +10,26 @@ from tqdm import tqdm
 
 from mbrepro.clips import clip_frames
 from mbrepro.embedding.embedder import ClipEmbedder
-from mbrepro.localizer import LOCALIZER_CLASSES, LocalizerSettings
+from mbrepro.localizer import LOCALIZER_CLASSES, LocalizerSettings, PoseCNN
 from mbrepro.pipeline import (
+    ProposedClips,
+    choose_view,
     classify_clips,
     clip_starts,
     fit_clip_head,
     label_frames,
     localize_action,
     predict_frames,
-    propose_clips,
-    train_clips,
+    proposed_for_seeds,
+    train_clips_for_seeds,
     train_localizers,
 )
 from mbrepro.proposals import propose
 from mbrepro.protocols import Protocol
 from mbrepro.recordings import Dataset, Prediction, other_index
 from mbrepro.results import Run, score
+
+COMPARED = ("vision", "video_50", "video_100", "last_100")  # views of `views_compared`
 
 
 def baseline(
@@ -63,9 +68,8 @@ def two_stages(
     """
     clips, frames, filmed = [], [], data.filmed()
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
-    for seed, model in enumerate(tqdm(models, desc="seeds", disable=None)):
-        head = fit_clip_head(train_clips(filmed, model, protocol, embedder, folder), protocol, seed)
-        test = [propose_clips(r, localize_action(model, r), protocol, embedder, folder) for r in filmed.test]
+    for seed, train, test in _clips_by_seed(filmed, models, protocol, embedder, folder):
+        head = fit_clip_head(train, protocol, seed)
         clips.append(Run(seed, data.task, data.classes, tuple(classify_clips(c, head) for c in test)))
         labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
         frames.append(Run(seed, data.task, data.classes, labelled))
@@ -83,13 +87,29 @@ def few_shot(
     if not tasks:
         return runs
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
-    for seed, model in enumerate(tqdm(models, desc="seeds", disable=None)):
-        for task in tasks:
-            head = fit_clip_head(train_clips(task, model, protocol, embedder, folder), protocol, seed)
-            test = [propose_clips(r, localize_action(model, r), protocol, embedder, folder) for r in task.test]
+    for task in tasks:
+        for seed, train, test in _clips_by_seed(task, models, protocol, embedder, folder):
+            head = fit_clip_head(train, protocol, seed)
             labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
             runs.append(Run(seed, task.task, task.classes, labelled))
     return runs
+
+
+def _clips_by_seed(
+    data: Dataset, models: Sequence[PoseCNN], protocol: Protocol, embedder: ClipEmbedder, folder: Path
+) -> Iterator[tuple[int, list[ProposedClips], list[ProposedClips]]]:
+    """Each seed with the clips its head is trained on and those it is asked about."""
+    train = train_clips_for_seeds(data, models, protocol, embedder, folder)
+    test = proposed_for_seeds(data, models, protocol, embedder, folder)
+    return tqdm(zip(range(len(models)), train, test, strict=True), "seeds", len(models), disable=None)
+
+
+def with_view(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:
+    """The protocol with the view that "auto" stands for, chosen on train animals of `data` (first seed's stage 1)."""
+    if protocol.view != "auto":
+        return protocol
+    (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
+    return choose_view(data.filmed(), model, protocol, embedder, folder)
 
 
 def filmed_tasks(tasks: Sequence[Dataset]) -> list[Dataset]:
@@ -123,6 +143,26 @@ def trivial_accuracy(runs_by_protocol: Mapping[str, Sequence[Run]]) -> pd.DataFr
             "always the most frequent": np.mean([np.bincount(t).max() / len(t) if len(t) else np.nan for t in true]),
         }
     return pd.DataFrame(rows).T
+
+
+def views_compared(
+    data: Dataset, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path, views: Sequence[str] = COMPARED
+) -> pd.DataFrame:
+    """CalMS21's F1 and MAP of the clip row under changes of one protocol, mean and sd over seeds; a line for each.
+
+    Lines are what the clip shows (frame, mice or follow; 2 or 8 frames a second) by the view its embedding is. All
+    views of one way to cut clips come from one pass over them; what was embedded before is read from the store.
+    """
+    rows = {}
+    for crop, fps in (("frame", 2.0), ("frame", 8.0), ("mice", 2.0), ("mice", 8.0), ("follow", 8.0)):
+        for view in views:
+            changed = replace(protocol, view=view, clips=replace(protocol.clips, crop=crop, sampled_fps=fps))
+            clips, _ = two_stages(data, changed, embedder, seeds, folder)
+            found = score("clip", "corrected", clips, resamples=1).set_index("metric")
+            figures = [found.loc[metric, part] for metric in ("f1", "map") for part in ("mean", "sd")]
+            rows[crop, f"{fps:g}", view] = figures
+    index = pd.MultiIndex.from_tuples(rows, names=["shown", "frames a second", "view"])
+    return pd.DataFrame(rows.values(), index, ["F1", "F1 sd", "MAP", "MAP sd"])
 
 
 def share_watched(data: Dataset, protocols: Mapping[str, Protocol], folder: Path) -> dict[str, float]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mbrepro.embedding import EmbedderSettings, load_embedder
-from mbrepro.embedding.qwen import QwenVLEmbedder, check_video_tokens, hidden_states, video_prompt
+from mbrepro.embedding.qwen import VIEWS, QwenVLEmbedder, check_video_tokens, layer_at, video_prompt
 from mbrepro.errors import InputError
 from tests.tiny_checkpoint import KINDS, noise_clip, write_checkpoint
 
@@ -42,21 +42,23 @@ def differs(a, b) -> float:
 
 def test_both_kinds_embed_and_answer(embedder):
     embedded = embedder.embed(clips(4, 4, 4), FPS)
-    assert embedded.shape == (3, 32) and embedded.dtype == np.float32
-    assert np.isfinite(embedded).all()
-    assert differs(embedded[0], embedded[1]) > 0.01
+    assert tuple(embedded) == embedder.views == VIEWS
+    for view, rows in embedded.items():
+        assert rows.shape == ((3, 2, 32) if view == "vision_steps" else (3, 32)) and rows.dtype == np.float32
+        assert np.isfinite(rows).all()
+        assert differs(rows[0], rows[1]) > 0.01
     answers = embedder.caption(clips(4, 4, 4), FPS, max_new_tokens=4)
     assert len(answers) == 3 and all(isinstance(answer, str) for answer in answers)
-    assert embedder.embed([], FPS).shape == (0, 32)
+    assert embedder.embed([], FPS)["last_100"].shape == (0, 32)
+    with pytest.raises(InputError, match="as long as each other"):
+        embedder.embed(clips(4, 2), FPS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_width_is_the_checkpoints(tmp_path, kind):
     embedder = load(write_checkpoint(tmp_path, kind, hidden=48))
     assert embedder.width == 48
-    for pooling in ("last", "mean_video", "vision"):
-        embedder.settings = replace(embedder.settings, pooling=pooling)
-        assert embedder.embed(clips(2), FPS).shape == (1, 48)
+    assert {rows.shape[-1] for rows in embedder.embed(clips(2), FPS).values()} == {48}
 
 
 def test_video_tokens_are_those_the_grid_fills(embedder):
@@ -132,7 +134,7 @@ def test_without_token_types_the_positions_would_be_lost(embedders):
         embedder.model.model.rope_deltas = None
         del inputs["mm_token_type_ids"]
         wrong = embedder.model.model(**inputs).last_hidden_state
-    assert np.array_equal(embedder.embed(clips(4), FPS)[0], right[0, -1].numpy())
+    assert np.array_equal(embedder.embed(clips(4), FPS)["last_100"][0], right[0, -1].numpy())
     assert differs(right, wrong) > 0.01
 
 
@@ -144,9 +146,9 @@ def test_seconds_per_pair_of_frames(embedders, fps):
 
 
 def test_frame_rate_matters_to_qwen2_5_alone(embedders):
-    slow, fast = (embedders["qwen2_5_vl"].embed(clips(4), fps) for fps in (0.5, 2.0))
+    slow, fast = (embedders["qwen2_5_vl"].embed(clips(4), fps)["last_100"] for fps in (0.5, 2.0))
     assert differs(slow, fast) > 1e-3
-    slow, fast = (embedders["qwen2_vl"].embed(clips(4), fps) for fps in (0.5, 2.0))
+    slow, fast = (embedders["qwen2_vl"].embed(clips(4), fps)["last_100"] for fps in (0.5, 2.0))
     assert np.array_equal(slow, fast)
 
 
@@ -156,15 +158,17 @@ def test_impossible_frame_rates_are_refused(embedders, fps):
         embedders["qwen2_5_vl"].embed(clips(2), fps)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean_video", "vision"])
-def test_padded_batch_equals_single_clips(embedder, pooling):
-    """Clips of 6, 2 and 4 frames: the shorter ones are padded, on the left."""
-    embedder = shallow(embedder, pooling=pooling, batch_size=3)
-    mask = embedder.prepare(clips(6, 2, 4), FPS)["attention_mask"]
+def test_padded_batch_equals_single_clips(embedder):
+    """Pictures of 6, 2 and 4 tokens: the smaller ones are padded, on the left."""
+    embedder = shallow(embedder, batch_size=3)
+    shown = [noise_clip(k, 4, height, width) for k, (height, width) in enumerate([(56, 84), (56, 56), (56, 56)])]
+    mask = embedder.prepare(shown, FPS)["attention_mask"]
     assert mask[:, -1].tolist() == [1, 1, 1] and mask[:, 0].tolist() == [1, 0, 0]
-    together = embedder.embed(clips(6, 2, 4), FPS)
-    alone = np.concatenate([embedder.embed([clip], FPS) for clip in clips(6, 2, 4)])
-    assert differs(together, alone) < 1e-4 < differs(alone[0], alone[1])
+    together = embedder.embed(shown, FPS)
+    alone = [embedder.embed([clip], FPS) for clip in shown]
+    for view in VIEWS:
+        assert differs(together[view], np.concatenate([one[view] for one in alone])) < 1e-4
+        assert differs(alone[0][view], alone[1][view]) > 1e-3
 
 
 def shallow(embedder: QwenVLEmbedder, **settings) -> QwenVLEmbedder:
@@ -202,39 +206,62 @@ def test_captions_are_the_most_probable_tokens(embedder):
     assert embedder.caption(clips(4), FPS, max_new_tokens=4) == [expected]
 
 
+def states(embedder, inputs) -> tuple[torch.Tensor, ...]:
+    """The library's own list of hidden states: the input's first, each layer's, the last after the norm."""
+    with torch.inference_mode():
+        return embedder.model.model(**inputs, output_hidden_states=True, use_cache=False).hidden_states
+
+
 def test_last_layer_is_after_the_norm(embedder):
     base, inputs = embedder.model.model, embedder.prepare(clips(4), FPS)
     before = []
     hook = base.language_model.norm.register_forward_hook(lambda _, given, __: before.append(given[0]))
+    kept = states(embedder, inputs)
+    hook.remove()
     with torch.inference_mode():
-        last = hidden_states(base, inputs, -1)
-        kept = base(**inputs, output_hidden_states=True, use_cache=False).hidden_states
-        hook.remove()
         normed = base.language_model.norm(before[0])
-    assert torch.equal(last, normed) and torch.equal(last, kept[-1])
-    assert differs(last, before[0]) > 0.01
-    assert len(kept) == 3 and torch.equal(hidden_states(base, inputs, 2), last)
+    assert torch.equal(kept[-1], normed) and differs(normed, before[0]) > 0.01
+    assert np.array_equal(embedder.forward(inputs)["last_100"][0], normed[0, -1].numpy())
 
 
-def test_inner_layers_are_chosen_by_index(embedder):
-    with torch.inference_mode():
-        inputs = embedder.prepare(clips(4), FPS)
-        kept = embedder.model.model(**inputs, output_hidden_states=True, use_cache=False).hidden_states
-    for layer in (0, 1, -2, 2):
-        assert np.array_equal(shallow(embedder, layer=layer).embed(clips(4), FPS)[0], kept[layer][0, -1].numpy())
+def test_layers_are_at_a_share_of_the_depth():
+    assert [layer_at(percent, 36) for percent in (25, 50, 75)] == [9, 18, 27]  # Qwen2.5-VL-3B
+    assert [layer_at(percent, 28) for percent in (25, 50, 75)] == [7, 14, 21]  # Qwen2-VL-2B
+    assert [layer_at(percent, 2) for percent in (25, 50, 75)] == [1, 1, 1]
 
 
-def test_mean_over_video_tokens_by_hand(embedder):
-    inputs = embedder.prepare(clips(4), FPS)
-    with torch.inference_mode():
-        hidden = embedder.model.model(**inputs).last_hidden_state[0]
-    by_hand = hidden[inputs["input_ids"][0] == embedder.config.video_token_id].mean(0)
-    assert differs(shallow(embedder, pooling="mean_video").embed(clips(4), FPS)[0], by_hand) < 1e-5
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_language_view_is_the_librarys_hidden_state(tmp_path, kind):
+    """Four layers: the states after the first, second and third, and the last after the norm, from one pass."""
+    embedder = load(write_checkpoint(tmp_path, kind, layers=4))
+    inputs = embedder.prepare(clips(4, 4), FPS)
+    passes = []
+    hook = embedder.model.model.register_forward_hook(lambda *_: passes.append(1))
+    made = embedder.forward(inputs)
+    hook.remove()
+    assert len(passes) == 1
+    kept, video = states(embedder, inputs), inputs["mm_token_type_ids"] == 2
+    for place, percent in enumerate((25, 50, 75, 100), 1):
+        assert np.array_equal(made[f"last_{percent}"], kept[place][:, -1].numpy())
+        by_hand = torch.stack([kept[place][k][video[k]].mean(0) for k in range(2)])
+        assert differs(made[f"video_{percent}"], by_hand) < 1e-5
+    assert differs(made["last_75"], made["last_100"]) > 0.01
+    assert not embedder.model.model.visual._forward_hooks
 
 
-def test_vision_pooling_averages_merged_tokens_in_picture_order(embedders):
+def test_vision_steps_are_means_over_pairs_of_frames(embedder):
+    """What the second pair of frames shows is seen in the second step alone: the tower looks at each pair by itself."""
+    clip, other = noise_clip(0, 4), noise_clip(1, 4)
+    mixed = np.concatenate([clip[:2], other[2:]])
+    first, second = (embedder.embed([c], FPS) for c in (clip, mixed))
+    assert differs(first["vision_steps"][0, 0], second["vision_steps"][0, 0]) < 1e-5
+    assert differs(first["vision_steps"][0, 1], second["vision_steps"][0, 1]) > 0.01
+    assert differs(first["vision_steps"].mean(1), first["vision"]) < 1e-5
+
+
+def test_vision_view_averages_merged_tokens_in_picture_order(embedders):
     """A frame wider than the attention window: the tower's own states are permuted, its pooled output is not."""
-    embedder = shallow(embedders["qwen2_5_vl"], pooling="vision", max_pixels=60_000)
+    embedder = shallow(embedders["qwen2_5_vl"], max_pixels=60_000)
     clip = noise_clip(9, 2, 112, 280)
     inputs = embedder.prepare([clip], FPS)
     base = embedder.model.model
@@ -245,7 +272,7 @@ def test_vision_pooling_averages_merged_tokens_in_picture_order(embedders):
     order = [int((permuted - row).abs().sum(1).argmin()) for row in tower.pooler_output]
     assert order != list(range(40)) and sorted(order) == list(range(40))
     assert order[:5] == [0, 1, 2, 3, 16]  # windows of 4 x 4 tokens: the fifth column begins the second window
-    embedded = embedder.embed([clip], FPS)
+    embedded = embedder.embed([clip], FPS)["vision"]
     assert differs(embedded[0], tower.pooler_output.mean(0)) < 1e-5
     assert differs(embedded[0], tower.last_hidden_state.mean(0)[: embedder.width]) > 0.01
 

@@ -7,7 +7,7 @@ from scipy.stats import ks_2samp
 from mbrepro import likeness
 from mbrepro.errors import InputError
 from mbrepro.recordings import Dataset, Recording
-from mbrepro.sources.simulated import DemoSettings, simulate_recording
+from mbrepro.sources.simulated import DemoSettings, schedule, simulate_recording
 
 A, I, M, O = range(4)
 
@@ -116,6 +116,14 @@ def test_table_compares_everything(table):
     assert real["train: duration of mount, p50"] == pytest.approx(2.03, abs=0.05)
 
 
+def test_durations_of_many_simulated_recordings_are_those_of_the_real_train_labels():
+    seconds = DemoSettings().seconds
+    made = [schedule.make_schedule("task1", n, seconds, np.random.default_rng([1, n])).labels for n in range(1, 561)]
+    real = likeness.real_statistics()["labels"]["train"]["frames"]
+    for name, frames in likeness.durations(made).items():
+        assert ks_2samp(frames, real[name]).statistic <= 0.1, name
+
+
 def test_medians_and_distances_are_taken_out_of_the_table(table):
     whole = table.set_index("what")
     medians = likeness.pose_medians(table).set_index("what")
@@ -146,6 +154,10 @@ def test_durations_against_every_real_bout(real_data):
         name: published["per_class"][name]["n_bouts"] for name in ("attack", "investigation", "mount")
     }
     assert len(real["gap"]) == published["gaps"]["n_gaps_gt0"]
+    seconds = DemoSettings().seconds
+    made = [schedule.make_schedule("task1", n, seconds, np.random.default_rng([1, n])).labels for n in range(1, 561)]
+    for name, frames in likeness.durations(made).items():
+        assert ks_2samp(frames, real[name]).statistic <= 0.1, name
 
 
 def test_zero_padded_windows_are_left_out(real_data):

@@ -1,6 +1,7 @@
 """Both stages joined: which frames get which class and score, and where clips lie. Scores worked out by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,19 @@ from mbrepro import pipeline, protocols
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
 from mbrepro.localizer import PoseCNN
-from mbrepro.pipeline import ProposedClips, clip_starts, fit_clip_head, label_frames, localize_action, train_localizers
+from mbrepro.pipeline import (
+    ProposedClips,
+    choose_view,
+    clip_starts,
+    fit_clip_head,
+    label_frames,
+    localize_action,
+    needed_starts,
+    propose_clips,
+    propose_for_seeds,
+    train_localizers,
+    view_scores,
+)
 from mbrepro.proposals import Proposal
 from mbrepro.recordings import TASK1_CLASSES, Dataset, Recording
 
@@ -136,3 +149,56 @@ def test_networks_trained_side_by_side_are_those_trained_one_by_one(tmp_path):
         (alone,) = train_localizers(data, settings, 0.0, [seed], tmp_path / "alone")
         for ours, theirs in zip(alone.state_dict().values(), model.state_dict().values(), strict=True):
             assert torch.equal(ours, theirs)
+
+
+class Numbered:
+    """Embeds a clip as the first frame it begins at, in a view that tells classes apart and one that does not."""
+
+    takes, views, identity = "poses", ("noise", "pose", "pose_steps"), {}
+    settings = SimpleNamespace(batch_size=4, model="numbered")
+
+    def __init__(self):
+        self.embedded = []
+
+    def embed_poses(self, recording, clips):
+        first = np.array([frames[0] for frames in clips], np.float32).reshape(-1, 1)
+        self.embedded += first[:, 0].tolist()
+        label = np.array([recording.labels[frames[len(frames) // 2]] for frames in clips], np.float32).reshape(-1, 1)
+        return {"noise": np.sin(997 * first), "pose": np.hstack([first, 1000 * label]), "pose_steps": first[:, None]}
+
+
+def track(frames, *spans):
+    made = np.zeros(frames, np.float32)
+    for a, b in spans:
+        made[a:b] = 1
+    return made
+
+
+def test_a_clip_that_seeds_share_is_embedded_once_and_each_seed_gets_its_own(tmp_path):
+    one = recording(600, np.zeros(600, int))
+    tracks = [track(600, (65, 115), (305, 355)), track(600, (305, 355), (485, 535)), track(600)]
+    protocol, embedder = replace(CORRECTED, view="pose"), Numbered()
+    made = propose_for_seeds(one, tracks, protocol, embedder, tmp_path)
+    assert [clips.embeddings[:, 0].tolist() for clips in made] == [[60, 300], [300, 480], []]
+    assert embedder.embedded == [60, 300, 480] == needed_starts(one, tracks, protocol)
+    alone = [propose_clips(one, p, protocol, Numbered(), tmp_path / "alone") for p in tracks]
+    for ours, theirs in zip(made, alone, strict=True):
+        assert ours.proposals == theirs.proposals and np.array_equal(ours.labels, theirs.labels)
+        assert np.array_equal(ours.embeddings, theirs.embeddings)
+
+
+@pytest.mark.parametrize("view", ["pose_steps", "last_100", "auto"])
+def test_view_that_a_head_cannot_take_is_refused(tmp_path, view):
+    with pytest.raises(InputError, match="choose one of noise, pose, or auto"):
+        propose_clips(recording(100), track(100, (20, 60)), replace(CORRECTED, view=view), Numbered(), tmp_path)
+
+
+def test_auto_takes_the_view_that_is_best_on_held_out_train_animals_and_reads_no_test_recording(tmp_path):
+    labels = np.repeat([3, 0, 3, 1, 3, 2, 3, 0, 3, 1, 3, 2], 60)
+    train = tuple(recording(720, np.roll(labels, 120 * k), f"mouse{k:03}") for k in range(4))
+    data = SimpleNamespace(train=train)  # without a test split there is none to read
+    auto = replace(CORRECTED, view="auto", head=replace(CORRECTED.head, kind="knn"))
+    scores = view_scores(data, None, auto, Numbered(), tmp_path)
+    assert list(scores) == ["noise", "pose"] and scores["pose"] > scores["noise"]
+    assert choose_view(data, None, auto, Numbered(), tmp_path) == replace(auto, view="pose")
+    assert choose_view(data, None, CORRECTED, Numbered(), tmp_path) is CORRECTED

@@ -17,10 +17,10 @@ from mbrepro.embedding.standin.model import save_checkpoint, special_ids, text_c
 KINDS = ("qwen2_5_vl", "qwen2_vl")
 
 
-def write_checkpoint(folder: Path, kind: str = "qwen2_5_vl", hidden: int = 32, seed: int = 0) -> Path:
-    """Write a checkpoint of two vision and two language layers, `hidden` wide, and return its folder."""
+def write_checkpoint(folder: Path, kind: str = "qwen2_5_vl", hidden: int = 32, seed: int = 0, layers: int = 2) -> Path:
+    """Write a checkpoint of two vision layers and some language layers, `hidden` wide, and return its folder."""
     tokenizer = train_tokenizer([poster.PROMPT, "You are a helpful assistant.\nsystem\nuser\nassistant\n"], 300)
-    text = text_config(tokenizer, hidden=hidden, layers=2, heads=2)
+    text = text_config(tokenizer, hidden=hidden, layers=layers, heads=2)
     torch.manual_seed(seed)
     if kind == "qwen2_5_vl":
         vision = vision_config(hidden=32, out=hidden, depth=2, heads=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from mbrepro.artifacts import fingerprint, write_json
 from mbrepro.clips import ClipSettings, cut_clips, sampled_rate
 from mbrepro.embedding.embedder import ClipEmbedder
-from mbrepro.embedding.store import CHUNK_BATCHES, clips_key
+from mbrepro.embedding.store import BLOCK_BATCHES, clips_key
 from mbrepro.errors import InputError
 from mbrepro.recordings import Recording
 
@@ -25,7 +25,9 @@ def caption_recording(
     """
     if len(starts) == 0:
         return []
-    key = fingerprint(clips_key(recording, starts, clip_settings), embedder.identity, max_new_tokens, Path(__file__))
+    key = fingerprint(
+        clips_key(recording, starts, clip_settings, embedder), embedder.identity, max_new_tokens, Path(__file__)
+    )
     path = Path(folder) / f"{recording.name.replace('/', '_')}-captions-{key}.json"
     if path.exists():
         with contextlib.suppress(ValueError, KeyError):
@@ -48,7 +50,7 @@ def caption_recording(
 def _caption(
     recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder, max_new_tokens: int
 ) -> list[str]:
-    size = CHUNK_BATCHES * embedder.settings.batch_size
+    size = BLOCK_BATCHES * embedder.settings.batch_size
     captions = []
     for first in range(0, len(starts), size):
         cut = cut_clips(recording, starts[first : first + size], settings)

@@ -1,8 +1,7 @@
 """Checkpoints: finding a model's folder, reading it safely, and saying in one sentence what is wrong with it."""
 
-import functools
-import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +9,10 @@ import huggingface_hub
 import torch
 import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
-from mbrepro.artifacts import fingerprint
+from mbrepro.artifacts import file_hash, fingerprint
 from mbrepro.embedding.embedder import STAND_IN
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
@@ -22,6 +22,7 @@ CHECKPOINT_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
 DESCRIBING_FILES = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
     "added_tokens.json", "special_tokens_map.json", "chat_template.json", "chat_template.jinja",
+    "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json",
 )  # fmt: skip
 ATTENTION = "sdpa"
 
@@ -106,17 +107,25 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(folder: Path, dtype: str) -> torch.nn.Module:
-    """The checkpoint's model in evaluation mode; raises InputError if weights are missing rather than make them up."""
+def load_model(folder: Path, dtype: str, kind: type = AutoModelForImageTextToText) -> torch.nn.Module:
+    """The checkpoint's model in evaluation mode; raises InputError if weights are missing rather than make them up.
+
+    kind: the library's class that reads it; weights that class has no place for are left out.
+    """
     weight_files(folder)
-    model, report = AutoModelForImageTextToText.from_pretrained(
-        folder,
-        dtype=getattr(torch, dtype),
-        attn_implementation=ATTENTION,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    verbosity = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()  # the library's own report lists what is left out, line by line
+    try:
+        model, report = kind.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            attn_implementation=ATTENTION,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
     wrong = sorted(map(str, report["missing_keys"])) + sorted(map(str, report["mismatched_keys"]))
     if wrong:
         raise InputError(f"{folder}: the weights lack or misshape {len(wrong)} tensors, {wrong[0]} first")
@@ -136,19 +145,46 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
+def check_memory(folder: Path, device: str, dtype: str) -> None:
+    """Raise InputError unless the weights fit into the memory that is free now, of the machine and of its GPU."""
+    needed = parameters(folder) * getattr(torch, dtype).itemsize
+    places = {"memory": available_memory()}
+    if torch.device(device).type == "cuda":
+        places[f"memory on {device}"] = torch.cuda.mem_get_info(device)[0]
+    for place, free in places.items():
+        if needed > free:
+            raise InputError(
+                f"{folder}: the weights need {needed / 1e9:.1f} GB in {dtype}, and {free / 1e9:.1f} GB of {place} are "
+                "free; use a smaller model or a larger machine"
+            )
+
+
+def parameters(folder: Path) -> int:
+    """Number of weights in a checkpoint, from its files' headers alone."""
+    count = 0
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, "pt") as file:
+                count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        except SafetensorError:
+            raise InputError(f"{path}: not a whole safetensors file; fetch it again") from None
+    return count
+
+
+def available_memory() -> float:
+    """Bytes of memory that programs can still have, as Linux tells it; unlimited where nothing tells."""
+    told = Path("/proc/meminfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return found[0] if found else math.inf
+
+
 def identity(folder: Path) -> dict[str, object]:
     """What a checkpoint is and which libraries run it, as plain values; where it lies and its log do not matter."""
     described = [folder / name for name in DESCRIBING_FILES if (folder / name).is_file()]
     return {
-        "weights": [_file_hash(path, path.stat().st_size, path.stat().st_mtime_ns) for path in weight_files(folder)],
+        "weights": [file_hash(path) for path in weight_files(folder)],
         "configuration": fingerprint([[path.name, path] for path in described]),
         "transformers": transformers.__version__,
         "torch": torch.__version__,
     }
-
-
-@functools.lru_cache(maxsize=64)
-def _file_hash(path: Path, size: int, changed: int) -> str:
-    """Hash of a file, computed once while its size and time of change stay; a checkpoint is gigabytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -49,15 +49,15 @@ def _weights(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def measured_tflops(device: str, dtype: torch.dtype) -> float:
+def measured_tflops(device: str, dtype: torch.dtype, side: int = SIDE) -> float:
     """10^12 operations a second of large matrix products on a device: what a forward pass reaches at best."""
-    one, other = (torch.randn(SIDE, SIDE).to(device, dtype) for _ in range(2))
+    one, other = (torch.randn(side, side).to(device, dtype) for _ in range(2))
     _finished(one @ other)
     start, products = time.perf_counter(), 0
     while (seconds := time.perf_counter() - start) < LEAST_S:
         _finished(one @ other)
         products += 1
-    return products * 2 * SIDE**3 / seconds / 1e12
+    return products * 2 * side**3 / seconds / 1e12
 
 
 def _finished(product: torch.Tensor) -> None:

@@ -11,7 +11,6 @@ from mbrepro.errors import InputError
 
 POSTER_PIXELS = 360 * 420
 STAND_IN = "stand-in"
-POOLINGS = ("last", "mean_video", "vision")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -22,9 +21,6 @@ class EmbedderSettings:
     model: "stand-in" (shipped with the package), a hub id such as "Qwen/Qwen2.5-VL-3B-Instruct", or a local folder.
     prompt: the question asked about each clip. The default is the poster's (Douglas 2025).
     max_pixels: bound on the area of a frame as the model sees it, px. The default is the poster code's 360 x 420.
-    layer: index into the language model's hidden states; 0 is the input embedding, -1 the last layer after its norm.
-    pooling: "last" the prompt's last token (the poster's choice), "mean_video" the mean over the video tokens, "vision"
-    the mean of the vision tower's merged tokens, which never enter the language model.
     device: "cpu", "cuda" or "auto", a GPU if there is one. dtype: "auto" is float32 on a CPU and bfloat16, in which the
     checkpoints are released, on a GPU; a CPU takes float32 only, bfloat16 being several times slower there.
     batch_size: clips in one forward pass.
@@ -35,8 +31,6 @@ class EmbedderSettings:
     model: str = STAND_IN
     prompt: str = poster.PROMPT
     max_pixels: int = POSTER_PIXELS
-    layer: int = -1
-    pooling: str = "last"
     dtype: str = "float32"
     device: str = "cpu"
     batch_size: int = 4
@@ -46,13 +40,6 @@ class EmbedderSettings:
             raise InputError("model is empty: give stand-in, a hub id such as Qwen/Qwen2.5-VL-3B-Instruct, or a folder")
         if not self.prompt.strip():
             raise InputError("prompt is empty: ask the model something about the clip")
-        if self.pooling not in POOLINGS:
-            raise InputError(f"pooling must be one of {', '.join(POOLINGS)}, not {self.pooling!r}")
-        if self.pooling == "vision" and self.layer != -1:
-            raise InputError(
-                f"layer {self.layer} chooses a layer of the language model, which pooling 'vision' never enters: "
-                "leave layer at -1 or choose another pooling"
-            )
         if self.dtype not in DTYPES:
             raise InputError(f"dtype must be one of {', '.join(DTYPES)}, not {self.dtype!r}")
         for name in ("max_pixels", "batch_size"):
@@ -61,18 +48,27 @@ class EmbedderSettings:
 
 
 class ClipEmbedder(Protocol):
-    """Turns clips into vectors and sentences.
+    """Turns clips into vectors.
 
-    width: length of an embedding. identity: plain values that together decide every byte of the output (weights,
-    library versions, settings), for the keys of stored embeddings.
+    takes: "pixels", or "poses" of an embedder that has `embed_poses(recording, frames)` in place of `embed`.
+    views: names of what one pass over a clip gives, in a fixed order; a protocol chooses one of them.
+    identity: plain values that together decide every byte of the output (weights, library versions, settings), for the
+    keys of stored embeddings.
     """
 
+    takes: str
     settings: EmbedderSettings
-    width: int
+    views: tuple[str, ...]
     identity: dict[str, object]
 
-    def embed(self, clips: Sequence[np.ndarray], fps: float) -> np.ndarray:
-        """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`; (N, width) float32, in the clips' order."""
+    def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
+        """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`, in one forward pass a batch.
 
-    def caption(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int = 80) -> list[str]:
-        """Answer the prompt for each clip, choosing the most probable token each time."""
+        Returns float32 arrays in the clips' order: view → (N, D), and (N, t, D), t time steps of a clip, for views
+        whose name ends in "_steps". Batches are consecutive clips.
+        """
+
+
+def pooled_views(views: Sequence[str]) -> tuple[str, ...]:
+    """The views that are one vector a clip, which a head can take."""
+    return tuple(view for view in views if not view.endswith("_steps"))

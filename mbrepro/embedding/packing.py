@@ -69,7 +69,7 @@ def resize_frames(clip: np.ndarray, max_pixels: int, layout: PatchLayout = Patch
 
 @cache
 def _normalisation(layout: PatchLayout) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (layout.mean, layout.std))
+    mean, std = (torch.tensor(values).view(1, 3, 1) * 255 for values in (layout.mean, layout.std))
     return mean, std
 
 
@@ -78,8 +78,6 @@ def patchify(frames: torch.Tensor, layout: PatchLayout = PatchLayout()) -> tuple
 
     Returns (t * gh * gw, 3 * frames * patch * patch) float32 blocks and the grid (t, gh, gw), int64.
     """
-    mean, std = _normalisation(layout)
-    frames = (frames.float() - mean) / std
     missing = -len(frames) % layout.frames
     if missing:
         frames = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
@@ -88,6 +86,9 @@ def patchify(frames: torch.Tensor, layout: PatchLayout = PatchLayout()) -> tuple
     blocks = frames.reshape(t, layout.frames, 3, gh // merge, merge, patch, gw // merge, merge, patch)
     # To (t, row, column, row within token, column within token, 3, frame, y, x).
     blocks = blocks.permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
+    # Normalised last: 8-bit values are a quarter of the bytes to put in order.
+    mean, std = _normalisation(layout)
+    blocks = blocks.reshape(t * gh * gw, 3, -1).float().sub_(mean).div_(std)
     return blocks.reshape(t * gh * gw, -1), torch.tensor([t, gh, gw])
 
 

@@ -1,6 +1,10 @@
-"""Stage 2 with Qwen2-VL or Qwen2.5-VL (Wang et al. 2024, arXiv 2409.12191; Bai et al. 2025, arXiv 2502.13923)."""
+"""Stage 2 with Qwen2-VL, Qwen2.5-VL or Qwen3-VL.
 
-from collections.abc import Iterator, Sequence
+Wang et al. 2024, arXiv 2409.12191; Bai et al. 2025, arXiv 2502.13923; Bai et al. 2025, arXiv 2511.21631.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,31 +12,39 @@ import torch
 import transformers
 
 from mbrepro.artifacts import fingerprint
-from mbrepro.embedding import checkpoint, packing
+from mbrepro.embedding import checkpoint, packing, qwen3
+from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.packing import PatchLayout, pack_clips
 from mbrepro.errors import InputError
 
-SUPPORTED = ("qwen2_vl", "qwen2_5_vl")
+SUPPORTED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 VIDEO = 2  # the library's token type of a video token; text is 0
+DEPTHS = (25, 50, 75, 100)  # per cent of the language layers
+VIEWS = ("vision", "vision_steps", *(f"last_{d}" for d in DEPTHS), *(f"video_{d}" for d in DEPTHS))
 
 
 class QwenVLEmbedder:
-    """Clip embeddings and captions from a Qwen2-VL or Qwen2.5-VL checkpoint, loaded once.
+    """Clip embeddings and captions from a Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint, loaded once.
+
+    Views: "vision" is the mean of the vision tower's merged tokens, before the language model, and "vision_steps" their
+    mean over each pair of frames; "last_K" is the state of the prompt's last token after K % of the
+    language layers and "video_K" the mean state of the video tokens there, 100 being after the final norm.
 
     Batches are consecutive clips of the sequence given, so what a clip is batched with depends on its index alone.
     Raises InputError if the checkpoint is missing, incomplete, unsupported, or its device is not there.
     """
+
+    takes = "pixels"
+    views = VIEWS
 
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
         folder = checkpoint.find(settings.model)
         self.config = checkpoint.read_config(folder, SUPPORTED)
         self.device, self.dtype = checkpoint.choose_device(settings.device, settings.dtype)
-        depth = self.config.get_text_config().num_hidden_layers
-        if not -depth - 1 <= settings.layer <= depth:
-            raise InputError(f"layer {settings.layer} is not one of {settings.model}'s layers 0 to {depth}")
         self.tokenizer = checkpoint.load_tokenizer(folder)
+        checkpoint.check_memory(folder, self.device, self.dtype)
         self.model = checkpoint.load_model(folder, self.dtype).to(self.device)
         self.layout = patch_layout(self.config)
         self.width = int(self.config.get_text_config().hidden_size)
@@ -43,13 +55,24 @@ class QwenVLEmbedder:
             "device": self.device,
             "dtype": self.dtype,
             "attention": checkpoint.ATTENTION,
-            "code": fingerprint(Path(__file__), packing),
+            "code": fingerprint(Path(__file__), packing, qwen3),
         }
 
-    def embed(self, clips: Sequence[np.ndarray], fps: float) -> np.ndarray:
-        """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`; (N, width) float32, in the clips' order."""
-        rows = [self._embed_batch(batch, fps) for batch in self._batches(clips)]
-        return np.concatenate(rows) if rows else np.zeros((0, self.width), np.float32)
+    def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
+        """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`, every view from one pass; see `ClipEmbedder`.
+
+        Raises InputError for clips that differ in their number of frame pairs, or as `prepare` does.
+        """
+        pairs = {-(-len(clip) // self.layout.frames) for clip in clips}
+        if len(pairs) > 1:
+            raise InputError(
+                f"clips embedded together must be as long as each other, not {sorted(pairs)} pairs of frames"
+            )
+        packed = made_ahead(lambda batch: self.prepare(batch, fps), self._batches(clips))
+        batches = [self.forward(inputs) for inputs in packed]
+        if not batches:
+            return {view: np.zeros((0, *[0] * view.endswith("_steps"), self.width), np.float32) for view in VIEWS}
+        return {view: np.concatenate([batch[view] for batch in batches]) for view in VIEWS}
 
     def caption(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int = 80) -> list[str]:
         """Answer the prompt for each clip, choosing the most probable token each time."""
@@ -65,6 +88,10 @@ class QwenVLEmbedder:
         pixels, grids = pack_clips(clips, self.settings.max_pixels, self.layout)
         tokens = grids.prod(1) // self.layout.merge**2  # (N,) video tokens of each clip
         texts = [video_prompt(self.tokenizer, self.config, self.settings.prompt, int(count)) for count in tokens]
+        if self.config.model_type == "qwen3_vl":
+            pad = self.tokenizer.convert_ids_to_tokens(self.config.video_token_id)
+            steps = grids[:, 0].tolist()
+            texts = [qwen3.timed(text, pad, t, self.layout.frames / fps) for text, t in zip(texts, steps, strict=True)]
         text = self.tokenizer(texts, return_tensors="pt", padding=True, padding_side="left")
         video = text["input_ids"] == self.config.video_token_id
         check_video_tokens(video.sum(1), tokens)
@@ -86,22 +113,27 @@ class QwenVLEmbedder:
         return (clips[start : start + size] for start in range(0, len(clips), size))
 
     @torch.inference_mode()
-    def _embed_batch(self, clips: Sequence[np.ndarray], fps: float) -> np.ndarray:
-        inputs = self.prepare(clips, fps)
+    def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+        """Every view of one batch that `prepare` made, (N, D) or (N, t, D) float32; only pooled states are kept."""
         base = self.model.model  # without the language model's output layer, the largest product of all
-        if self.settings.pooling == "vision":
-            features = base.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"])
-            # `last_hidden_state` would be in the order of the attention windows, before merging.
-            rows = torch.stack([tokens.float().mean(0) for tokens in features.pooler_output])
-        else:
-            rows = self._pool(hidden_states(base, inputs, self.settings.layer), inputs)
-        return rows.float().cpu().numpy()
-
-    def _pool(self, hidden: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        if self.settings.pooling == "last":
-            return hidden[:, -1]  # padding is on the left, so this is the prompt's last token in every row
         mask = (inputs["mm_token_type_ids"] == VIDEO).unsqueeze(-1)
-        return (hidden.float() * mask).sum(1) / mask.sum(1)
+        found = {}
+
+        def pool(percent: int, hidden: torch.Tensor) -> None:
+            found[f"last_{percent}"] = hidden[:, -1].float()  # the prompt's last token, as padding is on the left
+            found[f"video_{percent}"] = (hidden.float() * mask).sum(1) / mask.sum(1)
+
+        def look(tokens: torch.Tensor) -> None:
+            clips = tokens.float().split((inputs["video_grid_thw"].prod(1) // self.layout.merge**2).tolist())
+            steps = inputs["video_grid_thw"][:, 0].tolist()
+            found["vision"] = torch.stack([clip.mean(0) for clip in clips])
+            found["vision_steps"] = torch.stack(
+                [clip.unflatten(0, (t, -1)).mean(1) for clip, t in zip(clips, steps, strict=True)]
+            )
+
+        with watched(base, look, pool):
+            pool(100, base(**inputs, use_cache=False).last_hidden_state)
+        return {view: found[view].cpu().numpy() for view in VIEWS}
 
     @torch.inference_mode()
     def _caption_batch(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int) -> list[str]:
@@ -130,11 +162,32 @@ def video_prompt(tokenizer, config: transformers.PretrainedConfig, prompt: str, 
     return text.replace(pad, pad * video_tokens)
 
 
-def hidden_states(base: torch.nn.Module, inputs: dict[str, torch.Tensor], layer: int) -> torch.Tensor:
-    """(N, tokens, width) hidden states of one layer; all layers are kept only when an inner one is asked for."""
-    last = layer in (-1, base.config.get_text_config().num_hidden_layers)
-    output = base(**inputs, use_cache=False, output_hidden_states=not last)
-    return output.last_hidden_state if last else output.hidden_states[layer]
+def layer_at(percent: int, layers: int) -> int:
+    """How many of the language layers a state has passed at this share of the depth: at least one."""
+    return max(1, layers * percent // 100)
+
+
+@contextlib.contextmanager
+def watched(
+    base: torch.nn.Module, look: Callable[[torch.Tensor], None], pool: Callable[[int, torch.Tensor], None]
+) -> Iterator[None]:
+    """While the block runs, hand on the vision tower's merged tokens and the states after each chosen inner layer.
+
+    Of the tower the pooled output is taken: its last hidden state is not merged and in the order of attention windows.
+    """
+    layers = base.language_model.layers
+    hooks = [base.visual.register_forward_hook(lambda _, __, output: look(output.pooler_output))]
+    for percent in DEPTHS[:-1]:
+
+        def after(_, __, output, percent=percent):
+            pool(percent, output[0] if isinstance(output, tuple) else output)
+
+        hooks.append(layers[layer_at(percent, len(layers)) - 1].register_forward_hook(after))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def check_video_tokens(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -152,4 +205,5 @@ def check_video_tokens(found: torch.Tensor, expected: torch.Tensor) -> None:
 def patch_layout(config: transformers.PretrainedConfig) -> PatchLayout:
     """The patch sizes of a checkpoint's vision tower."""
     vision = config.vision_config
-    return PatchLayout(patch=vision.patch_size, frames=vision.temporal_patch_size, merge=vision.spatial_merge_size)
+    sizes = {"patch": vision.patch_size, "frames": vision.temporal_patch_size, "merge": vision.spatial_merge_size}
+    return PatchLayout(**sizes, **(qwen3.INPUTS if config.model_type == "qwen3_vl" else {}))

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mbrepro.clips import ClipSettings, cut_clips, sampled_rate
 from mbrepro.embedding import load_embedder
-from mbrepro.embedding.embedder import POOLINGS, EmbedderSettings
+from mbrepro.embedding.embedder import EmbedderSettings, pooled_views
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.embedding.standin.captions import measure
 from mbrepro.recordings import Recording, runs
@@ -44,7 +44,7 @@ def score(embeddings: np.ndarray, labels: np.ndarray, animals: np.ndarray) -> tu
 
 
 def evaluate(models: dict[str, Path], recordings: Sequence[Recording]) -> pd.DataFrame:
-    """Score every model, view and pooling on labelled clips of held-out animals, one row each.
+    """Score every model, picture shown and view on labelled clips of held-out animals, one row each.
 
     The first row is the yardstick: the poses' own geometry, which is all that the captions speak of.
     """
@@ -58,11 +58,11 @@ def evaluate(models: dict[str, Path], recordings: Sequence[Recording]) -> pd.Dat
         ]
         rate = sampled_rate(settings, len(clips[0]))
         for name, folder in models.items():
-            for pooling in POOLINGS:
-                chosen = EmbedderSettings(model=str(folder), max_pixels=STAND_IN_PIXELS, pooling=pooling)
-                embeddings = load_embedder(chosen).embed(clips, rate)
-                rows.append((name, crop, pooling, *_row(embeddings, recordings, cut[crop])))
-    return pd.DataFrame(rows, columns=["model", "view", "pooling", "clips", "accuracy", "balanced_accuracy"])
+            embedder = load_embedder(EmbedderSettings(model=str(folder), max_pixels=STAND_IN_PIXELS))
+            embeddings = embedder.embed(clips, rate)
+            for view in pooled_views(embedder.views):
+                rows.append((name, crop, view, *_row(embeddings[view], recordings, cut[crop])))
+    return pd.DataFrame(rows, columns=["model", "shown", "view", "clips", "accuracy", "balanced_accuracy"])
 
 
 def _row(embeddings: np.ndarray, recordings: Sequence[Recording], cut: Sequence[tuple]) -> tuple[int, float, float]:

@@ -19,22 +19,26 @@ from mbrepro.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording
 from mbrepro.sources.simulated import behaviours, cage, frames, motion, poses, schedule, wandering
 
 _CODE = (schedule, motion, wandering, behaviours, poses, cage, frames, video_module)
-_MADE_BY = (*_CODE, np.__version__, cv2.__version__, av.__version__)
+_MADE_BY = (*_CODE, schedule.STATISTICS, np.__version__, cv2.__version__, av.__version__)
 _FIRST_EXTRA = 501  # animals from this number on are in neither split
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """How much is simulated: recordings of Task 1 and of each Task 3 behaviour, their seconds, and the video's size."""
+    """How much is simulated: recordings of Task 1 and of each Task 3 behaviour, their seconds, and the video's size.
 
-    train_recordings: int = 14
-    test_recordings: int = 6
-    seconds: float = 90.0
+    task1_frames: where given, the frames of all Task 1 recordings together, spread evenly in place of `seconds`.
+    """
+
+    train_recordings: int = 18
+    test_recordings: int = 8
+    seconds: float = 150.0
     task3_train: int = 2
     task3_test: int = 2
-    task3_seconds: float = 30.0
-    seed: int = 0
+    task3_seconds: float = 45.0
+    seed: int = 170  # with which the shares of attack and mount in both splits are near those of CalMS21's splits
     video_size: tuple[int, int] = (512, 286)
+    task1_frames: int | None = None
 
     def __post_init__(self):
         counts = (self.train_recordings, self.test_recordings, self.task3_train, self.task3_test)
@@ -43,8 +47,15 @@ class DemoSettings:
         if min(self.seconds, self.task3_seconds) < 10:
             raise InputError(f"simulated recordings last at least 10 s, not {min(self.seconds, self.task3_seconds)} s")
 
-    def scaled(self, scale: float) -> "DemoSettings":
-        """The same with the numbers of recordings times `scale`, at least one each."""
+    @classmethod
+    def full(cls, seed: int = 170) -> "DemoSettings":
+        """As many Task 1 recordings and frames as CalMS21 has: 70 + 19 and 769,845. Meant for poses, without video."""
+        return cls(train_recordings=70, test_recordings=19, seed=seed, task1_frames=769_845)
+
+    def scaled(self, scale: float | str) -> "DemoSettings":
+        """The same with the numbers of recordings times `scale`, at least one each; "full" gives `full`."""
+        if scale == "full":
+            return DemoSettings.full(self.seed)
         names = ("train_recordings", "test_recordings", "task3_train", "task3_test")
         return replace(self, **{name: max(1, round(scale * getattr(self, name))) for name in names})
 
@@ -93,12 +104,22 @@ def _name(task: str, number: int) -> str:
     return f"mouse{number:03d}_{task.split('/')[0]}_annotator1"
 
 
-def _seconds(task: str, settings: DemoSettings) -> float:
-    return settings.seconds if task == "task1" else settings.task3_seconds
+def _seconds(task: str, number: int, settings: DemoSettings) -> float:
+    if task != "task1" or settings.task1_frames is None:
+        return settings.seconds if task == "task1" else settings.task3_seconds
+    frames, longer = divmod(settings.task1_frames, settings.train_recordings + settings.test_recordings)
+    return (frames + (number <= longer)) / FPS
 
 
 def _made_from(task: str, name: str, settings: DemoSettings) -> tuple:
-    return task, name, settings.seed, _seconds(task, settings), list(settings.video_size), *_MADE_BY
+    return task, name, settings.seed, _seconds(task, _number(name), settings), list(settings.video_size), *_MADE_BY
+
+
+def _number(name: str) -> int:
+    number = re.match(r"mouse(\d+)", name)
+    if number is None:
+        raise InputError(f"{name}: a simulated recording is named like mouse001_task1_annotator1")
+    return int(number[1])
 
 
 def _rngs(task: str, name: str, seed: int) -> list[np.random.Generator]:
@@ -108,11 +129,9 @@ def _rngs(task: str, name: str, seed: int) -> list[np.random.Generator]:
 
 
 def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndarray]:
-    number = re.match(r"mouse(\d+)", name)
-    if number is None:
-        raise InputError(f"{name}: a simulated recording is named like mouse001_task1_annotator1")
+    number = _number(name)
     for_schedule, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
-    plan = schedule.make_schedule(task, int(number[1]), _seconds(task, settings), for_schedule)
+    plan = schedule.make_schedule(task, number, _seconds(task, number, settings), for_schedule)
     true = poses.true_poses(plan, for_poses)
     tracked, scores = poses.track(true, for_tracking)
     return {

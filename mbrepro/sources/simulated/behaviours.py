@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
-from mbrepro.sources.simulated.motion import ARENA, Mouse, inside, servo, steer, stretch_to, wrap
+from mbrepro.sources.simulated.motion import ARENA, Mouse, inside, servo, shift, steer, stretch_to, wrap
 from mbrepro.sources.simulated.wandering import Scene, keep_apart, to_wall, walk, wander
+
+_MOUNTS = ("mount", "mount_attempt", "intromission")
 
 
 def act(scene: Scene) -> None:
@@ -15,24 +17,39 @@ def act(scene: Scene) -> None:
 
 def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "nose", "nose", "flank", "tail")) -> None:
     memory, rng = scene.memory, scene.rng
+    if scene.following in _MOUNTS and scene.left < 30:
+        if scene.left < 7:
+            _mounted(scene, amplitude=0.0, rate=0.0)
+            return
+        memory["until"], parts = min(memory.get("until", 0), scene.frame + scene.left), ("tail",)
     if scene.frame >= memory.get("until", 0):
-        memory["until"] = scene.frame + max(10, round(30 * math.exp(rng.normal(0.1, 0.6))))
+        memory["until"] = scene.frame + max(10, round(30 * math.exp(rng.normal(0.8, 0.6))))
         memory["part"] = _nearby_part(scene, parts)
         memory["offset"] = rng.normal(0, 12, 2)
-        memory["prey"] = rng.choice(["still", "walk", "face"], p=[0.5, 0.22, 0.28])
-        memory["side"] = rng.choice([-1.0, 1.0])
+        memory["prey"] = rng.choice(["still", "walk", "face"], p=[0.3, 0.6, 0.1])
+        memory["bend"] = rng.choice([-1.0, 1.0]) * rng.uniform(0.6, 1.5)
     x, y = _part(scene.intruder, memory["part"], scene.resident)
     nose_x, nose_y = scene.resident.nose()
     away = math.atan2(scene.resident.y - y, scene.resident.x - x)
-    x, y = x + memory["offset"][0] + 14 * math.cos(away), y + memory["offset"][1] + 14 * math.sin(away)
+    x, y = x + memory["offset"][0] + 20 * math.cos(away), y + memory["offset"][1] + 20 * math.sin(away)
     x, y = inside(x, y, 4.0)
     distance = math.hypot(x - nose_x, y - nose_y)
     _investigated(scene, slow=distance > 90.0)
-    bob = 6.0 * math.sin(1.05 * scene.frame)  # sniffing
+    bob = 3.0 * math.sin(1.05 * scene.frame)  # sniffing
     x, y = x + bob * math.cos(away), y + bob * math.sin(away)
-    steer(scene.resident, x, y, top=min(20.0, 5.0 + 0.08 * distance), turn=0.22)
+    if distance > 70.0:
+        steer(scene.resident, x, y, top=min(20.0, 5.0 + 0.08 * distance), turn=0.22)
+    else:
+        _sniff(scene.resident, x, y, memory["bend"])
     stretch_to(scene.resident, 1.06 + 0.003 * min(distance, 30.0))
-    keep_apart(scene, 116.0)
+    keep_apart(scene, 140.0)
+
+
+def _sniff(mouse: Mouse, x: float, y: float, bend: float) -> None:
+    """Keep the nose at (x, y), the body at an angle to the head."""
+    head = math.atan2(y - mouse.y, x - mouse.x)
+    neck_x, neck_y = inside(x - mouse.snout * math.cos(head), y - mouse.snout * math.sin(head), 10.0)
+    servo(mouse, neck_x, neck_y, head, head + bend, head + 1.3 * bend, top=2.0, turn=0.03)
 
 
 def _nearby_part(scene: Scene, parts: tuple[str, ...]) -> str:
@@ -58,7 +75,7 @@ def _investigated(scene: Scene, slow: bool) -> None:
     """The intruder stands, walks on with the resident after it, or turns to face the resident."""
     mode = scene.memory["prey"]
     if mode == "walk":
-        walk(scene, scene.intruder, "intruder", 2.0 if slow else 5.0)
+        walk(scene, scene.intruder, "intruder", 0.6 if slow else 1.3)
         return
     mouse = scene.intruder
     head = mouse.body + 0.3 * math.sin(0.15 * scene.frame)
@@ -158,20 +175,25 @@ def _mounted(scene: Scene, amplitude: float, rate: float, depth: float = 1.0) ->
     """The resident on the intruder's back from behind, headings aligned, thrusting by `amplitude` px."""
     memory, rng = scene.memory, scene.rng
     if "reach" not in memory:
-        memory["reach"], memory["lean"] = rng.normal(62.0, 14.0), rng.normal(0, 0.3)
-        memory["across"], memory["creep"] = rng.normal(0, 9.0), max(0.0, rng.normal(0.9, 0.9))
+        memory["reach"], memory["lean"] = rng.normal(63.0, 8.0), rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
+        memory["across"] = math.copysign(rng.normal(0, 22.0), memory["lean"])
+        memory["creep"] = max(0.5, rng.normal(3.2, 1.0))
+        memory["sway"] = np.zeros(3)
+    memory["sway"] = 0.94 * memory["sway"] + 0.34 * rng.standard_normal(3)  # unit sd
     resident, intruder = scene.resident, scene.intruder
     thrust = amplitude * math.sin(rate * scene.frame)
-    back = memory["reach"] + 75.0 * (1 - depth) - thrust
+    back = memory["reach"] + 75.0 * (1 - depth) - thrust + 3.0 * memory["sway"][0]
+    across = memory["across"] + 3.0 * memory["sway"][1]
     along = math.cos(intruder.body), math.sin(intruder.body)
-    x = intruder.x - back * along[0] - memory["across"] * along[1]
-    y = intruder.y - back * along[1] + memory["across"] * along[0]
-    body = intruder.body + memory["lean"]
-    servo(resident, x, y, body + 0.3 * memory["lean"], body, intruder.body - memory["lean"], top=12.0, turn=0.16)
+    x = intruder.x - back * along[0] - across * along[1]
+    y = intruder.y - back * along[1] + across * along[0]
+    body = intruder.body + memory["lean"] + 0.25 * memory["sway"][2]
+    servo(resident, x, y, body - 0.5 * memory["lean"], body, body + 0.5 * memory["lean"], top=16.0, turn=0.2)
     stretch_to(resident, 0.84 + 0.01 * thrust, 0.4)
     creep = memory["creep"] * (1.0 + math.sin(0.05 * scene.frame))
     ahead = inside(intruder.x + 200 * along[0], intruder.y + 200 * along[1], 30.0)
     steer(intruder, *ahead, top=creep + 0.2, turn=0.04)
+    shift(intruder, 0.5 * memory["sway"][0], 0.5 * memory["sway"][2])
     stretch_to(intruder, 0.93)
 
 
@@ -191,7 +213,7 @@ def _mount_attempt(scene: Scene) -> None:
 
 def _approach(scene: Scene) -> None:
     """Walk straight to the intruder from afar, arriving as the bout ends."""
-    walk(scene, scene.intruder, "intruder", 2.5)
+    walk(scene, scene.intruder, "intruder", 0.4)
     x, y = scene.intruder.middle()
     nose_x, nose_y = scene.resident.nose()
     distance = max(0.0, math.hypot(x - nose_x, y - nose_y) - 60.0)
@@ -216,7 +238,7 @@ def _disengage(scene: Scene) -> None:
 
 def _groom(scene: Scene) -> None:
     """The resident sits hunched, its head going back and forth along its side."""
-    walk(scene, scene.intruder, "intruder", 5.0)
+    walk(scene, scene.intruder, "intruder")
     mouse, memory = scene.resident, scene.memory
     if scene.frame >= memory.get("until", 0):
         memory["until"] = scene.frame + round(30 * scene.rng.uniform(0.6, 2.0))
@@ -228,7 +250,7 @@ def _groom(scene: Scene) -> None:
 
 def _rear(scene: Scene) -> None:
     """The white mouse stands up at the wall: seen from above its body is short."""
-    walk(scene, scene.resident, "resident", 11.0 * scene.boldness)
+    walk(scene, scene.resident, "resident")
     to_wall(scene.intruder, top=6.0)
     stretch_to(scene.intruder, 0.45, 0.15)
 

@@ -31,15 +31,15 @@ def draw_look(rng: np.random.Generator) -> Look:
     """Draw how a recording looks."""
     black = rng.uniform(22, 40)
     return Look(
-        bedding=rng.uniform(165, 225),
-        contrast=rng.uniform(30, 58),
-        grain=rng.uniform(0.8, 1.25),
+        bedding=rng.uniform(130, 215),
+        contrast=rng.uniform(38, 70),
+        grain=rng.uniform(0.9, 1.6),
         surround=rng.uniform(48, 88),
         gain=rng.uniform(0.86, 1.06),
         pellets=int(rng.integers(0, 90)),
         nest=bool(rng.random() < 0.6),
         implant=bool(rng.random() < 0.35),
-        black=(black, black + rng.uniform(8, 22)),
+        black=(black, black + rng.uniform(12, 34)),
         white=(rng.uniform(178, 205), rng.uniform(245, 275)),
         noise=rng.uniform(1.2, 2.2),
         seed=int(rng.integers(2**31)),
@@ -59,7 +59,15 @@ def draw_cage(look: Look, size: tuple[int, int], rng: np.random.Generator) -> np
     alpha = (mask / 255).astype(np.float32)
     cage = cage * (1 - alpha) + floor * alpha * (0.45 + 0.55 * np.clip(1.6 * rim - 0.6, 0, 1))
     _draw_spout(cage, right, (top + bottom) // 2 - round(10 * scale), scale)
-    return np.clip(cage, 0, 255).astype(np.uint8)
+    return np.clip(cage * _light(size, rng), 0, 255).astype(np.uint8)
+
+
+def _light(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Light (height, width) that falls off from somewhere about the middle of the cage."""
+    width, height = size
+    x = (np.arange(width) / width - rng.uniform(0.35, 0.65))[None]
+    y = (np.arange(height) / height - rng.uniform(0.35, 0.65))[:, None]
+    return (1.08 - rng.uniform(0.3, 0.9) * (x**2 + 0.6 * y**2)).astype(np.float32)
 
 
 def _bedding(look: Look, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -111,8 +119,8 @@ def _walls(look: Look, floor: np.ndarray, box: tuple[int, int, int, int], rng: n
     left, top, right, bottom = box
     mirror = cv2.GaussianBlur(floor[::-1], (0, 0), 1.6)
     grit = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), 1.2)
-    cage = np.full((height, width), 0.72 * look.surround, np.float32) + 7 * grit / grit.std()
-    strip = look.surround + 0.3 * (mirror - look.bedding)
+    cage = np.full((height, width), 0.8 * look.surround, np.float32) + 7 * grit / grit.std()
+    strip = look.surround + 0.42 * (mirror - look.bedding)
     for rows in (slice(0, top), slice(bottom, height)):
         cage[rows, left:right] = 1.25 * strip[rows, left:right]
     for x, y, end_x, end_y in ((0, 0, left, top), (width, 0, right, top), (0, height, left, bottom),

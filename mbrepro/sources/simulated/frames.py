@@ -18,6 +18,7 @@ _TAIL_JOINTS = 12
 _TAIL_LENGTH = 185.0  # px of the pose frame
 _SHIFT = 4  # OpenCV draws at 1/16 px
 # Half width of the body (px of the pose frame) at parts of the way from nose to tail base.
+_FUR = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 14, (400, 600)).astype(np.float32), (0, 0), 1.3)  # streaks
 _OUTLINE = ((0.0, 6.0), (0.08, 13.0), (0.2, 25.0), (0.32, 31.0), (0.45, 37.0), (0.62, 46.0), (0.8, 44.0), (0.93, 27.0),
             (1.0, 12.0))  # fmt: skip
 
@@ -114,6 +115,7 @@ def _draw_body(picture, spine: np.ndarray, last: np.ndarray, radii: np.ndarray, 
     volume = cv2.GaussianBlur(mask, (0, 0), 0.34 * float(radii.max()))
     alpha = cv2.GaussianBlur(mask, (0, 0), 1.1)
     coat = edge + (top_value - edge) * np.clip(1.9 * volume - 0.75, 0, 1)
+    coat += _FUR[: mask.shape[0], : mask.shape[1]] * (0.6 + 0.4 * mouse)
     region += alpha * (coat - region)
     picture[top:bottom, left:right] = np.clip(region, 0, 255).astype(np.uint8)
 

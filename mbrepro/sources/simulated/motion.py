@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 ARENA = (75.0, 91.0, 928.0, 538.0)  # left, top, right, bottom px; CalMS21 poses (Sun et al. 2021), percentiles
-NECK_JOINT, SPINE_JOINT = 0.85, 0.7  # most that the head and the rear bend away from the front body, radians
+NECK_JOINT, SPINE_JOINT = 1.3, 0.8  # most that the head and the rear bend away from the front body, radians
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ def steer(mouse: Mouse, x: float, y: float, top: float, turn: float = 0.22) -> N
     if from_neck < 0.8 * mouse.snout:
         want = -min(2.5, top)  # too close to reach: back off
     mouse.speed += min(max(want - mouse.speed, -2.6), 1.8)
-    pivot = clip(0.16 * wrap(mouse.head - mouse.body), 0.5 * turn) * mouse.half  # the front paws step sideways
+    pivot = clip(0.12 * wrap(mouse.head - mouse.body), 0.5 * turn) * mouse.half  # the front paws step sideways
     step_x = mouse.speed * math.cos(mouse.head) - pivot * math.sin(mouse.body)
     step_y = mouse.speed * math.sin(mouse.head) + pivot * math.cos(mouse.body)
     _advance(mouse, step_x, step_y, trail=mouse.speed > 0)

@@ -52,7 +52,7 @@ def _start(rng: np.random.Generator) -> Scene:
         angle = rng.uniform(-math.pi, math.pi)
         length, snout = size * _SPINE[index], size * _SNOUT[index]
         mice.append(Mouse(x, y, angle, angle, angle, size, length, snout=snout))
-    return Scene(*mice, rng=rng, boldness=math.exp(rng.normal(0, 0.15)))
+    return Scene(*mice, rng=rng)
 
 
 def _bound(mouse: Mouse) -> None:
@@ -62,16 +62,16 @@ def _bound(mouse: Mouse) -> None:
 
 def _skeletons(rows: np.ndarray, sizes: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """Seven body parts (T, 2, 7, 2) from the states (T, 2, 6), lightly smoothed and moved inside the arena."""
-    frames = len(rows)
-    neck = rows[..., :2]
+    neck = gaussian_filter1d(rows[..., :2], 1.0, axis=0)
+    clock = _activity_clock(neck)
     angles = gaussian_filter1d(np.unwrap(rows[..., 2:5], axis=0), 1.0, axis=0)
-    neck = gaussian_filter1d(neck, 1.0, axis=0)
-    half = rows[..., 5:] * (1 + _slow_noise(frames, 2, 0.13, 45.0, rng))[..., None]
+    angles += np.stack([_slow_noise(clock, sd, 15.0, rng) for sd in (0.1, 0.04, 0.04)], axis=-1)
+    half = rows[..., 5:] * (1 + _slow_noise(clock, 0.13, 45.0, rng))[..., None]
     head, front, rear = (np.stack([np.cos(angles[..., i]), np.sin(angles[..., i])], -1) for i in range(3))
     scale = np.array(sizes)[:, None]
-    nod = (1 + _slow_noise(frames, 2, 0.10, 12.0, rng))[..., None]
-    spread = (1 + _slow_noise(frames, 2, 0.11, 15.0, rng))[..., None]
-    bulge = (1 + _slow_noise(frames, 2, 0.09, 30.0, rng))[..., None]
+    nod = (1 + _slow_noise(clock, 0.12, 12.0, rng))[..., None]
+    spread = (1 + _slow_noise(clock, 0.13, 20.0, rng) * (1.18, 0.9))[..., None]
+    bulge = (1 + _slow_noise(clock, 0.10, 18.0, rng))[..., None]
     column = lambda values: np.array(values)[:, None] * scale  # noqa: E731
     nose = neck + head * column(_SNOUT) * nod
     ears = neck + head * _EAR_AHEAD * scale
@@ -89,12 +89,20 @@ def _left(direction: np.ndarray) -> np.ndarray:
     return np.stack([direction[..., 1], -direction[..., 0]], axis=-1)
 
 
-def _slow_noise(frames: int, columns: int, sd: float, time_constant: float, rng: np.random.Generator) -> np.ndarray:
-    """(frames, columns) noise that forgets over `time_constant` frames (an AR(1) process in its stationary state)."""
+def _activity_clock(neck: np.ndarray) -> np.ndarray:
+    """(T, 2) each mouse's own time, faster the faster its neck (T, 2, 2) moves: at rest little changes."""
+    speed = np.linalg.norm(np.gradient(neck, axis=0), axis=-1)
+    return np.cumsum(0.17 + gaussian_filter1d(speed, 4.0, axis=0) / 5.0, axis=0)
+
+
+def _slow_noise(clock: np.ndarray, sd: float, time_constant: float, rng: np.random.Generator) -> np.ndarray:
+    """(T, 2) noise that forgets over `time_constant` units of the mice's clocks (AR(1), in its stationary state)."""
     keep = math.exp(-1 / time_constant)
-    white = rng.standard_normal((frames, columns)) * math.sqrt(1 - keep**2)
+    units = math.ceil(clock.max()) + 2
+    white = rng.standard_normal((units, 2)) * math.sqrt(1 - keep**2)
     white[0] /= math.sqrt(1 - keep**2)
-    return sd * np.clip(lfilter([1.0], [1.0, -keep], white, axis=0), -2.5, 2.5)
+    noise = np.clip(lfilter([1.0], [1.0, -keep], white, axis=0), -2.5, 2.5)
+    return sd * np.stack([np.interp(clock[:, m], np.arange(units), noise[:, m]) for m in range(2)], axis=1)
 
 
 def _inside_arena(poses: np.ndarray) -> np.ndarray:
@@ -108,12 +116,13 @@ def _inside_arena(poses: np.ndarray) -> np.ndarray:
 def track(poses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """What a pose tracker reports: (T, 2, 7, 2) float32 px and confidences (T, 2, 7) float32.
 
-    Jitter of about 2 px, more where the mice touch; now and then a part drifts off or the two mice are exchanged, with
-    low confidence, as in CalMS21's poses.
+    Jitter of about 1 px, more where the mice touch or run; now and then a part drifts off or the mice are exchanged,
+    with low confidence, as in CalMS21's poses.
     """
     gap = np.linalg.norm(np.subtract(*np.moveaxis(poses.mean(axis=2), 1, 0)), axis=-1)
     contact = np.clip((110.0 - gap) / 70.0, 0.0, 1.0)  # (T,)
-    sd = 1.3 * (1 + 2.2 * contact)[:, None, None, None]
+    speed = np.linalg.norm(np.gradient(poses.mean(axis=2), axis=0), axis=-1)
+    sd = 0.55 * (1 + 1.5 * contact[:, None] + 0.12 * speed)[..., None, None]
     jitter = lfilter([1.0], [1.0, -0.6], rng.standard_normal(poses.shape) * 0.8, axis=0)
     tracked = poses + sd * jitter
     scores = 0.96 - 0.12 * contact[:, None, None] - 0.02 * np.abs(rng.standard_normal(poses.shape[:3]))
@@ -135,8 +144,8 @@ def _drift(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, rng: np
 
 
 def _exchange(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, rng: np.random.Generator) -> None:
-    """The two mice taken for each other for a few frames, about once in 25 s of full contact."""
-    for start in np.flatnonzero(rng.random(len(tracked)) < 0.04 * contact / FPS):
+    """The two mice taken for each other for a few frames, about once in 2 min of full contact."""
+    for start in np.flatnonzero(rng.random(len(tracked)) < 0.008 * contact / FPS):
         window = slice(start, start + int(rng.integers(3, 15)))
         tracked[window] = tracked[window, ::-1].copy()
         scores[window] = scores[window, ::-1] * 0.5

@@ -1,46 +1,39 @@
 """Who does what when: activities and labels of a simulated recording.
 
-Task 1 schedules are a semi-Markov process whose transition probabilities and bout durations were computed from the
-released CalMS21 Task 1 train labels (Sun et al. 2021), separately for recordings with attack, with mount, with both
-and with neither. Task 3 schedules alternate one behaviour with a background of others at CalMS21's base rates; their
-bout durations are assumptions, as no statistics of them are published.
+Task 1 labels are a semi-Markov process with the transition probabilities and the quantiles of bout and gap durations of
+the released CalMS21 Task 1 train labels (Sun et al. 2021), separately for recordings with attack, with mount, with both
+and with neither (real_statistics.json, written by mbrepro.likeness).
+
+Task 3 schedules alternate one behaviour with a background of others at CalMS21's base rates; their bout durations are
+assumptions, as no statistics of them are published.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtr
 
 from mbrepro.errors import InputError
 from mbrepro.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS
 
+STATISTICS = Path(__file__).with_name("real_statistics.json")
 CONTACTS = ("investigate", "investigate_body", "sniff_face", "attack", "mount", "intromission", "mount_attempt")
 _TASK1_ACTIVITY = {"attack": "attack", "investigation": "investigate", "mount": "mount", OTHER: "wander"}
 _TASK3_ACTIVITY = {"disengaged": "disengage", "whiterearing": "rear"}
 
-# One entry a recording, repeated by animal number: attack in 3 of 9 and mount in 6 of 9 recordings
-# (CalMS21 Task 1: attack in 23 and mount in 55 of 89, both in 6).
-_KINDS = ("both", "mount", "none", "attack", "mount", "mount", "attack", "mount", "mount")
-
-# Next segment given this one; rows and columns attack, investigation, mount, other.
-# Source: CalMS21 Task 1 train labels (Sun et al. 2021), computed from the released labels.
-_NEXT = {
-    "attack": ((0, 0.227, 0, 0.773), (0.343, 0, 0, 0.657), (0, 0, 0, 1), (0.133, 0.867, 0, 0)),
-    "mount": ((0, 0, 0, 1), (0, 0, 0.292, 0.708), (0, 0.531, 0, 0.469), (0, 0.985, 0.015, 0)),
-    "both": ((0, 0.394, 0.042, 0.564), (0.322, 0, 0.086, 0.592), (0.19, 0.667, 0, 0.143), (0.082, 0.898, 0.02, 0)),
-    "none": ((0, 0, 0, 1), (0, 0, 0, 1), (0, 0, 0, 1), (0, 1, 0, 0)),
-}
-# Mean and sd of log seconds, same source; the order is that of the rows above.
-_LOG_SECONDS = {
-    "attack": ((0.424, 1.104), (-0.123, 1.034), (0, 1), (0.846, 1.306)),
-    "mount": ((0, 1), (0.171, 1.104), (0.822, 0.848), (1.504, 1.264)),
-    "both": ((0.192, 1.008), (-0.087, 1.173), (0.4, 0.8), (0.593, 1.384)),
-    "none": ((0, 1), (0.591, 1.305), (0, 1), (1.063, 1.055)),
-}
-_LONGEST_SECONDS = (22.3, 44.5, 37.4, 68.3)  # longest bouts and gap, same source
-_BETWEEN = (0.0, 0.436, 0.0, 0.468)  # sd between recordings of the mean log seconds, same source
+# Behaviours besides investigation, one entry a recording, repeated by animal number. In minutes of CalMS21's train
+# split (Sun et al. 2021): mount 53 %, none 29 %, attack 12 %, both 7 %; attack in 26 % of either split's recordings.
+_KINDS = ("mount", "attack", "none", "mount", "both", "mount", "none", "mount", "attack", "mount", "none", "mount",
+          "mount", "none")  # fmt: skip
+_NEEDED = {"attack": {0, 1}, "mount": {1, 2}, "both": {0, 1, 2}, "none": {1}}
+# Part of the variance of (normal scores of) durations that is between recordings, by segment; same source.
+_BETWEEN = 0.06
 
 # Share of positive frames in CalMS21 Task 3, train and test together (Sun et al. 2021, computed from the release).
 TASK3_RATES = dict(zip(TASK3_BEHAVIOURS, (0.031, 0.013, 0.098, 0.165, 0.007, 0.053, 0.118), strict=True))
@@ -54,7 +47,10 @@ _TASK3_LOG_SECONDS = dict(
 _TASK3_BEFORE = {"disengaged": "investigate_body", "intromission": "mount", "mount_attempt": "investigate_body"}
 _TASK3_AFTER = {"approach": "investigate_body", "intromission": "mount", "mount_attempt": "investigate_body"}
 
-EDGE_JITTER_FRAMES = 4.0  # sd of an annotator's edge around the true one; assumed, as one annotator labelled each video
+# An annotator's ambiguity, chosen so that the official networks score on the demo as on CalMS21.
+EDGE_JITTER_FRAMES = 2.0  # sd of an annotator's edge around the true one
+UNSEEN, UNSEEN_SECONDS = 0.25, 0.4  # chance that a short segment is not acted out, and how it falls with its length
+IGNORED = 0.02  # share of gaps over 3 s that hold a contact which is not labelled
 
 
 class Bout(NamedTuple):
@@ -90,38 +86,69 @@ def make_schedule(task: str, number: int, seconds: float, rng: np.random.Generat
 
 def _task1_schedule(kind: str, frames: int, rng: np.random.Generator) -> Schedule:
     """Draw until the behaviours that make the recording its kind occur (only asked of recordings over 45 s)."""
-    needed = {"attack": {0, 1}, "mount": {1, 2}, "both": {0, 1, 2}, "none": {1}}[kind]
     for _ in range(1000):
         segments = _task1_segments(kind, frames, rng)
-        if needed <= {state for _, _, state in segments} or frames < 45 * FPS:
+        if _NEEDED[kind] <= {state for _, _, state in segments} or frames < 45 * FPS:
             break
-    bouts = tuple(Bout(start, stop, _TASK1_ACTIVITY[TASK1_CLASSES[state]]) for start, stop, state in segments)
-    values = [state for _, _, state in segments]
-    return Schedule(TASK1_CLASSES, bouts, _annotate([b.stop for b in bouts], values, rng))
+    labels = np.repeat([state for *_, state in segments], [stop - start for start, stop, _ in segments])
+    return Schedule(TASK1_CLASSES, _enact(segments, rng), labels)
 
 
 def _task1_segments(kind: str, frames: int, rng: np.random.Generator) -> list[tuple[int, int, int]]:
-    shift = rng.normal(0, _BETWEEN)
-    state, start, segments = 3, 0, []
+    """Labelled segments (start, stop, class) of a recording, which starts in a gap, most often of a single frame."""
+    tables = _statistics()["kinds"][kind]
+    shift = dict(zip(tables["frames"], rng.normal(0, math.sqrt(_BETWEEN), len(tables["frames"])), strict=True))
+    state, before, start, segments = 3, None, 0, []
     while start < frames:
-        mean, sd = _LOG_SECONDS[kind][state]
-        seconds = math.exp(rng.normal(mean + shift[state], math.sqrt(sd**2 - _BETWEEN[state] ** 2)))
-        if not segments:
-            seconds *= rng.random()  # the recording is switched on during a gap
-        stop = min(frames, start + max(3, round(min(seconds, _LONGEST_SECONDS[state]) * FPS)))
+        name = TASK1_CLASSES[state] if state < 3 else f"gap after {before}" if before else "gap"
+        score = ndtr(shift[name] + rng.normal(0, math.sqrt(1 - _BETWEEN)))
+        sample = tables["frames"][name]
+        length = np.interp(score * len(sample) - 0.5, np.arange(len(sample)), sample)
+        if not segments:  # the recording is switched on during a gap, or as the intruder is put in
+            length *= 0 if rng.random() < _statistics()["labels"]["train"]["opens_with_a_bout"] else rng.random()
+        stop = min(frames, start + max(1, round(length)))
         segments.append((start, stop, state))
         start = stop
-        weights = np.array(_NEXT[kind][state])
+        before = name if state < 3 else before
+        weights = np.array(tables["next"][state])
         state = int(rng.choice(4, p=weights / weights.sum()))
     return segments
 
 
+@cache
+def _statistics() -> dict:
+    return json.loads(STATISTICS.read_text(encoding="utf-8"))
+
+
+def _enact(segments: Sequence[tuple[int, int, int]], rng: np.random.Generator) -> tuple[Bout, ...]:
+    """What the mice do where an annotator writes these segments.
+
+    Edges lie a few frames off; of the shortest segments some are not seen in the mice's behaviour at all (an
+    annotator's interruption of a bout, a touch in passing); and some contacts in gaps were not thought worth a label.
+    """
+    stops = _jittered([stop for _, stop, _ in segments], rng)
+    bouts: list[Bout] = []
+    for (_, _, state), stop in zip(segments, stops, strict=True):
+        length = stop - (bouts[-1].stop if bouts else 0)
+        activity = _TASK1_ACTIVITY[TASK1_CLASSES[state]]
+        if bouts and rng.random() < UNSEEN * math.exp(-length / (UNSEEN_SECONDS * FPS)):
+            activity = bouts[-1].activity
+        if activity == "wander" and length > 3 * FPS and rng.random() < IGNORED:
+            touch = round(FPS * rng.uniform(0.5, 1.5))
+            at = round(rng.uniform(0.3, 0.7) * (length - touch))
+            _append(bouts, at, "wander")
+            _append(bouts, touch, "investigate")
+            length -= at + touch
+        _append(bouts, length, activity)
+    return tuple(bouts)
+
+
 def _task3_schedule(behaviour: str, frames: int, rng: np.random.Generator) -> Schedule:
-    """Positive bouts at the base rate, at least two, in a background of other activities."""
+    """Positive bouts at the base rate, at least one, in a background of other activities."""
     mean, sd = _TASK3_LOG_SECONDS[behaviour]
     positive_frames = TASK3_RATES[behaviour] * frames
     lengths = []
-    while len(lengths) < 2 or sum(lengths) + 0.5 * FPS * math.exp(mean + sd**2 / 2) < positive_frames:
+    while not lengths or sum(lengths) + 0.5 * FPS * math.exp(mean + sd**2 / 2) < positive_frames:
         lengths.append(max(6, round(min(math.exp(rng.normal(mean, sd)), 0.12 * frames / FPS) * FPS)))
     gaps = _split(frames - sum(lengths), len(lengths) + 1, rng)
     bouts: list[Bout] = []
@@ -177,9 +204,13 @@ def _append(bouts: list[Bout], length: int, activity: str) -> None:
 
 
 def _annotate(stops: Sequence[int], values: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """Labels (T,) with each inner edge moved by a few frames, by less than half of the shorter neighbour."""
+    """Labels (T,) with each inner edge moved by a few frames."""
+    return np.repeat(np.asarray(values, np.int64), np.diff(np.r_[0, _jittered(stops, rng)]))
+
+
+def _jittered(stops: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Each inner edge moved by a few frames, by less than half of the shorter neighbour."""
     edges = np.r_[0, np.asarray(stops)]
     room = np.minimum(np.diff(edges)[:-1], np.diff(edges)[1:]) * 0.45
-    moved = edges.copy()
-    moved[1:-1] += np.trunc(np.clip(rng.normal(0, EDGE_JITTER_FRAMES, len(room)), -room, room)).astype(int)
-    return np.repeat(np.asarray(values, np.int64), np.diff(moved))
+    edges[1:-1] += np.trunc(np.clip(rng.normal(0, EDGE_JITTER_FRAMES, len(room)), -room, room)).astype(int)
+    return edges[1:]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mbrepro.sources.simulated.motion import ARENA, Mouse, clip, inside, servo, shift, steer, stretch_to
+from mbrepro.sources.simulated.motion import ARENA, Mouse, clip, inside, servo, shift, steer, stretch_to, wrap
 from mbrepro.sources.simulated.schedule import CONTACTS, Bout
 
 
@@ -16,7 +16,6 @@ class Scene:
     resident: Mouse
     intruder: Mouse
     rng: np.random.Generator
-    boldness: float  # how much this resident walks, 1 on average
     frame: int = 0
     bout: Bout | None = None
     following: str = "wander"
@@ -57,14 +56,14 @@ def keep_apart(scene: Scene, nearest: float) -> None:
 
 def wander(scene: Scene) -> None:
     if scene.following == "rear" and scene.left < 60:
-        walk(scene, scene.resident, "resident", 11.0 * scene.boldness)
+        walk(scene, scene.resident, "resident")
         to_wall(scene.intruder, top=9.0)
         return
     _leave(scene)
-    walk(scene, scene.intruder, "intruder", 7.5)
+    walk(scene, scene.intruder, "intruder")
     if scene.following in CONTACTS and _come(scene):
         return
-    walk(scene, scene.resident, "resident", 12.0 * scene.boldness)
+    walk(scene, scene.resident, "resident")
     _make_room(scene)
 
 
@@ -74,83 +73,111 @@ def _leave(scene: Scene) -> None:
         return
     scene.memory["left"] = True
     if gap(scene) < 250.0:
-        for who, mouse, chance in (("resident", scene.resident, 0.9), ("intruder", scene.intruder, 0.5)):
+        for who, mouse, chance in (("resident", scene.resident, 1.0), ("intruder", scene.intruder, 0.2)):
             if scene.rng.random() < chance:
                 x, y = _far_place(scene, mouse)
+                pace = 13.0 * math.exp(scene.rng.normal(0, 0.2))
                 scene.goals[who] = {
-                    "kind": "walk", "until": scene.frame + 120, "x": x, "y": y,
-                    "pace": 14.0 * math.exp(scene.rng.normal(0, 0.3)), "stretch": 0.0,
+                    "kind": "walk", "until": scene.frame + 150, "x": x, "y": y, "pace": pace, "stretch": 0.0,
+                    "turn": 0.35,
                 }  # fmt: skip
 
 
 def _far_place(scene: Scene, mouse: Mouse) -> tuple[float, float]:
-    """The farthest from the other mouse of four random places."""
+    """The farthest from the other mouse of a few places."""
     other = scene.intruder if mouse is scene.resident else scene.resident
-    left, top, right, bottom = ARENA
-    places = scene.rng.uniform((left + 20, top + 20), (right - 20, bottom - 20), (4, 2)).tolist()
-    return tuple(max(places, key=lambda p: math.hypot(p[0] - other.x, p[1] - other.y)))
+    places = [_place(scene) for _ in range(2 + int(scene.rng.random() < 0.6))]
+    return max(places, key=lambda p: math.hypot(p[0] - other.x, p[1] - other.y))
 
 
 def _come(scene: Scene) -> bool:
     """Bring the resident to the intruder in time for the contact that follows; False while it is too early."""
     x, y = scene.intruder.tail() if scene.following not in ("sniff_face", "attack") else scene.intruder.nose()
     nose_x, nose_y = scene.resident.nose()
-    distance = max(0.0, math.hypot(x - nose_x, y - nose_y) - 45.0)
-    if scene.left > distance / 13.0 + 10.0:
+    distance = max(0.0, math.hypot(x - nose_x, y - nose_y) - 60.0)
+    if scene.left > distance / 13.0 + 5.0:
         return False
-    steer(scene.resident, x, y, top=min(26.0, max(4.0, 1.3 * distance / max(scene.left, 1))))
+    steer(scene.resident, x, y, top=min(26.0, max(3.0, 1.1 * distance / max(scene.left, 1))))
     stretch_to(scene.resident, 1.03)
     if scene.following not in ("mount", "mount_attempt", "intromission"):
         keep_apart(scene, 90.0)
     return True
 
 
-def walk(scene: Scene, mouse: Mouse, who: str, pace: float) -> None:
-    """Alternate walks to random places and pauses in which the head looks around, or the mouse rears or grooms."""
+# Chances of resting, creeping about and walking, and how fast and far each mouse walks; chosen so that speeds and
+# distances are those of CalMS21's pose windows (real_statistics.json). The intruder mostly sits.
+_HABITS = {"resident": (0.55, 0.34, 0.11), "intruder": (0.34, 0.57, 0.09)}
+_WALK, _CREEP = 9.5, 2.6  # px a frame
+
+
+def walk(scene: Scene, mouse: Mouse, who: str, pace: float = 1.0) -> None:
+    """By turns rest and look around (or groom, or rear), creep about, and walk to another place in the cage."""
     goal = scene.goals.get(who)
     if goal is None or scene.frame >= goal["until"]:
-        goal = scene.goals[who] = _new_goal(scene, mouse, who, pace, goal)
+        goal = scene.goals[who] = _new_goal(scene, mouse, who)
     if goal["kind"] == "walk":
-        steer(mouse, goal["x"], goal["y"], goal["pace"], turn=0.2)
+        steer(mouse, goal["x"], goal["y"], pace * goal["pace"], turn=goal.get("turn", 0.2))
         stretch_to(mouse, 0.97 + 0.012 * mouse.speed + goal["stretch"], 0.06)
         nose_x, nose_y = mouse.nose()
         if math.hypot(goal["x"] - nose_x, goal["y"] - nose_y) < 25.0:
             goal["until"] = scene.frame
         return
-    look = mouse.body + goal["look"] + 0.22 * math.sin(goal["rate"] * scene.frame)
-    servo(mouse, mouse.x, mouse.y, look, mouse.body + 0.02 * goal["look"], mouse.rear, top=2.0, turn=0.12)
-    stretch_to(mouse, goal["stretch"], 0.08)
+    look = mouse.body + goal["look"] + 0.15 * math.sin(goal["rate"] * scene.frame)
+    servo(mouse, mouse.x, mouse.y, look, mouse.body + clip(0.12 * wrap(goal["body"] - mouse.body), 0.035), mouse.rear,
+          top=2.0, turn=0.12)  # fmt: skip
+    stretch_to(mouse, goal["stretch"], 0.05)
 
 
-def _new_goal(scene: Scene, mouse: Mouse, who: str, pace: float, last: dict | None) -> dict:
+def _new_goal(scene: Scene, mouse: Mouse, who: str) -> dict:
     rng = scene.rng
-    rest = 0.35 if who == "resident" else 0.6
-    if last is not None and last["kind"] == "walk" and rng.random() < rest:
-        kind = rng.choice(["look", "rear", "groom"], p=[0.7, 0.15, 0.15])
-        stretch = {"look": rng.normal(0.95, 0.12), "rear": 0.62, "groom": 0.76}[kind]
-        seconds = math.exp(rng.normal(0.1, 0.7))
-        rate = 1.1 if kind == "groom" else rng.uniform(0.1, 0.4)
-        return {
-            "kind": "pause", "until": scene.frame + max(8, round(30 * seconds)), "look": rng.normal(0, 0.35),
-            "rate": rate, "stretch": min(1.15, stretch),
-        }  # fmt: skip
-    x, y = _place(scene, mouse, who)
+    kind = rng.choice(["rest", "creep", "walk"], p=_HABITS[who])
+    if kind == "rest":
+        return _rest(scene, mouse, who)
+    if kind == "creep":
+        angle, reach = mouse.head + rng.normal(0, 0.9), rng.uniform(40, 130)
+        nose_x, nose_y = mouse.nose()
+        x, y = inside(nose_x + reach * math.cos(angle), nose_y + reach * math.sin(angle), 10.0)
+        pace = _CREEP * math.exp(rng.normal(0, 0.5))
+    else:
+        x, y = _far_place(scene, mouse) if who == "resident" else _place(scene, corner=rng.random() < 0.75)
+        pace = _WALK * math.exp(rng.normal(0, 0.35))
     return {
-        "kind": "walk", "until": scene.frame + round(30 * rng.uniform(1.5, 5.0)), "x": x, "y": y,
-        "pace": pace * math.exp(rng.normal(0, 0.4)), "stretch": rng.normal(0, 0.06),
+        "kind": "walk", "until": scene.frame + round(30 * rng.uniform(1.0, 3.0)), "x": x, "y": y, "pace": pace,
+        "stretch": rng.normal(0, 0.06),
     }  # fmt: skip
 
 
-def _place(scene: Scene, mouse: Mouse, who: str) -> tuple[float, float]:
-    """A place to walk to, more often along the walls; the resident sometimes passes the intruder closely."""
+def _rest(scene: Scene, mouse: Mouse, who: str) -> dict:
+    """Sit along the nearest wall, or somewhere else however one likes, and look around, rear or groom."""
+    rng = scene.rng
+    rears = 0.1 if who == "resident" else 0.2
+    posture = rng.choice(["look", "rear", "groom"], p=[0.9 - rears, rears, 0.1])
+    stretch = {"look": rng.normal(0.97, 0.13), "rear": 0.42 if who == "intruder" else 0.58, "groom": 0.76}[posture]
+    x, y = mouse.middle()
+    left, top, right, bottom = ARENA
+    along_x, along_y = min(y - top, bottom - y) < 110, min(x - left, right - x) < 110
+    body = mouse.body + rng.normal(0, 1.2)
+    if along_x or along_y:
+        body = math.pi * rng.integers(2) + (0.0 if along_x and (not along_y or rng.random() < 0.6) else math.pi / 2)
+        body += rng.normal(0, 0.25)
+    if who == "resident" and rng.random() < 0.65:
+        body = math.atan2(scene.intruder.y - mouse.y, scene.intruder.x - mouse.x) + rng.normal(0, 0.4)
+    return {
+        "kind": "rest", "until": scene.frame + max(8, round(30 * math.exp(rng.normal(0.6, 0.7)))), "body": body,
+        "look": rng.normal(0, 0.35 if who == "resident" else 1.4), "stretch": min(1.15, stretch),
+        "rate": 1.1 if posture == "groom" else rng.uniform(0.05, 0.25),
+    }  # fmt: skip
+
+
+def _place(scene: Scene, corner: bool = False) -> tuple[float, float]:
+    """A place to walk to: in a corner, most often the lower left; or anywhere, mostly at the ends and along walls."""
     rng = scene.rng
     left, top, right, bottom = ARENA
-    if who == "resident" and rng.random() < 0.12 and scene.following != "approach":
-        x, y = scene.intruder.middle()
-        angle = rng.uniform(0, 2 * math.pi)
-        return inside(x + 135 * math.cos(angle), y + 135 * math.sin(angle), 12.0)
-    x, y = left + (right - left) * rng.beta(0.4, 0.4), rng.uniform(top, bottom)  # mice keep to the cage's ends
-    if rng.random() < 0.6:
+    if corner:
+        x, y = right if rng.random() < 0.35 else left, bottom if rng.random() < 0.75 else top
+        return inside(x + rng.normal(0, 60), y + rng.normal(0, 40), 14.0)
+    x, y = left + (right - left) * rng.beta(0.35, 0.35), rng.uniform(top, bottom)
+    if rng.random() < 0.5:
         x, y = [(x, top), (x, bottom), (left, y), (right, y)][rng.integers(4)]
     if scene.following == "approach" and math.hypot(x - scene.intruder.x, y - scene.intruder.y) < 350:
         x, y = left + right - scene.intruder.x, top + bottom - scene.intruder.y
@@ -167,7 +194,7 @@ def _make_room(scene: Scene) -> None:
     push = 0.03 * (150.0 - near) / max(near, 1.0)
     shift(scene.resident, clip(push * (ax - bx), 3.5), clip(push * (ay - by), 3.5))
     shift(scene.intruder, clip(0.4 * push * (bx - ax), 2.0), clip(0.4 * push * (by - ay), 2.0))
-    if scene.left > 45 and near < 120 and scene.goals["resident"]["kind"] == "pause":
+    if scene.left > 45 and near < 120 and scene.goals["resident"]["kind"] == "rest":
         scene.goals["resident"]["until"] = scene.frame  # do not rest against the other mouse
 
 

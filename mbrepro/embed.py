@@ -1,0 +1,72 @@
+"""All the clips that the study will need, embedded ahead of it: alone, as a share of many jobs, or by Ray."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from mbrepro import paths, poster, protocols
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.store import embed_recording
+from mbrepro.errors import InputError
+from mbrepro.pipeline import localize_action, needed_starts, train_localizers, train_tracks
+from mbrepro.profiles import embedder_settings, load_dataset, training_epochs
+from mbrepro.protocols import Protocol
+from mbrepro.recordings import TASK3_BEHAVIOURS, Recording
+from mbrepro.study import filmed_tasks
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """The clips of one recording that are embedded together, by first frame."""
+
+    recording: Recording
+    starts: list[int]
+
+
+def plan(
+    profile: str, name: str, seeds: int, tasks: Sequence[str] = ("task1", "task3"), scale: float = 1.0
+) -> tuple[Protocol, list[Job]]:
+    """What the study's rows under the protocol "published" or "corrected" embed: recordings and first frames.
+
+    tasks: "task1" for the clip and pose_vlm rows, "task3" for few_shot. Stage 1 is trained here if it was not before.
+    Recordings with most clips come first, so that shares of every n-th are of about one size.
+    """
+    settings, epochs = embedder_settings(profile, name), training_epochs(profile, "localizer")
+    protocol = getattr(protocols, name)(settings, epochs)
+    few_shot = getattr(protocols, f"{name}_few_shot")(settings, epochs)
+    data = load_dataset("task1", profile, scale)
+    sets = [(data.filmed(), protocol)] if "task1" in tasks else []
+    if "task3" in tasks:
+        behaviours = TASK3_BEHAVIOURS if name == "corrected" else [poster.FEW_SHOT_BEHAVIOUR]
+        loaded = [load_dataset(f"task3/{behaviour}", profile, scale) for behaviour in behaviours]
+        sets += [(task, few_shot) for task in filmed_tasks(loaded)]
+    folder = paths.artifacts(profile)
+    models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
+    jobs = []
+    for dataset, chosen in sets:
+        tracks = [(r, train_tracks(r, models, chosen)) for r in dataset.train]
+        tracks += [(r, [localize_action(model, r) for model in models]) for r in dataset.test]
+        jobs += [Job(r, needed_starts(r, made, chosen)) for r, made in tracks]
+    return protocol, sorted((job for job in jobs if job.starts), key=lambda job: (-len(job.starts), job.recording.name))
+
+
+def shard(jobs: Sequence[Job], share: str) -> list[Job]:
+    """The share "i/n" of the jobs: every n-th from the i-th on, counted from 1. Raises InputError for another text."""
+    number, _, of = share.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise InputError(f"--shard takes I/N, such as 1/3 for the first of three shares, not {share!r}")
+    return list(jobs[int(number) - 1 :: int(of)])
+
+
+def run(jobs: Sequence[Job], protocol: Protocol, profile: str, engine: str = "local", workers: int = 1) -> None:
+    """Embed the clips of jobs into the profile's store; what is in it already is left as it is."""
+    folder = paths.artifacts(profile)
+    if engine == "ray":
+        from mbrepro.embedding.distributed import embed_with_ray
+
+        embed_with_ray([(j.recording, j.starts) for j in jobs], protocol.clips, protocol.embedder, folder, workers)
+        return
+    embedder = load_embedder(protocol.embedder)
+    for job in tqdm(jobs, "embed", unit="recording", disable=None):
+        embed_recording(job.recording, job.starts, protocol.clips, embedder, folder)

@@ -1,0 +1,157 @@
+"""The control embedder: what the poses alone say about a clip, no picture looked at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mbrepro.artifacts import fingerprint
+from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.embedding.standin import captions
+from mbrepro.embedding.standin.captions import angles
+from mbrepro.errors import InputError
+from mbrepro.recordings import KEYPOINTS, MICE, Recording
+
+POSES = "poses"  # what `EmbedderSettings.model` says for it
+SPAN_S = 0.25  # over which speeds are taken, as tracking noise makes a mouse that sits look restless
+QUANTILES = (0.1, 0.5, 0.9)
+SUMMARIES = ("mean", "sd", *(f"q{round(100 * q)}" for q in QUANTILES))
+_NOSE, _NECK, _TAIL = (KEYPOINTS.index(part) for part in ("nose", "neck", "tail_base"))
+_HIPS = KEYPOINTS.index("left_hip"), KEYPOINTS.index("right_hip")
+
+
+class PoseEmbedder:
+    """Distances, angles and speeds of two mice, summarised over a clip; of the settings only the model's name is used.
+
+    Lengths are in body lengths, the median distance from nose to tail base of both mice over the recording; speeds are
+    body lengths a second, angles radians. Views: "pose", mean, sd and quantiles of each feature over every frame of
+    the recording that the clip spans; "pose_steps", each feature's mean over as many equal parts of the clip as the
+    models make time steps of it, one for two sampled frames.
+    """
+
+    takes = "poses"
+    views = ("pose", "pose_steps")
+
+    def __init__(self, settings: EmbedderSettings):
+        self.settings = settings
+        self.width = len(FEATURES) * len(SUMMARIES)
+        self.identity = {"model": POSES, "numpy": np.__version__, "code": fingerprint(Path(__file__), captions)}
+
+    def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Embed clips given as the (F,) frames of the recording that each shows; (N, D) and (N, t, features) float32.
+
+        Raises InputError for clips of different F or frames outside the recording.
+        """
+        counts = {len(frames) for frames in clips}
+        if len(counts) > 1:
+            raise InputError(
+                f"{recording.name}: clips embedded together must have as many frames, not {sorted(counts)}"
+            )
+        if not counts:
+            return {
+                "pose": np.zeros((0, self.width), np.float32),
+                "pose_steps": np.zeros((0, 0, len(FEATURES)), np.float32),
+            }
+        unit = body_length(recording)
+        tracks = [frame_features(span_of(recording, frames), recording, unit) for frames in clips]
+        steps = -(-counts.pop() // 2)
+        return {
+            "pose": np.stack([summarise(track) for track in tracks]).astype(np.float32),
+            "pose_steps": np.stack([step_means(track, steps) for track in tracks]).astype(np.float32),
+        }
+
+
+def body_length(recording: Recording) -> float:
+    """Median distance from nose to tail base over both mice and all frames, px.
+
+    Raises InputError if it is 0, as where every keypoint lies on one spot.
+    """
+    points = recording.keypoints
+    length = float(np.median(np.linalg.norm(points[:, :, _NOSE] - points[:, :, _TAIL], axis=-1)))
+    if length == 0:
+        raise InputError(f"{recording.name}: nose and tail base lie on one spot, so its mice have no length")
+    return length
+
+
+def span_of(recording: Recording, frames: np.ndarray) -> np.ndarray:
+    """(T, 2, 7, 2) keypoints, px, of every frame from a clip's first to its last."""
+    first, last = int(np.min(frames)), int(np.max(frames))
+    if first < 0 or last >= len(recording):
+        raise InputError(
+            f"{recording.name}: a clip of frames {first} to {last} lies outside its {len(recording)} frames"
+        )
+    return recording.keypoints[first : last + 1]
+
+
+def _names() -> tuple[str, ...]:
+    resident, intruder = MICE
+    both = ["centroid distance", "closest keypoints", "nose to nose", "approach speed", "angle between headings"]
+    each = []
+    for one, other in ((resident, intruder), (intruder, resident)):
+        each += [f"{one} nose to {other} {part}" for part in ("tail base", "centroid")]
+        each += [
+            f"{one} {what}" for what in ("facing", "speed", "nose speed", "turning", "length", "hips", "bend", "wall")
+        ]
+    return (*both, *each)
+
+
+FEATURES = _names()
+
+
+def frame_features(keypoints: np.ndarray, recording: Recording, unit: float) -> np.ndarray:
+    """(T, features) of (T, 2, 7, 2) poses in px, in the order of `FEATURES`; `unit` is the body length, px."""
+    points = keypoints.astype(np.float64) / unit
+    centres = points.mean(2)  # (T, 2, 2)
+    heading = points[:, :, _NOSE] - points[:, :, _TAIL]
+    between = centres[:, 1] - centres[:, 0]
+    distance = np.linalg.norm(between, axis=1)
+    pairs = np.linalg.norm(points[:, 0, :, None] - points[:, 1, None, :], axis=-1)  # (T, 7, 7)
+    columns = [
+        distance,
+        pairs.min((1, 2)),
+        pairs[:, _NOSE, _NOSE],
+        -rate(distance, recording.fps),
+        np.radians(angles(heading[:, 0], heading[:, 1])),
+    ]
+    for one, to_other, to_tail in ((0, between, pairs[:, _NOSE, _TAIL]), (1, -between, pairs[:, _TAIL, _NOSE])):
+        nose, neck, tail = (points[:, one, part] for part in (_NOSE, _NECK, _TAIL))
+        turned = np.unwrap(np.arctan2(heading[:, one, 1], heading[:, one, 0]))
+        columns += [
+            to_tail,
+            np.linalg.norm(nose - centres[:, 1 - one], axis=1),
+            np.radians(angles(heading[:, one], to_other)),
+            np.linalg.norm(rate(centres[:, one], recording.fps), axis=1),
+            np.linalg.norm(rate(nose, recording.fps), axis=1),
+            np.abs(rate(turned, recording.fps)),
+            np.linalg.norm(heading[:, one], axis=1),
+            np.linalg.norm(points[:, one, _HIPS[0]] - points[:, one, _HIPS[1]], axis=1),
+            np.radians(angles(nose - neck, neck - tail)),
+            _to_edge(centres[:, one], np.array(recording.frame_size) / unit),
+        ]
+    return np.stack(columns, 1)
+
+
+def rate(values: np.ndarray, fps: float) -> np.ndarray:
+    """Change a second of (T, ...) values, over the part inside of `SPAN_S` around each frame; 0 for one frame."""
+    reach = max(1, round(SPAN_S * fps / 2))
+    place = np.arange(len(values))
+    before, after = np.maximum(place - reach, 0), np.minimum(place + reach, len(values) - 1)
+    seconds = np.maximum(after - before, 1) / fps
+    return (values[after] - values[before]) / seconds.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _to_edge(centres: np.ndarray, size: np.ndarray) -> np.ndarray:
+    return np.concatenate([centres, size - centres], 1).min(1)
+
+
+def summarise(track: np.ndarray) -> np.ndarray:
+    """(summaries * features,) of a (T, features) track, all features' means first, then sds, then each quantile."""
+    return np.concatenate([track.mean(0), track.std(0), *np.quantile(track, QUANTILES, axis=0)])
+
+
+def step_means(track: np.ndarray, steps: int) -> np.ndarray:
+    """(steps, features) means over equal parts of a (T, features) track; parts share a frame if there are too few."""
+    edges = np.linspace(0, len(track), steps + 1)
+    starts = np.floor(edges[:-1]).astype(int)
+    stops = np.maximum(np.floor(edges[1:]).astype(int), starts + 1)
+    return np.stack([track[a:b].mean(0) for a, b in zip(starts, stops, strict=True)])
