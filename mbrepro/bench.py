@@ -118,6 +118,7 @@ def windowed_epoch(
     features, labels = np.concatenate(padded), np.concatenate(targets)
     order, losses = rng.permutation(len(firsts)), []
     model.train()
+    model.input_norm.train()  # by each batch's own statistics, as published
     for first in range(0, len(order), PUBLISHED_BATCH):
         batch = order[first : first + PUBLISHED_BATCH]
         windows = torch.from_numpy(features[firsts[batch, None] + samples]).transpose(1, 2).contiguous()

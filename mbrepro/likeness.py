@@ -309,7 +309,7 @@ def measure_real(folder: Path) -> dict:
     return {
         "source": "CalMS21 (Sun et al. 2021): labels of all 89 Task 1 recordings; 996 pose windows",
         "labels": {split: _measured_labels(labels) for split, labels in splits.items()},
-        "kinds": _measured_kinds(splits["train"]),
+        "kinds": {split: _measured_kinds(labels) for split, labels in splits.items()},
         "poses": {"percentiles": percentiles, "exchanged": round(exchanged_share(windows), 5)},
     }
 
@@ -323,7 +323,7 @@ def _measured_labels(labels: Sequence[np.ndarray]) -> dict:
 
 
 def _measured_kinds(labels: Sequence[np.ndarray]) -> dict:
-    """Transitions and durations of train recordings by the behaviours that occur in them."""
+    """Transitions and durations of a split's recordings by the behaviours that occur in them."""
     names = {(True, False): "attack", (False, True): "mount", (True, True): "both", (False, False): "none"}
     kinds = {name: [] for name in names.values()}
     for values in labels:

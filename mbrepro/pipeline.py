@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from tqdm import tqdm
 
 from mbrepro import localizer as localizer_module
-from mbrepro.artifacts import fingerprint
+from mbrepro.artifacts import cached_arrays, fingerprint
 from mbrepro.embedding.embedder import ClipEmbedder, pooled_views
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
@@ -58,17 +58,16 @@ def train_localizers(
 
     With 2 classes the targets are the poster's, action and other; otherwise they are the labels. With a validation
     fraction that share of the train animals is first held out to choose one number of epochs for all seeds, and then
-    trained on too. Seeds are trained side by side, each on one thread, so that the weights do not depend on the number
-    of cores.
+    trained on too. One training run gives the network after each of its epochs, so that the networks of a validation
+    fraction and those without are of the same runs. Seeds are trained side by side, each on one thread, so that the
+    weights do not depend on the number of cores.
     """
-    made_from = [settings, validation_fraction, localizer_module, Path(__file__), torch.__version__]
+    made_from = [replace(settings, epochs=1), localizer_module, Path(__file__), torch.__version__]
     for recording in dataset.train:
         made_from += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
-    paths = [folder / "localizers" / f"{fingerprint(seed, *made_from)}.safetensors" for seed in seeds]
-    missing = [(seed, path) for seed, path in zip(seeds, paths, strict=True) if not path.exists()]
-    if missing and validation_fraction:
-        with _one_thread():
-            settings = replace(settings, epochs=_best_epoch(dataset.train, settings, validation_fraction))
+    folder = folder / "localizers"
+    stems = {seed: folder / fingerprint(seed, *made_from) for seed in seeds}
+    missing = [(seed, stem) for seed, stem in stems.items() if not _after(stem, settings.epochs).exists()]
     workers = min(cpu_count() or 1, len(missing))
     if workers > 1:
         # A fresh interpreter for each worker, as fork and torch's threads do not mix.
@@ -79,21 +78,45 @@ def train_localizers(
     else:
         for job in missing:
             _train(dataset.train, settings, *job)
-    return [load_localizer(path) for path in paths]
+    epochs = settings.epochs
+    if validation_fraction:
+        epochs = _best_epoch(dataset.train, settings, validation_fraction, folder, made_from)
+    return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
 
 
-def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, path: Path) -> None:
+def _after(stem: Path, epoch: int) -> Path:
+    return stem.with_name(f"{stem.name}-{epoch}.safetensors")
+
+
+def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, stem: Path) -> None:
+    """Train a network and keep it as it is after each epoch."""
+
+    def keep(epoch: int, model: PoseCNN) -> None:
+        model.settings = replace(settings, epochs=epoch)
+        save_localizer(_after(stem, epoch), model)
+
     with _one_thread():
-        model, _ = fit_localizer(train, [_targets(r, settings) for r in train], settings, seed)
-    save_localizer(path, model)
+        fit_localizer(train, [_targets(r, settings) for r in train], settings, seed, after_epoch=keep)
 
 
-def _best_epoch(train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float) -> int:
+def _best_epoch(
+    train: Sequence[Recording],
+    settings: LocalizerSettings,
+    validation_fraction: float,
+    folder: Path,
+    made_from: Sequence[object],
+) -> int:
     """How many epochs, up to the settings', are best for train animals that were held out; chosen once, with seed 0."""
-    fit, validation = split_by_animal(train, validation_fraction, seed=0)
-    held_out = [(r, _targets(r, settings)) for r in validation]
-    _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
-    return max(history, key=lambda row: row["validation_f1"])["epoch"]
+
+    def f1_by_epoch() -> dict[str, np.ndarray]:
+        fit, validation = split_by_animal(train, validation_fraction, seed=0)
+        held_out = [(r, _targets(r, settings)) for r in validation]
+        with _one_thread():
+            _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
+        return {"f1": np.array([row["validation_f1"] for row in history])}
+
+    key = (settings.epochs, validation_fraction, *made_from)
+    return 1 + int(cached_arrays(folder, "validation", key, f1_by_epoch)["f1"].argmax())
 
 
 @contextlib.contextmanager

@@ -105,6 +105,8 @@ class Recording:
 class Dataset:
     """Recordings of one task with the released split. `source` is "simulated" or "CalMS21" and is shown everywhere.
 
+    pose_only: names of recordings that were never filmed, so that a study of the others' videos is not a partial one.
+
     Raises InputError if a recording's classes differ from the dataset's, a recording has no labels, a name occurs
     twice, or an animal is on both sides of the split.
     """
@@ -114,6 +116,7 @@ class Dataset:
     train: tuple[Recording, ...]
     test: tuple[Recording, ...]
     source: str
+    pose_only: frozenset[str] = frozenset()
 
     def __post_init__(self):
         names = [recording.name for recording in self.recordings]
@@ -141,7 +144,7 @@ class Dataset:
 
     @property
     def partial(self) -> str:
-        """How many recordings have the video that stage 2 needs, in words; empty if every one has."""
+        """How many recordings have the video that stage 2 needs, in words; empty if all that were filmed."""
         return partial([self])
 
     def filmed(self) -> "Dataset":
@@ -172,10 +175,10 @@ def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def partial(datasets: Sequence[Dataset]) -> str:
-    """How many recordings of the datasets have the video that stage 2 needs, in words; empty if every one has."""
+    """How many recordings of the datasets have the video that stage 2 needs, in words; empty if all that were filmed."""
     counts = []
     for split in ("train", "test"):
-        recordings = [r for dataset in datasets for r in getattr(dataset, split)]
+        recordings = [r for dataset in datasets for r in getattr(dataset, split) if r.name not in dataset.pose_only]
         counts.append((sum(r.video is not None for r in recordings), len(recordings)))
     if all(held == of for held, of in counts):
         return ""

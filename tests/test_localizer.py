@@ -238,12 +238,54 @@ def test_one_seed_gives_one_network_and_leaves_the_global_seed_alone(made, fitte
 
 
 def test_validation_f1_is_macro_over_all_classes(made):
-    seen = []
     train, validation = [action_targets(r) for r in made[:2]], [(made[4], action_targets(made[4]))]
-    model, history = fit_localizer(made[:2], train, replace(SMALL, epochs=2), 0, validation, progress=seen.append)
-    assert seen == history
+    model, history = fit_localizer(made[:2], train, replace(SMALL, epochs=2), 0, validation)
     predicted = localize(model, made[4]).argmax(1)
     assert history[-1]["validation_f1"] == f1_score(action_targets(made[4]), predicted, average="macro")
+
+
+def test_after_each_epoch_the_network_is_that_of_so_many_epochs(made):
+    targets, after = [action_targets(r) for r in made[:2]], {}
+
+    def keep(epoch: int, model: PoseCNN) -> None:
+        after[epoch] = {name: value.clone() for name, value in model.state_dict().items()}
+
+    fit_localizer(made[:2], targets, replace(SMALL, epochs=3), 0, after_epoch=keep)
+    assert list(after) == [1, 2, 3]
+    shorter, _ = fit_localizer(made[:2], targets, replace(SMALL, epochs=2), 0)
+    for name, value in shorter.state_dict().items():
+        assert torch.equal(after[2][name], value), name
+
+
+def test_input_is_normalised_by_all_train_frames(made):
+    model, _ = fit_localizer(made[:2], [action_targets(r) for r in made[:2]], replace(SMALL, epochs=1), 0)
+    pooled = np.concatenate([pose_features(r) for r in made[:2]])
+    assert model.input_norm.running_mean.numpy() == pytest.approx(pooled.mean(0), rel=1e-5)
+    assert model.input_norm.running_var.numpy() == pytest.approx(pooled.var(0), rel=1e-3)
+    assert not model.train().input_norm.training and model.convs[0].training
+
+
+@pytest.mark.parametrize("samples", [9, 10])
+def test_pooling_of_neighbours_equals_its_parts_forward_and_backward(samples):
+    x = torch.randn(3, 2, samples, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(0))
+    weight = torch.arange(1.0, 6 * 2 * ((samples - 1) // 2) + 1, dtype=torch.float64)
+    found = localizer._PoolNeighbours.apply(x, 0.0)
+    (gradient,) = torch.autograd.grad((found.flatten() * weight).sum(), x)
+    pooled = torch.relu(x).unfold(-1, 2, 1).amax(-1)  # (3, 2, samples - 1)
+    pairs = (samples - 1) // 2
+    expected = torch.cat([pooled[..., 0 : 2 * pairs : 2], pooled[..., 1 : 2 * pairs : 2]])
+    (expected_gradient,) = torch.autograd.grad((expected.flatten() * weight).sum(), x)
+    assert torch.equal(found, expected) and torch.allclose(gradient, expected_gradient)
+
+
+def test_pooling_drops_out_the_share_that_is_asked_for():
+    torch.manual_seed(0)
+    x = torch.full((50, 4, 81), 2.0, requires_grad=True)
+    found = localizer._PoolNeighbours.apply(x, 0.25)
+    assert found.unique().tolist() == pytest.approx([0, 2 / 0.75])
+    assert (found == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    found.sum().backward()
+    assert x.grad.sum().item() == pytest.approx((found > 0).sum().item() / 0.75, rel=1e-5)
 
 
 def test_class_weights_move_the_balance(made):

@@ -1,6 +1,7 @@
 """Demo recordings: a black resident and a white intruder, simulated from schedule to poses to video."""
 
 import re
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -27,16 +28,20 @@ _FIRST_EXTRA = 501  # animals from this number on are in neither split
 class DemoSettings:
     """How much is simulated: recordings of Task 1 and of each Task 3 behaviour, their seconds, and the video's size.
 
-    task1_frames: where given, the frames of all Task 1 recordings together, spread evenly in place of `seconds`.
+    filmed: so many of the Task 1 train recordings have video, the others poses alone: drawing takes far longer than
+    simulating, and stage 1 needs many animals. Every other recording is filmed.
+    task1_frames: where given, the frames of all Task 1 recordings together, spread evenly in place of the seconds.
     """
 
-    train_recordings: int = 18
-    test_recordings: int = 8
+    train_recordings: int = 70
+    test_recordings: int = 19
+    filmed: int = 14
     seconds: float = 150.0
+    test_seconds: float = 75.0
     task3_train: int = 2
     task3_test: int = 2
     task3_seconds: float = 45.0
-    seed: int = 170  # with which the shares of attack and mount in both splits are near those of CalMS21's splits
+    seed: int = 3  # with which class shares and durations of both splits are near those of CalMS21's
     video_size: tuple[int, int] = (512, 286)
     task1_frames: int | None = None
 
@@ -44,19 +49,22 @@ class DemoSettings:
         counts = (self.train_recordings, self.test_recordings, self.task3_train, self.task3_test)
         if min(counts) < 1 or sum(counts[:2]) >= _FIRST_EXTRA or sum(counts[2:]) >= _FIRST_EXTRA:
             raise InputError(f"simulate at least 1 recording a split and fewer than {_FIRST_EXTRA}, not {counts}")
-        if min(self.seconds, self.task3_seconds) < 10:
-            raise InputError(f"simulated recordings last at least 10 s, not {min(self.seconds, self.task3_seconds)} s")
+        if not 1 <= self.filmed <= self.train_recordings:
+            raise InputError(f"film from 1 to all {self.train_recordings} train recordings, not {self.filmed}")
+        shortest = min(self.seconds, self.test_seconds, self.task3_seconds)
+        if shortest < 10:
+            raise InputError(f"simulated recordings last at least 10 s, not {shortest} s")
 
     @classmethod
-    def full(cls, seed: int = 170) -> "DemoSettings":
+    def full(cls, seed: int = 3) -> "DemoSettings":
         """As many Task 1 recordings and frames as CalMS21 has: 70 + 19 and 769,845. Meant for poses, without video."""
-        return cls(train_recordings=70, test_recordings=19, seed=seed, task1_frames=769_845)
+        return cls(train_recordings=70, test_recordings=19, filmed=70, seed=seed, task1_frames=769_845)
 
     def scaled(self, scale: float | str) -> "DemoSettings":
         """The same with the numbers of recordings times `scale`, at least one each; "full" gives `full`."""
         if scale == "full":
             return DemoSettings.full(self.seed)
-        names = ("train_recordings", "test_recordings", "task3_train", "task3_test")
+        names = ("train_recordings", "test_recordings", "filmed", "task3_train", "task3_test")
         return replace(self, **{name: max(1, round(scale * getattr(self, name))) for name in names})
 
 
@@ -64,12 +72,16 @@ def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool =
     """Simulate the recordings of `task`, "task1" or "task3/<behaviour>", or read them back from `folder`.
 
     Train animals are numbered from 1, test animals go on from there. What a recording holds depends on its own name,
-    the seed and its length, and not on how many others there are. Raises InputError for an unknown task.
+    its split and place there, the seed and its length, and not on what comes after it. Raises InputError for an unknown
+    task.
     """
     train, test = _counts(task, settings)
     names = [_name(task, number) for number in range(1, train + test + 1)]
-    made = _recordings(task, names, settings, Path(folder), videos)
-    return Dataset(task, _classes(task), tuple(made[:train]), tuple(made[train:]), "simulated")
+    unfilmed = names[settings.filmed : train] if task == "task1" else []
+    filmed = [name for name in names if name not in unfilmed] if videos else []
+    made = _recordings(task, names, settings, Path(folder), filmed)
+    pose_only = frozenset(unfilmed)
+    return Dataset(task, _classes(task), tuple(made[:train]), tuple(made[train:]), "simulated", pose_only)
 
 
 def extra_recordings(
@@ -77,13 +89,13 @@ def extra_recordings(
 ) -> tuple[Recording, ...]:
     """Simulate `count` recordings of animals that are in neither split of `demo_dataset`."""
     names = [_name(task, number) for number in range(_FIRST_EXTRA, _FIRST_EXTRA + count)]
-    return tuple(_recordings(task, names, settings, Path(folder), videos))
+    return tuple(_recordings(task, names, settings, Path(folder), names if videos else []))
 
 
 def simulate_recording(task: str, name: str, settings: DemoSettings) -> tuple[Recording, np.ndarray]:
     """Simulate one recording without video; also where the body parts truly are, (T, 2, 7, 2) float32 px.
 
-    name: such as "mouse001_task1_annotator1"; the animal's number decides which behaviours are likely.
+    name: such as "mouse001_task1_annotator1"; the animal's number decides its split and which behaviours are likely.
     Raises InputError for a name without a number or an unknown task.
     """
     arrays = _simulate(task, name, settings)
@@ -104,15 +116,27 @@ def _name(task: str, number: int) -> str:
     return f"mouse{number:03d}_{task.split('/')[0]}_annotator1"
 
 
+def _place(task: str, number: int, settings: DemoSettings) -> tuple[str, int]:
+    """The split of animal `number` and its place there, from 1; animals beyond both are like those of train."""
+    train, test = _counts(task, settings)
+    if number >= _FIRST_EXTRA:
+        return "train", number - _FIRST_EXTRA + 1
+    return ("train", number) if number <= train else ("test", number - train)
+
+
 def _seconds(task: str, number: int, settings: DemoSettings) -> float:
-    if task != "task1" or settings.task1_frames is None:
-        return settings.seconds if task == "task1" else settings.task3_seconds
+    if task != "task1":
+        return settings.task3_seconds
+    if settings.task1_frames is None:
+        return settings.seconds if _place(task, number, settings)[0] == "train" else settings.test_seconds
     frames, longer = divmod(settings.task1_frames, settings.train_recordings + settings.test_recordings)
     return (frames + (number <= longer)) / FPS
 
 
 def _made_from(task: str, name: str, settings: DemoSettings) -> tuple:
-    return task, name, settings.seed, _seconds(task, _number(name), settings), list(settings.video_size), *_MADE_BY
+    number = _number(name)
+    place, seconds = _place(task, number, settings), _seconds(task, number, settings)
+    return task, name, settings.seed, place, seconds, list(settings.video_size), *_MADE_BY
 
 
 def _number(name: str) -> int:
@@ -131,7 +155,8 @@ def _rngs(task: str, name: str, seed: int) -> list[np.random.Generator]:
 def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndarray]:
     number = _number(name)
     for_schedule, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
-    plan = schedule.make_schedule(task, number, _seconds(task, number, settings), for_schedule)
+    split, place = _place(task, number, settings)
+    plan = schedule.make_schedule(task, place, _seconds(task, number, settings), for_schedule, split)
     true = poses.true_poses(plan, for_poses)
     tracked, scores = poses.track(true, for_tracking)
     return {
@@ -145,14 +170,13 @@ def _recording(task: str, name: str, arrays: dict[str, np.ndarray], video: Path 
     )
 
 
-def _recordings(task: str, names: list[str], settings: DemoSettings, folder: Path, videos: bool) -> list[Recording]:
+def _recordings(
+    task: str, names: list[str], settings: DemoSettings, folder: Path, filmed: Sequence[str]
+) -> list[Recording]:
     folder = folder / task
-    paths = {name: folder / f"{name}-{fingerprint(*_made_from(task, name, settings))}.mp4" for name in names}
-    missing = [name for name in names if videos and not paths[name].exists()]
-    _film_all([(task, name, settings, folder, paths[name]) for name in missing])
-    return [
-        _recording(task, name, _stored(task, name, settings, folder), paths[name] if videos else None) for name in names
-    ]
+    paths = {name: folder / f"{name}-{fingerprint(*_made_from(task, name, settings))}.mp4" for name in filmed}
+    _film_all([(task, name, settings, folder, path) for name, path in paths.items() if not path.exists()])
+    return [_recording(task, name, _stored(task, name, settings, folder), paths.get(name)) for name in names]
 
 
 def _stored(task: str, name: str, settings: DemoSettings, folder: Path) -> dict[str, np.ndarray]:

@@ -23,10 +23,10 @@ def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "nose", "nose",
             return
         memory["until"], parts = min(memory.get("until", 0), scene.frame + scene.left), ("tail",)
     if scene.frame >= memory.get("until", 0):
-        memory["until"] = scene.frame + max(10, round(30 * math.exp(rng.normal(0.8, 0.6))))
+        memory["until"] = scene.frame + max(10, round(30 * math.exp(rng.normal(1.0, 0.6))))
         memory["part"] = _nearby_part(scene, parts)
         memory["offset"] = rng.normal(0, 12, 2)
-        memory["prey"] = rng.choice(["still", "walk", "face"], p=[0.3, 0.6, 0.1])
+        memory["prey"] = rng.choice(["still", "walk", "face"], p=[0.2, 0.7, 0.1])
         memory["bend"] = rng.choice([-1.0, 1.0]) * rng.uniform(0.6, 1.5)
     x, y = _part(scene.intruder, memory["part"], scene.resident)
     nose_x, nose_y = scene.resident.nose()
@@ -104,16 +104,23 @@ def _sniff_face(scene: Scene) -> None:
 
 
 def _attack(scene: Scene) -> None:
-    """Tumbling, chasing and biting by turns; how fierce differs from bout to bout."""
+    """Tumbling, chasing and biting by turns; how fierce differs from bout to bout.
+
+    A single pose says little: the mice lie beside each other or run in line as they do at other times, but faster.
+    """
     memory, rng = scene.memory, scene.rng
-    fierce = memory.setdefault("fierce", rng.uniform(0.6, 1.3))
+    fierce = memory.setdefault("fierce", rng.uniform(0.8, 1.4))
     if scene.frame >= memory.get("until", 0):
         memory["until"] = scene.frame + max(8, round(30 * math.exp(rng.normal(-0.3, 0.5))))
-        memory["mode"] = rng.choice(["tumble", "chase", "bite"], p=[0.45, 0.3, 0.25])
-        memory["spin"] = rng.choice([-1, 1]) * rng.uniform(0.4, 1.1) * fierce
+        memory["mode"] = rng.choice(["tumble", "chase", "bite"], p=[0.35, 0.35, 0.3])
+        memory["spin"] = rng.choice([-1, 1]) * rng.uniform(0.6, 1.2) * fierce
         memory["drift"] = rng.normal(0, 14 * fierce, 2)
+        memory["sides"] = rng.uniform(-math.pi, math.pi, 2)
+        memory["stretch"] = rng.uniform(0.82, 1.08, 2)
         memory["x"], memory["y"] = rng.uniform(ARENA[0], ARENA[2]), rng.uniform(ARENA[1], ARENA[3])
     {"tumble": _tumble, "chase": _chase, "bite": _bite}[memory["mode"]](scene, fierce)
+    for mouse, stretch in zip((scene.resident, scene.intruder), memory["stretch"], strict=True):
+        stretch_to(mouse, stretch)
 
 
 def _tumble(scene: Scene, fierce: float) -> None:
@@ -124,43 +131,40 @@ def _tumble(scene: Scene, fierce: float) -> None:
     memory["drift"] = 0.93 * memory["drift"] + rng.normal(0, 5 * fierce, 2)
     x, y = inside((ax + bx) / 2 + memory["drift"][0], (ay + by) / 2 + memory["drift"][1], 75.0)
     angle = math.atan2(ay - by, ax - bx) + memory["spin"] + rng.normal(0, 0.25 * fierce)
-    for mouse, facing in ((a, angle), (b, angle + math.pi)):
-        lean = 0.9 * math.copysign(1, memory["spin"])  # curl round the other mouse
-        body = facing + math.pi / 2 + lean + rng.normal(0, 0.2)
-        neck_x = x + 46 * math.cos(facing) + 45 * math.cos(body)
-        neck_y = y + 46 * math.sin(facing) + 45 * math.sin(body)
-        head = body + lean * 0.9 + rng.normal(0, 0.25)
-        servo(mouse, neck_x, neck_y, head, body, body - 0.7 * lean, top=10 + 18 * fierce, turn=0.12 + 0.22 * fierce)
-        stretch_to(mouse, 0.78, 0.2)
+    for mouse, facing, side in zip((a, b), (angle, angle + math.pi), memory["sides"], strict=True):
+        body = facing + side + rng.normal(0, 0.2)
+        neck_x = x + 66 * math.cos(facing) + 60 * math.cos(body)
+        neck_y = y + 66 * math.sin(facing) + 60 * math.sin(body)
+        bend = 0.4 * math.copysign(1, memory["spin"])
+        head = body + bend + rng.normal(0, 0.25)
+        servo(mouse, neck_x, neck_y, head, body, body - bend, top=16 + 24 * fierce, turn=0.2 + 0.25 * fierce)
 
 
 def _chase(scene: Scene, fierce: float) -> None:
-    memory = scene.memory
+    memory, rng = scene.memory, scene.rng
     nose_x, nose_y = scene.resident.nose()
     tail_x, tail_y = scene.intruder.tail()
     distance = math.hypot(tail_x - nose_x, tail_y - nose_y)
-    steer(scene.intruder, *inside(memory["x"], memory["y"], 20.0), top=8 + 16 * fierce - 0.05 * distance, turn=0.3)
-    steer(scene.resident, tail_x, tail_y, top=10 + 18 * fierce, turn=0.34)
-    stretch_to(scene.intruder, 1.12)
-    stretch_to(scene.resident, 1.14)
-    keep_apart(scene, 80.0)
+    if math.hypot(memory["x"] - scene.intruder.x, memory["y"] - scene.intruder.y) < 120.0:
+        memory["x"], memory["y"] = rng.uniform(ARENA[0], ARENA[2]), rng.uniform(ARENA[1], ARENA[3])
+    steer(scene.intruder, *inside(memory["x"], memory["y"], 20.0), top=18 + 18 * fierce - 0.05 * distance, turn=0.4)
+    steer(scene.resident, tail_x, tail_y, top=20 + 20 * fierce, turn=0.4)
+    keep_apart(scene, 120.0)
 
 
 def _bite(scene: Scene, fierce: float) -> None:
     """Lunge at the flank; the intruder writhes and rears."""
     rng = scene.rng
     x, y = _part(scene.intruder, "flank", scene.resident)
-    dart = 24 * math.sin(0.9 * scene.frame) * fierce
-    steer(scene.resident, x + dart, y - dart, top=8 + 18 * fierce, turn=0.35)
-    stretch_to(scene.resident, 0.95)
+    dart = 30 * math.sin(0.9 * scene.frame) * fierce
+    steer(scene.resident, x + dart, y - dart, top=14 + 20 * fierce, turn=0.4)
     mouse = scene.intruder
     head = mouse.body + 1.0 * math.sin(0.7 * scene.frame) + rng.normal(0, 0.2)
-    step = rng.normal(0, 16 * fierce, 2)
-    body = mouse.body + rng.normal(0, 0.25 * fierce)
+    step = rng.normal(0, 26 * fierce, 2)
+    body = mouse.body + rng.normal(0, 0.3 * fierce)
     x, y = inside(mouse.x + step[0], mouse.y + step[1], 30.0)
-    servo(mouse, x, y, head, body, mouse.rear, top=14 * fierce, turn=0.3)
-    stretch_to(mouse, 0.72)
-    keep_apart(scene, 80.0)
+    servo(mouse, x, y, head, body, mouse.rear, top=22 * fierce, turn=0.3)
+    keep_apart(scene, 120.0)
 
 
 def _mount(scene: Scene) -> None:
@@ -177,7 +181,7 @@ def _mounted(scene: Scene, amplitude: float, rate: float, depth: float = 1.0) ->
     if "reach" not in memory:
         memory["reach"], memory["lean"] = rng.normal(63.0, 8.0), rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
         memory["across"] = math.copysign(rng.normal(0, 22.0), memory["lean"])
-        memory["creep"] = max(0.5, rng.normal(3.2, 1.0))
+        memory["creep"] = max(0.5, rng.normal(6.0, 1.6))
         memory["sway"] = np.zeros(3)
     memory["sway"] = 0.94 * memory["sway"] + 0.34 * rng.standard_normal(3)  # unit sd
     resident, intruder = scene.resident, scene.intruder

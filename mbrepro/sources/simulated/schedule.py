@@ -1,8 +1,8 @@
 """Who does what when: activities and labels of a simulated recording.
 
 Task 1 labels are a semi-Markov process with the transition probabilities and the quantiles of bout and gap durations of
-the released CalMS21 Task 1 train labels (Sun et al. 2021), separately for recordings with attack, with mount, with both
-and with neither (real_statistics.json, written by mbrepro.likeness).
+the released CalMS21 Task 1 labels of the same split (Sun et al. 2021), separately for recordings with attack, with
+mount, with both and with neither (real_statistics.json, written by mbrepro.likeness).
 
 Task 3 schedules alternate one behaviour with a background of others at CalMS21's base rates; their bout durations are
 assumptions, as no statistics of them are published.
@@ -27,10 +27,14 @@ CONTACTS = ("investigate", "investigate_body", "sniff_face", "attack", "mount", 
 _TASK1_ACTIVITY = {"attack": "attack", "investigation": "investigate", "mount": "mount", OTHER: "wander"}
 _TASK3_ACTIVITY = {"disengaged": "disengage", "whiterearing": "rear"}
 
-# Behaviours besides investigation, one entry a recording, repeated by animal number. In minutes of CalMS21's train
-# split (Sun et al. 2021): mount 53 %, none 29 %, attack 12 %, both 7 %; attack in 26 % of either split's recordings.
-_KINDS = ("mount", "attack", "none", "mount", "both", "mount", "none", "mount", "attack", "mount", "none", "mount",
-          "mount", "none")  # fmt: skip
+# Behaviours besides investigation, one entry a recording, in a split's order and repeated. Shares of CalMS21's minutes
+# (Sun et al. 2021): train mount 53 %, none 29 %, attack 12 %, both 7 %; test mount 62 %, attack 29 %, both 7 %, none 2 %.
+_KINDS = {
+    "train": ("mount", "attack", "none", "mount", "both", "mount", "none", "mount", "attack", "mount", "none", "mount",
+              "mount", "none"),
+    "test": ("mount", "attack", "mount", "both", "mount", "attack", "mount", "mount", "attack", "mount", "none", "mount",
+             "attack", "mount", "mount", "attack", "mount", "mount", "mount"),
+}  # fmt: skip
 _NEEDED = {"attack": {0, 1}, "mount": {1, 2}, "both": {0, 1, 2}, "none": {1}}
 # Part of the variance of (normal scores of) durations that is between recordings, by segment; same source.
 _BETWEEN = 0.06
@@ -48,9 +52,9 @@ _TASK3_BEFORE = {"disengaged": "investigate_body", "intromission": "mount", "mou
 _TASK3_AFTER = {"approach": "investigate_body", "intromission": "mount", "mount_attempt": "investigate_body"}
 
 # An annotator's ambiguity, chosen so that the official networks score on the demo as on CalMS21.
-EDGE_JITTER_FRAMES = 2.0  # sd of an annotator's edge around the true one
-UNSEEN, UNSEEN_SECONDS = 0.25, 0.4  # chance that a short segment is not acted out, and how it falls with its length
-IGNORED = 0.02  # share of gaps over 3 s that hold a contact which is not labelled
+EDGE_JITTER_FRAMES = 1.0  # sd of an annotator's edge around the true one
+UNSEEN, UNSEEN_SECONDS = 0.06, 0.4  # chance that a short segment is not acted out, and how it falls with its length
+IGNORED = 0.005  # share of gaps over 3 s that hold a contact which is not labelled
 
 
 class Bout(NamedTuple):
@@ -70,33 +74,36 @@ class Schedule:
     labels: np.ndarray
 
 
-def make_schedule(task: str, number: int, seconds: float, rng: np.random.Generator) -> Schedule:
-    """Draw the schedule of animal `number` in `task` ("task1" or "task3/<behaviour>").
+def make_schedule(
+    task: str, number: int, seconds: float, rng: np.random.Generator, split: str = "train"
+) -> Schedule:
+    """Draw the schedule of the recording `number`, from 1, of a split of `task` ("task1" or "task3/<behaviour>").
 
     Raises InputError for an unknown task.
     """
     frames = round(seconds * FPS)
     if task == "task1":
-        return _task1_schedule(_KINDS[(number - 1) % len(_KINDS)], frames, rng)
+        kinds = _KINDS[split]
+        return _task1_schedule(split, kinds[(number - 1) % len(kinds)], frames, rng)
     behaviour = task.removeprefix("task3/")
     if behaviour in TASK3_BEHAVIOURS and task.startswith("task3/"):
         return _task3_schedule(behaviour, frames, rng)
     raise InputError(f"unknown task {task!r}: use task1 or task3/ with one of {', '.join(TASK3_BEHAVIOURS)}")
 
 
-def _task1_schedule(kind: str, frames: int, rng: np.random.Generator) -> Schedule:
+def _task1_schedule(split: str, kind: str, frames: int, rng: np.random.Generator) -> Schedule:
     """Draw until the behaviours that make the recording its kind occur (only asked of recordings over 45 s)."""
     for _ in range(1000):
-        segments = _task1_segments(kind, frames, rng)
+        segments = _task1_segments(split, kind, frames, rng)
         if _NEEDED[kind] <= {state for _, _, state in segments} or frames < 45 * FPS:
             break
     labels = np.repeat([state for *_, state in segments], [stop - start for start, stop, _ in segments])
     return Schedule(TASK1_CLASSES, _enact(segments, rng), labels)
 
 
-def _task1_segments(kind: str, frames: int, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+def _task1_segments(split: str, kind: str, frames: int, rng: np.random.Generator) -> list[tuple[int, int, int]]:
     """Labelled segments (start, stop, class) of a recording, which starts in a gap, most often of a single frame."""
-    tables = _statistics()["kinds"][kind]
+    tables, opens = _statistics()["kinds"][split][kind], _statistics()["labels"][split]["opens_with_a_bout"]
     shift = dict(zip(tables["frames"], rng.normal(0, math.sqrt(_BETWEEN), len(tables["frames"])), strict=True))
     state, before, start, segments = 3, None, 0, []
     while start < frames:
@@ -105,7 +112,7 @@ def _task1_segments(kind: str, frames: int, rng: np.random.Generator) -> list[tu
         sample = tables["frames"][name]
         length = np.interp(score * len(sample) - 0.5, np.arange(len(sample)), sample)
         if not segments:  # the recording is switched on during a gap, or as the intruder is put in
-            length *= 0 if rng.random() < _statistics()["labels"]["train"]["opens_with_a_bout"] else rng.random()
+            length *= 0 if rng.random() < opens else rng.random()
         stop = min(frames, start + max(1, round(length)))
         segments.append((start, stop, state))
         start = stop
