@@ -1,4 +1,4 @@
-"""Poses drawn into pictures."""
+"""Poses and words drawn into pictures."""
 
 import cv2
 import numpy as np
@@ -22,4 +22,12 @@ def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarr
             cv2.line(picture, places[one], places[other], colour, 1, cv2.LINE_AA)
         for place in places.values():
             cv2.circle(picture, place, 2, colour, -1, cv2.LINE_AA)
+    return picture
+
+
+def draw_words(picture: np.ndarray, words: str) -> np.ndarray:
+    """Write words into the lower left corner of a copy of a picture (H, W, 3), legible on any ground."""
+    picture, place = picture.copy(), (6, picture.shape[0] - 8)
+    for colour, thickness in (((0, 0, 0), 3), ((255, 225, 160), 1)):
+        cv2.putText(picture, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, thickness, cv2.LINE_AA)
     return picture

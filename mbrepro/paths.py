@@ -31,6 +31,12 @@ def data() -> Path:
     return Path(os.environ.get("MBREPRO_DATA") or pooch.os_cache("mbrepro"))
 
 
+def real_data() -> Path | None:
+    """Real recordings to compare with, no part of the study: MBREPRO_REAL_DATA, or shared/real beside the checkout."""
+    folder = Path(os.environ.get("MBREPRO_REAL_DATA") or SOURCE.parent / "shared" / "real")
+    return folder if folder.is_dir() else None
+
+
 def check_profile(profile: str) -> None:
     """Raise InputError unless `profile` is one of the two."""
     if profile not in PROFILES:

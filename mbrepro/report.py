@@ -1,14 +1,17 @@
 """What pages show: banners, tables and glued numbers."""
 
+import base64
 import html
 from collections.abc import Collection, Mapping, Sequence
 
+import cv2
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
 from mbrepro import poster
+from mbrepro.examples import Shown, behaviour_clips, real_frames, sample_frames
 from mbrepro.recordings import OTHER, Dataset, Recording, other_index, partial, runs
 from mbrepro.sources.pairing import Pair
 
@@ -17,6 +20,13 @@ SIMULATED = (
     "project simulates, with a small model in place of the real one. It shows that every step works; it says nothing "
     "about mice."
 )
+
+NO_REAL_FRAMES = (
+    "No real frames stand beside them, as this machine has none (a folder named by MBREPRO_REAL_DATA that holds "
+    "mars_frames/sample_arenas.png): see real ones of this arena in the documentation of MARS, "
+    "github.com/neuroethology/MARS, docs."
+)
+QUALITY = 60  # WebP, of 100
 
 
 def banner(*datasets: Dataset) -> HTML:
@@ -127,6 +137,64 @@ def share_of_bouts_under(recordings: Sequence[Recording], seconds: float) -> flo
         if value != other_index(r.classes)
     ]
     return float(np.mean(np.array(lengths) < seconds))
+
+
+def contact_sheet(dataset: Dataset, count: int = 6) -> HTML:
+    """Frames of `count` recordings; simulated ones beside as many real ones, or a sentence that says there are none.
+
+    The real frames are read each time and stored nowhere but in the page.
+    """
+    own = sample_frames(dataset, count)
+    if dataset.source != "simulated":
+        return gallery(own)
+    real = real_frames()[:count]
+    if not real:
+        return HTML(f"{gallery(own).data}<p class='mb-source'>{html.escape(NO_REAL_FRAMES)}</p>")
+    pairs = [shown for k in range(max(len(own), len(real))) for shown in (*own[k : k + 1], *real[k : k + 1])]
+    return gallery(pairs, columns=2)
+
+
+def clip_gallery(*datasets: Dataset) -> HTML:
+    """A looping clip of each class of Task 1 and each behaviour of Task 3, and which of them have no video."""
+    clips, missing = [], []
+    for dataset in datasets:
+        names = dataset.classes if dataset.task == "task1" else dataset.behaviours
+        found = behaviour_clips(dataset, names)
+        clips += found.values()
+        missing += [name for name in names if name not in found]
+    told = f"<p class='mb-source'>No video shows {html.escape(', '.join(missing))}.</p>" if missing else ""
+    return HTML(gallery(clips).data + told)
+
+
+def gallery(shown: Sequence[Shown], columns: int | None = None, fps: float = 15.0) -> HTML:
+    """Pictures and looping clips side by side, as many as fit or `columns`, each over its title; no script needed.
+
+    A reader whose system asks for less motion sees a clip's middle frame.
+    """
+    figures = []
+    for pixels, title in shown:
+        told = html.escape(title)
+        still = pixels if pixels.ndim == 3 else pixels[len(pixels) // 2]
+        image = f'<img src="{_webp(pixels, fps)}" alt="{told}" width="{still.shape[1]}" height="{still.shape[0]}">'
+        if pixels.ndim == 4:
+            calm = f'<source media="(prefers-reduced-motion: reduce)" srcset="{_webp(still, fps)}">'
+            image = f"<picture>{calm}{image}</picture>"
+        figures.append(f"<figure>{image}<figcaption>{told}</figcaption></figure>")
+    kind = f"mb-gallery mb-columns-{columns}" if columns else "mb-gallery"
+    return HTML(f'<div class="{kind}">{"".join(figures)}</div>')
+
+
+def _webp(pixels: np.ndarray, fps: float) -> str:
+    """A picture (H, W, 3) or an endless animation (F, H, W, 3) as a data URI."""
+    quality = (cv2.IMWRITE_WEBP_QUALITY, QUALITY)
+    if pixels.ndim == 3:
+        _, data = cv2.imencode(".webp", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
+    else:
+        animation = cv2.Animation()
+        animation.frames = [cv2.cvtColor(picture, cv2.COLOR_RGB2BGRA) for picture in pixels]
+        animation.durations = np.full(len(pixels), round(1000 / fps), np.int32)
+        _, data = cv2.imencodeanimation(".webp", animation, quality)
+    return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def frame_shown(frame: pd.DataFrame, index: str) -> HTML:

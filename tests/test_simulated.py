@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from mbrepro.errors import InputError
 from mbrepro.recordings import TASK3_BEHAVIOURS, runs
 from mbrepro.sources.simulated import DemoSettings, demo_dataset, extra_recordings, schedule, simulate_recording
-from mbrepro.sources.simulated.cage import draw_look
+from mbrepro.sources.simulated.cage import draw_cage, draw_look
 from mbrepro.sources.simulated.frames import render
 from mbrepro.sources.simulated.motion import ARENA
 from mbrepro.sources.simulated.poses import track, true_poses
@@ -215,6 +215,45 @@ def test_recordings_do_not_look_alike():
     still = np.array([[[300.0, 300]] * 7, [[700.0, 300]] * 7])[None]
     levels = [next(iter(render(still, look, (256, 144)))).mean() for look in looks]
     assert np.std(levels) > 5
+
+
+def test_cages_are_lit_as_the_real_ones():
+    """Six frames of MARS's documentation: bedding of median 111 to 202, walls .39 to .86 as bright."""
+    for seed in range(8):
+        look = draw_look(np.random.default_rng(seed))
+        cage = look.gain * draw_cage(look, (512, 286), np.random.default_rng(seed)).astype(float)
+        floor = cage[60:226, 60:430]
+        assert 100 < np.median(floor) < 212 and 15 < floor.std() < 45
+        for wall in (cage[4:30, 150:350], cage[80:200, 4:26]):
+            assert 0.35 < wall.mean() / np.median(floor) < 0.9
+            assert wall.std() < 0.4 * floor.std()
+
+
+@pytest.mark.parametrize("size", [(512, 286), (1024, 570)])
+def test_bodies_are_round_and_their_fur_is_no_plain_colour(size):
+    still = np.array([_lying(300, 300), _lying(700, 300)])[None]
+    look = replace(draw_look(np.random.default_rng(1)), implant=False, noise=0.0)
+    frame = next(iter(render(still, look, size)))[..., 0].astype(float)
+    scale = size[0] / 1024
+    shades = {}
+    for x in (300, 700):
+        column, row = round((x - 25) * scale), round(300 * scale)
+        across = frame[row - round(60 * scale) : row + round(60 * scale), column - 3 : column + 4].mean(axis=1)
+        shades[x] = across[len(across) // 2], *across[[len(across) // 6 + 2, -len(across) // 6 - 2]]
+        assert x == 700 or frame[row - 6 : row + 6, column - 12 : column + 12].std() > 0.8
+    white, *edges = shades[700]
+    assert white > max(edges) + 10 and max(shades[300]) < 0.5 * min(shades[700])
+
+
+def test_a_mouse_that_jumps_is_drawn_at_any_size():
+    jump = np.array([[_lying(120, 300), _lying(700, 150)], [_lying(900, 300), _lying(300, 450)]])
+    frames = list(render(jump, draw_look(np.random.default_rng(0)), (1024, 570)))
+    assert len(frames) == 2 and frames[1][300, 860, 0] < 0.6 * np.median(frames[1][120:500, 120:860, 0])
+
+
+def _lying(x: float, y: float) -> list[tuple[float, float]]:
+    """Seven true points of a mouse that lies along x with its nose to the right."""
+    return [(x + dx, y + dy) for dx, dy in ((95, 0), (60, -28), (60, 28), (40, 0), (-50, -38), (-50, 38), (-95, 0))]
 
 
 # --- dataset --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ and not from the tracked ones.
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 import cv2
 import numpy as np
@@ -18,9 +19,18 @@ _TAIL_JOINTS = 12
 _TAIL_LENGTH = 185.0  # px of the pose frame
 _SHIFT = 4  # OpenCV draws at 1/16 px
 # Half width of the body (px of the pose frame) at parts of the way from nose to tail base.
-_FUR = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 14, (400, 600)).astype(np.float32), (0, 0), 1.3)  # streaks
-_OUTLINE = ((0.0, 6.0), (0.08, 13.0), (0.2, 25.0), (0.32, 31.0), (0.45, 37.0), (0.62, 46.0), (0.8, 44.0), (0.93, 27.0),
+_OUTLINE = ((0.0, 6.0), (0.08, 13.0), (0.2, 24.0), (0.3, 28.0), (0.45, 35.0), (0.62, 45.0), (0.78, 48.0), (0.92, 30.0),
             (1.0, 12.0))  # fmt: skip
+
+
+@cache
+def _fur(size: tuple[int, int]) -> np.ndarray:
+    """Fur (height, width) float32 of unit deviation for frames of a size, finer and broader tufts together."""
+    rng, fur = np.random.default_rng(0), 0.0
+    for width, weight in ((0.8, 0.45), (2.2, 0.6), (6.0, 0.66)):
+        tufts = cv2.GaussianBlur(rng.standard_normal(size[::-1]).astype(np.float32), (0, 0), width)
+        fur = fur + weight * tufts / tufts.std()
+    return fur
 
 
 def render(poses: np.ndarray, look: Look, size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -44,6 +54,7 @@ def render(poses: np.ndarray, look: Look, size: tuple[int, int]) -> Iterator[np.
             _draw_ears(picture, heads[frame, mouse], mouse, look, scale[0])
             _draw_body(picture, spines[frame, mouse], last, radii, mouse, look)
             _draw_face(picture, heads[frame, mouse], mouse, look, scale[0])
+        picture = cv2.GaussianBlur(picture, (3, 3), 0.5)  # the lens
         picture = cv2.addWeighted(picture, look.gain, noise[offsets[frame]], 1.0, -128.0)
         yield cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
 
@@ -112,12 +123,21 @@ def _draw_body(picture, spine: np.ndarray, last: np.ndarray, radii: np.ndarray, 
     region = picture[top:bottom, left:right].astype(np.float32)
     shadow = cv2.GaussianBlur(mask, (0, 0), 5.0)
     region *= 1 - 0.42 * np.roll(shadow, (2, 1), (0, 1))
-    volume = cv2.GaussianBlur(mask, (0, 0), 0.34 * float(radii.max()))
+    volume = _volume(mask, 0.5 * float(radii.max()))
     alpha = cv2.GaussianBlur(mask, (0, 0), 1.1)
-    coat = edge + (top_value - edge) * np.clip(1.9 * volume - 0.75, 0, 1)
-    coat += _FUR[: mask.shape[0], : mask.shape[1]] * (0.6 + 0.4 * mouse)
+    fur = _fur(picture.shape[::-1])[: mask.shape[0], : mask.shape[1]]
+    coat = edge + (top_value - edge) * np.clip(2.4 * volume - 0.95, 0, 1)
+    coat += fur * (7.0 if mouse else 3.5)
+    alpha *= 1 + (0.22 * fur - 0.1) * (1 - alpha)  # hairs stand out at the edge
     region += alpha * (coat - region)
     picture[top:bottom, left:right] = np.clip(region, 0, 255).astype(np.uint8)
+
+
+def _volume(mask: np.ndarray, sigma: float) -> np.ndarray:
+    """How far inside the body a pixel lies: the mask blurred, at a quarter of its pixels, as it is smooth."""
+    height, width = mask.shape
+    small = cv2.resize(mask, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.5 * sigma), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _silhouette(spine: np.ndarray, radii: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
@@ -135,7 +155,7 @@ def _fixed(point: np.ndarray) -> list[int]:
 def _draw_ears(picture: np.ndarray, head: np.ndarray, mouse: int, look: Look, scale: float) -> None:
     """Ears in place; the body is drawn over their inner half."""
     _, left, right, neck = head
-    rim, inner = (look.white[0] - 50, look.white[0] - 15) if mouse else (look.black[0] + 42, look.black[0] + 18)
+    rim, inner = (look.white[0] - 25, look.white[0]) if mouse else (look.black[0] + 42, look.black[0] + 18)
     radius = round(12.5 * scale * 2**_SHIFT)
     for ear in (left, right):
         center = _fixed(1.05 * ear - 0.05 * neck)
@@ -144,13 +164,8 @@ def _draw_ears(picture: np.ndarray, head: np.ndarray, mouse: int, look: Look, sc
 
 
 def _draw_face(picture: np.ndarray, head: np.ndarray, mouse: int, look: Look, scale: float) -> None:
-    """The roots of the ears, the tip of the nose and, on some residents, the implant, in place."""
-    nose, left, right, neck = head
-    value = look.white[0] + 8 if mouse else look.black[0] + 12
-    for ear in (left, right):
-        cv2.circle(
-            picture, _fixed(0.75 * ear + 0.25 * neck), round(6.5 * scale * 2**_SHIFT), value, -1, cv2.LINE_AA, _SHIFT
-        )
+    """The tip of the nose and, on some residents, the implant, in place."""
+    nose, _, _, neck = head
     value = look.white[0] - 22 if mouse else look.black[0] + 24
     cv2.circle(picture, _fixed(0.94 * nose + 0.06 * neck), round(4 * scale * 2**_SHIFT), value, -1, cv2.LINE_AA, _SHIFT)
     if look.implant and not mouse:
@@ -163,7 +178,7 @@ def _draw_tail(picture: np.ndarray, joints: np.ndarray, mouse: int, look: Look, 
     """A thin tapering tail, in place."""
     value = 0.5 * (look.white[0] + look.bedding) + 22 if mouse else 0.6 * look.bedding
     points = (joints * 2**_SHIFT).round().astype(np.int32)
-    for first, last, width in ((0, 4, 10.0), (3, 8, 7.0), (7, len(joints), 4.5)):
+    for first, last, width in ((0, 3, 10.0), (2, 5, 8.0), (4, 8, 6.0), (7, len(joints), 3.5)):
         thickness = max(1, round(width * scale))
-        cv2.polylines(picture, [points[first:last]], False, 0.72 * value, thickness + 1, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(picture, [points[first:last]], False, 0.8 * value, thickness + 1, cv2.LINE_AA, _SHIFT)
         cv2.polylines(picture, [points[first:last]], False, value, thickness, cv2.LINE_AA, _SHIFT)
