@@ -104,40 +104,46 @@ def _sniff_face(scene: Scene) -> None:
 
 
 def _attack(scene: Scene) -> None:
-    """Tumbling, chasing and biting by turns; how fierce differs from bout to bout.
+    """Grappling and chasing by turns; how fierce differs from bout to bout.
 
-    A single pose says little: the mice lie beside each other or run in line as they do at other times, but faster.
+    A single pose says little: the resident's nose is at the intruder's body or behind its tail, as in investigation,
+    but both mice whirl about or run.
     """
     memory, rng = scene.memory, scene.rng
     fierce = memory.setdefault("fierce", rng.uniform(0.8, 1.4))
     if scene.frame >= memory.get("until", 0):
         memory["until"] = scene.frame + max(8, round(30 * math.exp(rng.normal(-0.3, 0.5))))
-        memory["mode"] = rng.choice(["tumble", "chase", "bite"], p=[0.35, 0.35, 0.3])
-        memory["spin"] = rng.choice([-1, 1]) * rng.uniform(0.6, 1.2) * fierce
+        memory["mode"] = rng.choice(["grapple", "chase"], p=[0.75, 0.25])
+        memory["spin"] = rng.choice([-1, 1]) * rng.uniform(0.3, 0.5) * fierce
         memory["drift"] = rng.normal(0, 14 * fierce, 2)
-        memory["sides"] = rng.uniform(-math.pi, math.pi, 2)
-        memory["stretch"] = rng.uniform(0.82, 1.08, 2)
+        memory["part"] = rng.choice(["nose", "flank", "tail"])
+        memory["stretch"] = rng.uniform(1.0, 1.15), rng.uniform(0.82, 1.05)
+        memory["bend"] = rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.4)
+        memory["look"], memory["curl"] = rng.normal(0, 0.8), rng.normal(0, 0.25, 2)
         memory["x"], memory["y"] = rng.uniform(ARENA[0], ARENA[2]), rng.uniform(ARENA[1], ARENA[3])
-    {"tumble": _tumble, "chase": _chase, "bite": _bite}[memory["mode"]](scene, fierce)
+    {"grapple": _grapple, "chase": _chase}[memory["mode"]](scene, fierce)
     for mouse, stretch in zip((scene.resident, scene.intruder), memory["stretch"], strict=True):
         stretch_to(mouse, stretch)
+    keep_apart(scene, 135.0)
 
 
-def _tumble(scene: Scene, fierce: float) -> None:
-    """Both mice turn about a point between them that drifts about the cage."""
+def _grapple(scene: Scene, fierce: float) -> None:
+    """The intruder whirls and is carried about; the resident lunges at a part of it."""
     memory, rng = scene.memory, scene.rng
-    a, b = scene.resident, scene.intruder
-    (ax, ay), (bx, by) = a.middle(), b.middle()
-    memory["drift"] = 0.93 * memory["drift"] + rng.normal(0, 5 * fierce, 2)
-    x, y = inside((ax + bx) / 2 + memory["drift"][0], (ay + by) / 2 + memory["drift"][1], 75.0)
-    angle = math.atan2(ay - by, ax - bx) + memory["spin"] + rng.normal(0, 0.25 * fierce)
-    for mouse, facing, side in zip((a, b), (angle, angle + math.pi), memory["sides"], strict=True):
-        body = facing + side + rng.normal(0, 0.2)
-        neck_x = x + 66 * math.cos(facing) + 60 * math.cos(body)
-        neck_y = y + 66 * math.sin(facing) + 60 * math.sin(body)
-        bend = 0.4 * math.copysign(1, memory["spin"])
-        head = body + bend + rng.normal(0, 0.25)
-        servo(mouse, neck_x, neck_y, head, body, body - bend, top=16 + 24 * fierce, turn=0.2 + 0.25 * fierce)
+    resident, mouse = scene.resident, scene.intruder
+    memory["drift"] = 0.93 * memory["drift"] + rng.normal(0, 6 * fierce, 2)
+    middle_x, middle_y = mouse.middle()
+    body = mouse.body + memory["spin"] + rng.normal(0, 0.1)
+    x = middle_x + memory["drift"][0] + mouse.half * math.cos(body)
+    y = middle_y + memory["drift"][1] + mouse.half * math.sin(body)
+    speed, turn = 16 + 24 * fierce, 0.6
+    servo(mouse, *inside(x, y, 20.0), body + memory["look"], body, body + memory["curl"][0], top=speed, turn=turn)
+    x, y = _part(mouse, memory["part"], resident)
+    head = math.atan2(y - resident.y, x - resident.x)
+    reach = resident.snout - 25 * fierce * math.sin(0.9 * scene.frame)
+    neck = inside(x - reach * math.cos(head), y - reach * math.sin(head), 10.0)
+    side = head + memory["bend"]
+    servo(resident, *neck, head, side, side + memory["curl"][1], top=speed, turn=turn)
 
 
 def _chase(scene: Scene, fierce: float) -> None:
@@ -149,22 +155,6 @@ def _chase(scene: Scene, fierce: float) -> None:
         memory["x"], memory["y"] = rng.uniform(ARENA[0], ARENA[2]), rng.uniform(ARENA[1], ARENA[3])
     steer(scene.intruder, *inside(memory["x"], memory["y"], 20.0), top=18 + 18 * fierce - 0.05 * distance, turn=0.4)
     steer(scene.resident, tail_x, tail_y, top=20 + 20 * fierce, turn=0.4)
-    keep_apart(scene, 120.0)
-
-
-def _bite(scene: Scene, fierce: float) -> None:
-    """Lunge at the flank; the intruder writhes and rears."""
-    rng = scene.rng
-    x, y = _part(scene.intruder, "flank", scene.resident)
-    dart = 30 * math.sin(0.9 * scene.frame) * fierce
-    steer(scene.resident, x + dart, y - dart, top=14 + 20 * fierce, turn=0.4)
-    mouse = scene.intruder
-    head = mouse.body + 1.0 * math.sin(0.7 * scene.frame) + rng.normal(0, 0.2)
-    step = rng.normal(0, 26 * fierce, 2)
-    body = mouse.body + rng.normal(0, 0.3 * fierce)
-    x, y = inside(mouse.x + step[0], mouse.y + step[1], 30.0)
-    servo(mouse, x, y, head, body, mouse.rear, top=22 * fierce, turn=0.3)
-    keep_apart(scene, 120.0)
 
 
 def _mount(scene: Scene) -> None:

@@ -74,9 +74,7 @@ class Schedule:
     labels: np.ndarray
 
 
-def make_schedule(
-    task: str, number: int, seconds: float, rng: np.random.Generator, split: str = "train"
-) -> Schedule:
+def make_schedule(task: str, number: int, seconds: float, rng: np.random.Generator, split: str = "train") -> Schedule:
     """Draw the schedule of the recording `number`, from 1, of a split of `task` ("task1" or "task3/<behaviour>").
 
     Raises InputError for an unknown task.
@@ -156,7 +154,7 @@ def _task3_schedule(behaviour: str, frames: int, rng: np.random.Generator) -> Sc
     positive_frames = TASK3_RATES[behaviour] * frames
     lengths = []
     while not lengths or sum(lengths) + 0.5 * FPS * math.exp(mean + sd**2 / 2) < positive_frames:
-        lengths.append(max(6, round(min(math.exp(rng.normal(mean, sd)), 0.12 * frames / FPS) * FPS)))
+        lengths.append(max(6, round(min(math.exp(rng.normal(mean, sd)), 0.2 * frames / FPS) * FPS)))
     gaps = _split(frames - sum(lengths), len(lengths) + 1, rng)
     bouts: list[Bout] = []
     for index, gap in enumerate(gaps):
