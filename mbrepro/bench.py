@@ -21,11 +21,10 @@ from tqdm import tqdm
 
 from mbrepro import artifacts, bench_clips, bench_reading
 from mbrepro.errors import InputError
-from mbrepro.localizer import LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
+from mbrepro.localizer import PUBLISHED_BATCH, LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
 from mbrepro.recordings import Recording
 
 REPETITIONS = 3
-PUBLISHED_BATCH = 128  # windows a step in the official baseline, github.com/dreamyang-liu/mab-e-opt-transport
 
 
 def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
@@ -138,7 +137,7 @@ def _offsets(lengths: Iterable[int]) -> list[int]:
 def _epoch_seconds(epoch: Callable, recordings: Sequence[Recording], settings: LocalizerSettings, seed: int) -> float:
     torch.manual_seed(seed)
     model = PoseCNN(settings)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     targets = [action_targets(recording) for recording in recordings]
     start = time.perf_counter()
     epoch(model, optimizer, recordings, targets, np.random.default_rng(seed))

@@ -7,6 +7,7 @@ output, equal to the published network on that frame's window.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -25,6 +26,7 @@ from mbrepro.errors import InputError
 from mbrepro.recordings import Recording
 
 LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action, so P(action) is localize(...)[:, 0]
+PUBLISHED_BATCH = 128  # windows a step in the official baseline
 FEATURES = 28  # 2 mice x 7 keypoints x (x, y)
 _IGNORED = -100  # target of frames outside the recording
 _FRAMES_AT_ONCE = 50_000  # bounds the memory of `localize` on long recordings
@@ -37,6 +39,8 @@ class LocalizerSettings:
     classes: 2 for the localizer (`LOCALIZER_CLASSES`), 4 for the CalMS21 Task 1 baseline.
     context_before, context_after, step: a frame's window is its frames -before, -before + step, … up to +after.
     channels, kernel, dropout: of the convolution blocks, each followed by a maximum over pairs of samples.
+    learning_rate: of Adam for a step that sees 128 frames, as published; it grows with the root of their number, which
+    keeps the noise of Adam's steps the same (Malladi et al. 2022, arXiv:2205.10287).
     class_weights: cross-entropy weight of each class, or None for equal weights.
     batch_crops, crop_samples: an optimizer step sees this many stretches, of each this many frames, `step` apart.
 
@@ -73,6 +77,11 @@ class LocalizerSettings:
             )
 
     @property
+    def step_rate(self) -> float:
+        """Adam's learning rate for steps of `batch_crops` x `crop_samples` frames."""
+        return self.learning_rate * math.sqrt(self.batch_crops * self.crop_samples / PUBLISHED_BATCH)
+
+    @property
     def samples(self) -> int:
         """Samples in a frame's window: 101 for ±100 frames, every 2nd."""
         return (self.context_before + self.context_after) // self.step + 1
@@ -87,7 +96,7 @@ class LocalizerSettings:
 
 
 class _PoolNeighbours(torch.autograd.Function):
-    """ReLU → maximum over each two neighbours → dropout → even and odd pairs as two phases: (B, C, L) → (2 B, C, pairs).
+    """ReLU → maximum of each two neighbours → dropout → even and odd pairs as phases: (B, C, L) → (2 B, C, pairs).
 
     The same as F.relu, torch.maximum, a mask and torch.cat, whose backward passes take twice as long on a CPU.
     """
@@ -224,8 +233,8 @@ def fit_localizer(
     targets: a (T,) int64 array for each recording. An epoch tiles each recording with crops from a random first frame
     and shuffles the crops of all recordings; a crop holds every `step`-th frame, as neighbouring frames teach little
     more than one, and the frames between are in crops of their own, so every frame is visited once. The published
-    training draws 128 separate windows a step; its learning rate, number of epochs and missing class weights are kept.
-    Crops are many and short, as what a step teaches depends on how many places it sees.
+    training draws 128 separate windows a step; its learning rate (see `LocalizerSettings`) and missing class weights
+    are kept. Crops are many and short, as what a step teaches depends on how many places it sees.
 
     Returns the network in evaluation mode and one dict an epoch: epoch (from 1), loss, and with validation recordings
     validation_f1, macro over all classes. The last epoch's weights are kept.
@@ -239,7 +248,7 @@ def fit_localizer(
         rng = np.random.default_rng(seed)
         model = PoseCNN(settings)
         model.normalise_input([pose_features(recording) for recording in recordings])
-        optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, eps=1e-7, fused=True)  # Keras's eps
+        optimizer = torch.optim.Adam(model.parameters(), lr=settings.step_rate, eps=1e-7, fused=True)  # Keras's eps
         for epoch in range(1, settings.epochs + 1):
             row = {"epoch": epoch, "loss": train_epoch(model, optimizer, recordings, targets, rng)}
             if validation:

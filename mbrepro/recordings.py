@@ -175,7 +175,7 @@ def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def partial(datasets: Sequence[Dataset]) -> str:
-    """How many recordings of the datasets have the video that stage 2 needs, in words; empty if all that were filmed."""
+    """How many of the recordings that were filmed have the video that stage 2 needs, in words; empty if all have."""
     counts = []
     for split in ("train", "test"):
         recordings = [r for dataset in datasets for r in getattr(dataset, split) if r.name not in dataset.pose_only]

@@ -118,7 +118,7 @@ def _name(task: str, number: int) -> str:
 
 def _place(task: str, number: int, settings: DemoSettings) -> tuple[str, int]:
     """The split of animal `number` and its place there, from 1; animals beyond both are like those of train."""
-    train, test = _counts(task, settings)
+    train, _ = _counts(task, settings)
     if number >= _FIRST_EXTRA:
         return "train", number - _FIRST_EXTRA + 1
     return ("train", number) if number <= train else ("test", number - train)

@@ -28,12 +28,13 @@ _TASK1_ACTIVITY = {"attack": "attack", "investigation": "investigate", "mount": 
 _TASK3_ACTIVITY = {"disengaged": "disengage", "whiterearing": "rear"}
 
 # Behaviours besides investigation, one entry a recording, in a split's order and repeated. Shares of CalMS21's minutes
-# (Sun et al. 2021): train mount 53 %, none 29 %, attack 12 %, both 7 %; test mount 62 %, attack 29 %, both 7 %, none 2 %.
+# (Sun et al. 2021): train mount 53 %, none 29 %, attack 12 %, both 7 %; test mount 62 %, attack 29 %, both 7 %,
+# none 2 %.
 _KINDS = {
-    "train": ("mount", "attack", "none", "mount", "both", "mount", "none", "mount", "attack", "mount", "none", "mount",
-              "mount", "none"),
-    "test": ("mount", "attack", "mount", "both", "mount", "attack", "mount", "mount", "attack", "mount", "none", "mount",
-             "attack", "mount", "mount", "attack", "mount", "mount", "mount"),
+    "train": ("mount", "attack", "none", "mount", "both", "mount", "none", "mount", "attack", "mount", "none",
+              "mount", "mount", "none"),
+    "test": ("mount", "attack", "mount", "both", "mount", "attack", "mount", "mount", "attack", "mount", "none",
+             "mount", "attack", "mount", "mount", "attack", "mount", "mount", "mount"),
 }  # fmt: skip
 _NEEDED = {"attack": {0, 1}, "mount": {1, 2}, "both": {0, 1, 2}, "none": {1}}
 # Part of the variance of (normal scores of) durations that is between recordings, by segment; same source.
