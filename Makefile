@@ -1,6 +1,7 @@
 # Everything runs in .venv, made here from requirements.lock; nothing else on the machine is changed.
 .DEFAULT_GOAL := help
 PROFILE ?= demo
+SCALE ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CALMS21 ?= $(MBREPRO_CALMS21)
@@ -12,13 +13,13 @@ export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data test verify book bench soak standin record lock clean
+.PHONY: help reproduce data test verify book bench ladder soak standin record lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, make or fetch the recordings, run every notebook, build the book
-	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(CPU),--cpu)
+reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many), every notebook, the book
+	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(SCALE),-p scale $(SCALE)) $(if $(CPU),--cpu)
 	$(BIN)/mbrepro book --profile $(PROFILE)
 
 data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, none, a number or names
@@ -45,6 +46,9 @@ soak: .venv/installed ## kill embedding 50 times at random moments and compare t
 
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
 	$(BIN)/python -m mbrepro.embedding.standin.train
+
+ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about 20 minutes)
+	$(BIN)/python -m mbrepro.ladder
 
 record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
 	$(BIN)/python -m mbrepro.recorded

@@ -101,11 +101,17 @@ def _add_simulate(commands) -> None:
     simulate.add_argument("folder", type=Path)
     simulate.add_argument("--layout", choices=["calms21"], default="calms21", help="file layout of a public release")
     simulate.add_argument("--tasks", nargs="+", default=["task1", "task3"], choices=["task1", "task3"])
-    simulate.add_argument("--scale", type=float, default=1.0, help="times the number of recordings")
+    simulate.add_argument(
+        "--scale", type=_scale, default=1.0, help="times the number of recordings; full: CalMS21's, poses only"
+    )
     simulate.add_argument("--behaviours", nargs="+", help="those of Task 3 to simulate (default: all seven)")
     simulate.add_argument("--no-videos", action="store_true", help="poses and labels only")
     simulate.add_argument("--zips", action="store_true", help="zips as released, to be served as a mirror")
     simulate.set_defaults(command=_simulate)
+
+
+def _scale(text: str) -> float | str:
+    return text if text == "full" else float(text)
 
 
 def _add_embed(commands) -> None:
@@ -239,10 +245,8 @@ def _fetch(options: argparse.Namespace) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from mbrepro.sources.simulated.release import write_release
 
-    write_release(
-        options.folder, options.tasks, options.scale, videos=not options.no_videos, zips=options.zips,
-        behaviours=options.behaviours,
-    )  # fmt: skip
+    videos = not options.no_videos and options.scale != "full"
+    write_release(options.folder, options.tasks, options.scale, videos, options.zips, options.behaviours)
 
 
 def _predict(options: argparse.Namespace) -> None:

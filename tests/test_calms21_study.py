@@ -10,6 +10,7 @@ from bs4 import BeautifulSoup
 from mbrepro import cli, estimate, paths, profiles, report, results, runner
 from mbrepro.errors import InputError
 from mbrepro.sources.release import data_folder
+from mbrepro.sources.simulated import DemoSettings
 from mbrepro.sources.simulated.release import write_release
 from tests.mirror import serve
 from tests.tiny_checkpoint import write_checkpoint
@@ -24,7 +25,8 @@ RUN = ["run", "--all", "--profile", "calms21", *SMALL]
 def mirror(tmp_path_factory):
     """A mirror of a small simulated release, as zips."""
     folder = tmp_path_factory.mktemp("mirror")
-    write_release(folder, ["task1", "task3"], scale=0.2, zips=True, behaviours=["sniff_face"])
+    few = DemoSettings(3, 1, seconds=90, test_seconds=90, task3_train=1, task3_test=1, task3_seconds=30)
+    write_release(folder, ["task1", "task3"], zips=True, behaviours=["sniff_face"], settings=few)
     with serve(folder) as server:
         yield server
 

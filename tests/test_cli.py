@@ -55,10 +55,10 @@ def test_parameters_are_listed_with_their_help(capsys):
 
 
 def test_simulated_recordings_are_written_as_the_release_and_read_back(capsys, tmp_path):
-    status, _ = run(capsys, "simulate", str(tmp_path / "release"), "--scale", "0.1", "--no-videos")
+    status, _ = run(capsys, "simulate", str(tmp_path / "release"), "--scale", "0.05", "--no-videos")
     assert status == 0
     for task in ("task1", "task3/groom"):
-        settings = DemoSettings().scaled(0.1)
+        settings = DemoSettings().scaled(0.05)
         made = demo_dataset(task, settings, tmp_path / "again", videos=False)
         read = load_calms21(tmp_path / "release", task)
         assert read.source == "simulated" and read.classes == made.classes

@@ -102,7 +102,8 @@ def test_classifier_tells_noise_from_none_and_not_like_from_like():
 
 @pytest.fixture(scope="module")
 def table():
-    made = [simulate_recording("task1", f"mouse{n:03d}_task1_annotator1", DemoSettings())[0] for n in range(1, 15)]
+    few = DemoSettings(10, 4)
+    made = [simulate_recording("task1", f"mouse{n:03d}_task1_annotator1", few)[0] for n in range(1, 15)]
     return likeness.likeness(Dataset("task1", made[0].classes, tuple(made[:10]), tuple(made[10:]), "simulated"))
 
 
@@ -116,10 +117,11 @@ def test_table_compares_everything(table):
     assert real["train: duration of mount, p50"] == pytest.approx(2.03, abs=0.05)
 
 
-def test_durations_of_many_simulated_recordings_are_those_of_the_real_train_labels():
-    seconds = DemoSettings().seconds
-    made = [schedule.make_schedule("task1", n, seconds, np.random.default_rng([1, n])).labels for n in range(1, 561)]
-    real = likeness.real_statistics()["labels"]["train"]["frames"]
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_durations_of_many_simulated_recordings_are_those_of_the_real_ones(split):
+    rngs = [np.random.default_rng([1, n]) for n in range(1, 561)]
+    made = [schedule.make_schedule("task1", n, 150, rng, split).labels for n, rng in enumerate(rngs, 1)]
+    real = likeness.real_statistics()["labels"][split]["frames"]
     for name, frames in likeness.durations(made).items():
         assert ks_2samp(frames, real[name]).statistic <= 0.1, name
 
@@ -137,6 +139,17 @@ def test_medians_and_distances_are_taken_out_of_the_table(table):
     real = likeness.real_statistics()["labels"]
     exact = ks_2samp(real["train"]["frames"]["mount"], real["test"]["frames"]["mount"]).statistic
     assert distances.loc["mount", "real test"] == pytest.approx(exact)
+
+
+def test_the_demos_own_train_labels_are_near_the_real_ones():
+    settings = DemoSettings()
+    made = [simulate_recording("task1", f"mouse{n:03d}_task1_annotator1", settings)[0].labels for n in range(1, 71)]
+    real = likeness.real_statistics()["labels"]["train"]
+    for name, frames in likeness.durations(made).items():
+        assert ks_2samp(frames, real["frames"][name]).statistic <= 0.1, name
+    for what, (share, _) in likeness.label_statistics(made).items():
+        if what.startswith("share of frames"):
+            assert share == pytest.approx(real["shares"][what], abs=0.02), what
 
 
 # --- against the real data ------------------------------------------------------------------------------------------

@@ -115,29 +115,43 @@ def test_a_trained_localizer_is_used_again_until_its_data_or_settings_change(tmp
     p_action = [localize_action(model, one) for model in (*first, *again)]
     np.testing.assert_array_equal(p_action[:2], p_action[2:])
     assert np.abs(p_action[0] - p_action[1]).max() > 1e-3
+    train_localizers(dataset(0), settings, 0.34, [0], tmp_path)  # the same networks, of a number of epochs chosen
     train_localizers(dataset(9), settings, 0.0, [0], tmp_path)
+    train_localizers(dataset(0), replace(settings, dropout=0.4), 0.0, [0], tmp_path)
+    networks = [path for path in stored() if not path.name.startswith("validation")]
+    assert len(networks) == 4
     train_localizers(dataset(0), replace(settings, epochs=2), 0.0, [0], tmp_path)
-    train_localizers(dataset(0), settings, 0.34, [0], tmp_path)
-    assert len(stored()) == 5
+    after = {path for path in stored() if path.name.endswith("-2.safetensors")}
+    assert len(after) == 1 and len(stored()) == len(networks) + 2
 
 
-def test_held_out_animals_choose_the_epochs_and_then_all_are_trained_on(tmp_path, monkeypatch):
+def test_held_out_animals_choose_the_epochs_of_networks_trained_on_all(tmp_path, monkeypatch):
     labels = np.tile([0, 3], 100)
     train = tuple(recording(200, labels, f"mouse00{k}", seed=k) for k in range(4))
     calls = []
 
-    def fit(recordings, targets, settings, seed, validation=None):
+    def fit(recordings, targets, settings, seed, validation=None, after_epoch=None):
         calls.append(([r.name for r in recordings], [r.name for r, _ in validation or ()], settings.epochs))
+        for epoch in range(1, settings.epochs + 1):
+            model = PoseCNN(settings).eval()
+            torch.nn.init.constant_(model.classify.bias, epoch)
+            if after_epoch:
+                after_epoch(epoch, model)
         history = [{"epoch": k, "validation_f1": f1} for k, f1 in enumerate((0.2, 0.7, 0.7, 0.1), 1)]
-        return PoseCNN(settings).eval(), history
+        return model, history
 
     monkeypatch.setattr(pipeline, "fit_localizer", fit)
     settings = replace(PUBLISHED.localizer, epochs=4)
     data = Dataset("task1", TASK1_CLASSES, train, (), "simulated")
-    train_localizers(data, settings, 0.25, [0], tmp_path)
-    (chosen_on, held_out, tried), (trained_on, none, epochs) = calls
+    (last,) = train_localizers(data, settings, 0.0, [0], tmp_path)
+    (chosen,) = train_localizers(data, settings, 0.25, [0], tmp_path)
+    assert (last.classify.bias[0], last.settings.epochs) == (4, 4)
+    assert (chosen.classify.bias[0], chosen.settings.epochs) == (2, 2)
+    (trained_on, none, _), (chosen_on, held_out, tried) = calls
     assert sorted(chosen_on + held_out) == trained_on == [r.name for r in train]
-    assert (len(held_out), none, tried, epochs) == (1, [], 4, 2)
+    assert (len(held_out), none, tried) == (1, [], 4)
+    train_localizers(data, settings, 0.25, [0], tmp_path)
+    assert len(calls) == 2  # neither trained nor chosen again
 
 
 def test_networks_trained_side_by_side_are_those_trained_one_by_one(tmp_path):

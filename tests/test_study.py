@@ -15,7 +15,7 @@ from mbrepro import book, paths, poster, report, results, runner
 
 pytestmark = pytest.mark.study
 
-SMALL = {"scale": 0.3, "seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face"}
+SMALL = {"scale": 0.15, "seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face"}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from mbrepro.sources.simulated import behaviours, cage, frames, motion, poses, s
 
 _CODE = (schedule, motion, wandering, behaviours, poses, cage, frames, video_module)
 _MADE_BY = (*_CODE, schedule.STATISTICS, np.__version__, cv2.__version__, av.__version__)
-_FIRST_EXTRA = 501  # animals from this number on are in neither split
+_EXTRA = range(501, 1001)  # numbers of animals that are in neither split
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,9 @@ class DemoSettings:
     task1_frames: int | None = None
 
     def __post_init__(self):
-        counts = (self.train_recordings, self.test_recordings, self.task3_train, self.task3_test)
-        if min(counts) < 1 or sum(counts[:2]) >= _FIRST_EXTRA or sum(counts[2:]) >= _FIRST_EXTRA:
-            raise InputError(f"simulate at least 1 recording a split and fewer than {_FIRST_EXTRA}, not {counts}")
-        if not 1 <= self.filmed <= self.train_recordings:
-            raise InputError(f"film from 1 to all {self.train_recordings} train recordings, not {self.filmed}")
+        counts = (self.train_recordings, self.test_recordings, self.filmed, self.task3_train, self.task3_test)
+        if min(counts) < 1:
+            raise InputError(f"simulate at least 1 recording a split, not {counts}")
         shortest = min(self.seconds, self.test_seconds, self.task3_seconds)
         if shortest < 10:
             raise InputError(f"simulated recordings last at least 10 s, not {shortest} s")
@@ -71,12 +69,12 @@ class DemoSettings:
 def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool = True) -> Dataset:
     """Simulate the recordings of `task`, "task1" or "task3/<behaviour>", or read them back from `folder`.
 
-    Train animals are numbered from 1, test animals go on from there. What a recording holds depends on its own name,
+    Train animals are numbered from 1, test animals go on from there (leaving out 501 to 1000). What a recording holds depends on its own name,
     its split and place there, the seed and its length, and not on what comes after it. Raises InputError for an unknown
     task.
     """
     train, test = _counts(task, settings)
-    names = [_name(task, number) for number in range(1, train + test + 1)]
+    names = [_name(task, _animal(count)) for count in range(1, train + test + 1)]
     unfilmed = names[settings.filmed : train] if task == "task1" else []
     filmed = [name for name in names if name not in unfilmed] if videos else []
     made = _recordings(task, names, settings, Path(folder), filmed)
@@ -87,8 +85,8 @@ def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool =
 def extra_recordings(
     task: str, count: int, settings: DemoSettings, folder: Path, videos: bool = True
 ) -> tuple[Recording, ...]:
-    """Simulate `count` recordings of animals that are in neither split of `demo_dataset`."""
-    names = [_name(task, number) for number in range(_FIRST_EXTRA, _FIRST_EXTRA + count)]
+    """Simulate `count` recordings, at most 500, of animals that are in neither split of `demo_dataset`."""
+    names = [_name(task, number) for number in _EXTRA[:count]]
     return tuple(_recordings(task, names, settings, Path(folder), names if videos else []))
 
 
@@ -117,11 +115,17 @@ def _name(task: str, number: int) -> str:
 
 
 def _place(task: str, number: int, settings: DemoSettings) -> tuple[str, int]:
-    """The split of animal `number` and its place there, from 1; animals beyond both are like those of train."""
+    """The split of animal `number` and its place there, from 1; extra animals are like those of train."""
     train, _ = _counts(task, settings)
-    if number >= _FIRST_EXTRA:
-        return "train", number - _FIRST_EXTRA + 1
-    return ("train", number) if number <= train else ("test", number - train)
+    if number in _EXTRA:
+        return "train", _EXTRA.index(number) + 1
+    count = number - len(_EXTRA) * (number > _EXTRA[-1])
+    return ("train", count) if count <= train else ("test", count - train)
+
+
+def _animal(count: int) -> int:
+    """Number of the `count`-th animal, from 1, of the two splits together: those of `_EXTRA` are left out."""
+    return count + len(_EXTRA) * (count >= _EXTRA[0])
 
 
 def _seconds(task: str, number: int, settings: DemoSettings) -> float:

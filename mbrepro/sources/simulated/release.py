@@ -30,12 +30,12 @@ _TASK1_CLASS = {"sniff_face": "investigation", "intromission": "mount", "mount_a
 
 
 def write_release(
-    folder: Path, tasks: Sequence[str], scale: float = 1.0, videos: bool = True, zips: bool = False,
+    folder: Path, tasks: Sequence[str], scale: float | str = 1.0, videos: bool = True, zips: bool = False,
     behaviours: Sequence[str] | None = None, settings: DemoSettings | None = None,
 ) -> None:  # fmt: skip
     """Write simulated recordings in the layout of the CalMS21 release, with a release.json that says simulated.
 
-    tasks: "task1", "task3". scale: times the number of recordings in `settings`. behaviours: of Task 3, default all.
+    tasks: "task1", "task3". scale: times the number of recordings in `settings`, or "full". behaviours: of Task 3, default all.
     Only Task 1 has video, as in the release. With video, each Task 3 behaviour also has one train and one test sequence
     that is part of a Task 1 recording, from frame `CUT_FRAMES` on; the Task 1 names are mouse601 … and mouse701 ….
     zips: write the released zips instead of the folders. The originals are kept in `folder/.simulated`.
@@ -45,6 +45,7 @@ def write_release(
     if unknown := set(chosen) - set(TASK3_BEHAVIOURS):
         raise InputError(f"Task 3 has no {', '.join(sorted(unknown))}; it has {', '.join(TASK3_BEHAVIOURS)}")
     settings, store = (settings or DemoSettings()).scaled(scale), folder / ".simulated"
+    settings = replace(settings, filmed=settings.train_recordings)  # as in the release, where every one has a video
     task1 = demo_dataset("task1", settings, store, videos) if "task1" in tasks else None
     task3 = {b: demo_dataset(f"task3/{b}", settings, store, videos=False) for b in chosen} if "task3" in tasks else None
     if task1 and task3 and videos:
