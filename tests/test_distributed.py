@@ -52,10 +52,6 @@ def test_share_that_is_none_is_refused(share):
 
 
 def test_ray_gives_the_same_bytes_though_a_worker_is_killed(recordings, straight, tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray", reason="ray is an optional extra and is not installed")
-    pytest.importorskip("pyarrow", reason="ray.data needs pyarrow")
-    from mbrepro.embedding.distributed import embed_with_ray
-
     killed = []
     monkeypatch.setenv("MBREPRO_TEST", mark := uuid.uuid4().hex)
 
