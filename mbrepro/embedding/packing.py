@@ -70,7 +70,7 @@ def resize_frames(clip: np.ndarray, max_pixels: int, layout: PatchLayout = Patch
 
 @cache
 def _normalisation(layout: PatchLayout) -> tuple[np.ndarray, np.ndarray]:
-    mean, std = (np.array(values, np.float32).reshape(1, 3, 1) * np.float32(255) for values in (layout.mean, layout.std))
+    mean, std = (np.float32(values).reshape(1, 3, 1) * np.float32(255) for values in (layout.mean, layout.std))
     return mean, std
 
 
