@@ -13,7 +13,7 @@ export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data test verify book bench ladder soak standin record lock clean
+.PHONY: help reproduce data test verify book bench soak ladder ablation standin record lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ bench: .venv/installed ## measure speed against the published computation, into 
 
 soak: .venv/installed ## kill embedding 50 times at random moments and compare the bytes with a straight run's
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak
+
+ablation: .venv/installed ## compare crops, frame rates and views on the demo, into results/recorded/ablation.json
+	$(BIN)/python -m mbrepro.ablation
 
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
 	$(BIN)/python -m mbrepro.embedding.standin.train

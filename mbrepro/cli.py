@@ -124,7 +124,7 @@ def _add_embed(commands) -> None:
     embed.add_argument("--shard", default="1/1", metavar="I/N", help="do the I-th of N shares of the recordings")
     embed.add_argument("--engine", default="local", choices=["local", "ray"], help="ray: on all machines of a cluster")
     embed.add_argument("--workers", type=int, default=1, help="engine ray: models side by side")
-    embed.add_argument("--estimate", action="store_true", help="only say how much there is to do")
+    embed.add_argument("--estimate", action="store_true", help="only say how much there is to do, all shares together")
     _add_calms21_options(embed)
     embed.set_defaults(command=_embed)
 
@@ -197,10 +197,16 @@ def _estimate(options: argparse.Namespace) -> None:
 
 def _embed(options: argparse.Namespace) -> None:
     from mbrepro import embed, estimate
+    from mbrepro.embedding import check_embedder
+    from mbrepro.profiles import embedder_settings
 
     _use_calms21_options(options)
+    local = options.engine == "local"
+    check_embedder(embedder_settings(options.profile, options.protocol), memory=local and not options.estimate)
     if options.estimate:
-        costs = estimate.estimate(options.profile, options.seeds).loc[[options.protocol]]
+        costs = estimate.estimate(
+            options.profile, options.seeds, tasks=options.tasks, scale=options.scale, names=[options.protocol]
+        )
         print(costs.to_string(float_format="{:,.2f}".format))
         return
     _check_patience(options, options.seeds)

@@ -1,7 +1,7 @@
 """All the clips that the study will need, embedded ahead of it: alone, as a share of many jobs, or by Ray."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
@@ -12,7 +12,7 @@ from mbrepro.errors import InputError
 from mbrepro.pipeline import localize_action, needed_starts, train_localizers, train_tracks
 from mbrepro.profiles import embedder_settings, load_dataset, training_epochs
 from mbrepro.protocols import Protocol
-from mbrepro.recordings import TASK3_BEHAVIOURS, Recording
+from mbrepro.recordings import TASK3_BEHAVIOURS, Dataset, Recording
 from mbrepro.study import filmed_tasks
 
 
@@ -24,6 +24,35 @@ class Job:
     starts: list[int]
 
 
+def filmed_sets(
+    profile: str, name: str, tasks: Sequence[str], scale: float = 1.0, videos: Sequence[str] | None = None
+) -> list[tuple[Dataset, Protocol]]:
+    """The recordings whose clips a protocol's rows embed, with the protocol of their row; see `plan`.
+
+    videos: names of Task 1's recordings that will have video; None for those that have it now.
+    """
+    sets = []
+    if "task1" in tasks:
+        data = load_dataset("task1", profile, scale)
+        sets.append((data.filmed() if videos is None else _named(data, videos), _protocol(profile, name)))
+    if "task3" in tasks:
+        behaviours = TASK3_BEHAVIOURS if name == "corrected" else [poster.FEW_SHOT_BEHAVIOUR]
+        loaded = [load_dataset(f"task3/{behaviour}", profile, scale) for behaviour in behaviours]
+        few_shot = _protocol(profile, f"{name}_few_shot")
+        sets += [(task, few_shot) for task in filmed_tasks(loaded)]
+    return sets
+
+
+def _protocol(profile: str, name: str) -> Protocol:
+    settings = embedder_settings(profile, name.removesuffix("_few_shot"))
+    return getattr(protocols, name)(settings, training_epochs(profile, "localizer"))
+
+
+def _named(data: Dataset, names: Sequence[str]) -> Dataset:
+    train, test = (tuple(r for r in part if r.name in names) for part in (data.train, data.test))
+    return replace(data, train=train, test=test)
+
+
 def plan(
     profile: str, name: str, seeds: int, tasks: Sequence[str] = ("task1", "task3"), scale: float = 1.0
 ) -> tuple[Protocol, list[Job]]:
@@ -32,19 +61,12 @@ def plan(
     tasks: "task1" for the clip and pose_vlm rows, "task3" for few_shot. Stage 1 is trained here if it was not before.
     Recordings with most clips come first, so that shares of every n-th are of about one size.
     """
-    settings, epochs = embedder_settings(profile, name), training_epochs(profile, "localizer")
-    protocol = getattr(protocols, name)(settings, epochs)
-    few_shot = getattr(protocols, f"{name}_few_shot")(settings, epochs)
+    protocol = _protocol(profile, name)
     data = load_dataset("task1", profile, scale)
-    sets = [(data.filmed(), protocol)] if "task1" in tasks else []
-    if "task3" in tasks:
-        behaviours = TASK3_BEHAVIOURS if name == "corrected" else [poster.FEW_SHOT_BEHAVIOUR]
-        loaded = [load_dataset(f"task3/{behaviour}", profile, scale) for behaviour in behaviours]
-        sets += [(task, few_shot) for task in filmed_tasks(loaded)]
     folder = paths.artifacts(profile)
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
     jobs = []
-    for dataset, chosen in sets:
+    for dataset, chosen in filmed_sets(profile, name, tasks, scale):
         tracks = [(r, train_tracks(r, models, chosen)) for r in dataset.train]
         tracks += [(r, [localize_action(model, r) for model in models]) for r in dataset.test]
         jobs += [Job(r, needed_starts(r, made, chosen)) for r, made in tracks]

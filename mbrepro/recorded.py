@@ -28,9 +28,9 @@ def path_of(page: str) -> Path:
     return paths.recorded() / f"{page}.json"
 
 
-def read(page: str) -> dict:
+def read(page: str, path: Path | None = None) -> dict:
     """A page's recorded figures and their provenance. Raises InputError naming the file if they are not there."""
-    path = path_of(page)
+    path = path or path_of(page)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {"provenance": content["provenance"], "figures": content["figures"]}

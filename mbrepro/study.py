@@ -29,7 +29,9 @@ from mbrepro.protocols import Protocol
 from mbrepro.recordings import Dataset, Prediction, other_index
 from mbrepro.results import Run, score
 
-COMPARED = ("vision", "video_50", "video_100", "last_100")  # views of `views_compared`
+# What `views_compared` compares: how a clip is cut and sampled, and where its embedding is read.
+WAYS = (("frame", 2.0), ("frame", 8.0), ("mice", 2.0), ("mice", 8.0), ("follow", 8.0))
+COMPARED = ("vision", "video_50", "video_100", "last_100")
 
 
 def baseline(
@@ -145,17 +147,15 @@ def trivial_accuracy(runs_by_protocol: Mapping[str, Sequence[Run]]) -> pd.DataFr
     return pd.DataFrame(rows).T
 
 
-def views_compared(
-    data: Dataset, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path, views: Sequence[str] = COMPARED
-) -> pd.DataFrame:
+def views_compared(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path) -> pd.DataFrame:
     """CalMS21's F1 and MAP of the clip row under changes of one protocol, mean and sd over seeds; a line for each.
 
     Lines are what the clip shows (frame, mice or follow; 2 or 8 frames a second) by the view its embedding is. All
     views of one way to cut clips come from one pass over them; what was embedded before is read from the store.
     """
     rows = {}
-    for crop, fps in (("frame", 2.0), ("frame", 8.0), ("mice", 2.0), ("mice", 8.0), ("follow", 8.0)):
-        for view in views:
+    for crop, fps in WAYS:
+        for view in COMPARED:
             changed = replace(protocol, view=view, clips=replace(protocol.clips, crop=crop, sampled_fps=fps))
             clips, _ = two_stages(data, changed, embedder, seeds, folder)
             found = score("clip", "corrected", clips, resamples=1).set_index("metric")

@@ -1,17 +1,21 @@
 """The store filled by processes that are killed, by shards and by Ray holds the bytes of one that went straight."""
 
 import contextlib
+import dataclasses
 import os
 import signal
+import sys
 import threading
 import time
 import uuid
 from pathlib import Path
 
 import pytest
+import ray
 
 from mbrepro import embed
 from mbrepro.embedding import EmbedderSettings
+from mbrepro.embedding.distributed import embed_with_ray
 from mbrepro.errors import InputError
 from tests import soak
 
@@ -31,9 +35,7 @@ def straight(recordings, tmp_path_factory) -> dict[str, bytes]:
 
 
 def test_killed_processes_leave_what_the_next_one_finishes_to_the_same_bytes(recordings, straight, tmp_path):
-    kills = soak.killed(recordings, tmp_path, kills=3, seed=0)
-    assert kills == 3
-    assert soak.files(tmp_path) == straight
+    assert soak.soak(recordings, straight, tmp_path / "killed", kills=3, seed=0) == (3, True)
 
 
 def test_shares_of_the_recordings_give_the_whole(recordings, straight, tmp_path):
@@ -52,10 +54,6 @@ def test_share_that_is_none_is_refused(share):
 
 
 def test_ray_gives_the_same_bytes_though_a_worker_is_killed(recordings, straight, tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray", reason="ray is an optional extra and is not installed")
-    pytest.importorskip("pyarrow", reason="ray.data needs pyarrow")
-    from mbrepro.embedding.distributed import embed_with_ray
-
     killed = []
     monkeypatch.setenv("MBREPRO_TEST", mark := uuid.uuid4().hex)
 
@@ -91,8 +89,27 @@ def _newest_worker(mark: str) -> int | None:
     return max(found, default=None)
 
 
-def test_workers_and_ray_are_checked(recordings, tmp_path):
-    from mbrepro.embedding.distributed import embed_with_ray
-
+def test_workers_ray_and_the_model_are_checked_before_ray_starts(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("started in vain"))
     with pytest.raises(InputError, match="workers must be at least 1"):
         embed_with_ray(recordings, soak.CLIPS, SETTINGS, tmp_path, workers=0)
+    with pytest.raises(InputError, match=r"no config\.json in it"):
+        embed_with_ray(recordings, soak.CLIPS, EmbedderSettings(str(tmp_path)), tmp_path, workers=1)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(InputError, match="ray is not installed"):
+        embed_with_ray(recordings, soak.CLIPS, SETTINGS, tmp_path, workers=1)
+
+
+def test_what_a_ray_worker_finds_wrong_is_said_in_its_own_sentence(recordings, tmp_path):
+    """A video cut off after the driver has looked at the model: only the worker can see it."""
+    recording, starts = recordings[0]
+    video = tmp_path / "cut.mp4"
+    video.write_bytes(recording.video.read_bytes()[:2000])
+    try:
+        with pytest.raises(InputError, match=r"^\S*cut\.mp4: .*$"):
+            embed_with_ray(
+                [(dataclasses.replace(recording, video=video), starts)], soak.CLIPS, SETTINGS, tmp_path / "store", 1
+            )
+    finally:
+        ray.shutdown()
+    assert not list((tmp_path / "store").glob("*.safetensors"))

@@ -37,11 +37,6 @@ def drawn(animals, each: int = 3) -> list[LabelledClip]:
     return [drawn_clip(label, animal, k) for animal in animals for label in range(CLASSES) for k in range(each)]
 
 
-@pytest.fixture(autouse=True)
-def peft():
-    return pytest.importorskip("peft", reason="fine-tuning needs peft, an optional extra")
-
-
 @torch.inference_mode()
 def embedded(embedder: QwenVLEmbedder, clips: list[LabelledClip]) -> np.ndarray:
     """Mean of the last layer over the video tokens, clips one by one."""
@@ -63,7 +58,6 @@ def separation(rows: np.ndarray, clips: list[LabelledClip]) -> float:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
-    pytest.importorskip("peft", reason="fine-tuning needs peft, an optional extra")
     chosen = LoraSettings(epochs=6, learning_rate=2e-3, validation_fraction=0.3)
     return fine_tune(MODEL, drawn(range(6)), CLASSES, FPS, tmp_path_factory.mktemp("tuned") / "model", chosen)
 

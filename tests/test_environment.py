@@ -30,7 +30,8 @@ def requirements() -> list[Requirement]:
 def conda_pins() -> dict[str, str]:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
-    return dict(line.split("==") for line in pip if not line.startswith("-"))
+    pins = dict(line.split("==") for line in pip if not line.startswith("-"))
+    return {Requirement(name).name: version for name, version in pins.items()}
 
 
 @pytest.mark.parametrize("requirement", requirements(), ids=str)

@@ -1,6 +1,8 @@
 """Stage 2: clips → embeddings."""
 
-from mbrepro.embedding.embedder import ClipEmbedder, EmbedderSettings
+from pathlib import Path
+
+from mbrepro.embedding.embedder import STAND_IN, ClipEmbedder, EmbedderSettings
 from mbrepro.embedding.pose import POSES, PoseEmbedder
 
 
@@ -12,8 +14,26 @@ def load_embedder(settings: EmbedderSettings) -> ClipEmbedder | PoseEmbedder:
     if settings.model == POSES:
         return PoseEmbedder(settings)
     # Imported here because transformers takes seconds to import and most commands never embed anything.
-    from mbrepro.embedding import checkpoint, encoders, qwen
+    from mbrepro.embedding import encoders, kinds, qwen
 
-    supported = (*qwen.SUPPORTED, *encoders.SUPPORTED)
-    kind = checkpoint.read_config(checkpoint.find_config(settings.model), supported).model_type
-    return encoders.EncoderEmbedder(settings) if kind in encoders.SUPPORTED else qwen.QwenVLEmbedder(settings)
+    _, config = kinds.find_kind(settings.model)
+    encoder = config.model_type in encoders.SUPPORTED
+    return encoders.EncoderEmbedder(settings) if encoder else qwen.QwenVLEmbedder(settings)
+
+
+def check_embedder(settings: EmbedderSettings, memory: bool = True) -> None:
+    """Raise InputError as `load_embedder` would, for what can be told at once: hours may lie before the loading.
+
+    A model on the hub is asked for its configuration alone; of a folder the weights have to be there too, and with
+    `memory` have to fit into this machine's.
+    """
+    if settings.model == POSES:
+        return
+    from mbrepro.embedding import checkpoint, kinds
+
+    folder, _ = kinds.find_kind(settings.model)
+    device, dtype = checkpoint.choose_device(settings.device, settings.dtype)
+    if settings.model == STAND_IN or Path(settings.model).is_dir():
+        checkpoint.weight_files(folder)
+        if memory:
+            checkpoint.check_memory(folder, device, dtype)

@@ -18,11 +18,12 @@ from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
 
 CHECKPOINT_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+PREPROCESSING_FILES = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 # What besides the weights decides an embedding; a training log or a README beside them does not.
 DESCRIBING_FILES = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
     "added_tokens.json", "special_tokens_map.json", "chat_template.json", "chat_template.jinja",
-    "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json",
+    *PREPROCESSING_FILES,
 )  # fmt: skip
 ATTENTION = "sdpa"
 
@@ -42,8 +43,10 @@ def find(model: str) -> Path:
 
 
 def find_config(model: str) -> Path:
-    """As `find`, but of a model on the hub only the configuration is fetched, kilobytes instead of gigabytes."""
-    return find(model) if model == STAND_IN or Path(model).is_dir() else _from_hub(model, ["config.json"])
+    """As `find`, but of a model on the hub only what describes it is fetched, kilobytes instead of gigabytes."""
+    if model == STAND_IN or Path(model).is_dir():
+        return find(model)
+    return _from_hub(model, ["config.json", *PREPROCESSING_FILES])
 
 
 def _from_hub(model: str, files: Sequence[str]) -> Path:

@@ -1,19 +1,64 @@
 """What stage 2 costs before it starts: tokens and operations of a clip, and the speed of the device at hand."""
 
 import time
+from pathlib import Path
 
+import numpy as np
 import torch
 import transformers
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForImageTextToText
 
 from mbrepro.clips import ClipSettings, frame_count
+from mbrepro.embedding import encoders
 from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.embedding.kinds import find_kind
 from mbrepro.embedding.packing import resized_shape
+from mbrepro.embedding.pictures import read_preparation
+from mbrepro.embedding.pose import POSES
 from mbrepro.embedding.qwen import patch_layout
 
 PROMPT_TOKENS = 30  # the poster's question in the chat template
 SIDE = 2048  # of the square matrices multiplied to measure a device
 LEAST_S = 0.5
+
+
+def clip_cost(settings: EmbedderSettings, clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, float]:
+    """Tokens of one clip, and 10^12 operations of a forward pass over it, from the model's configuration alone.
+
+    frame: (height, width) of the video, px. The poses' embedder has neither. Raises InputError as `find_kind` does.
+    """
+    if settings.model == POSES:
+        return 0, 0.0
+    folder, config = find_kind(settings.model)
+    if config.model_type in encoders.SUPPORTED:
+        return encoder_cost(folder, config, clips, frame)
+    tokens = clip_tokens(config, settings, clips, frame)
+    return tokens, clip_tflop(config, tokens)
+
+
+def encoder_cost(
+    folder: Path, config: transformers.PretrainedConfig, clips: ClipSettings, frame: tuple[int, int]
+) -> tuple[int, float]:
+    """As `clip_cost` for an encoder: counted in a pass that computes shapes and no values; encoders are not told text.
+
+    Tokens are all that the encoder carries, class and register tokens and SigLIP 2's empty places among them.
+    """
+    kind, vision = config.model_type, getattr(config, "vision_config", config)
+    shape = frame if clips.crop == "frame" else (clips.crop_pixels, clips.crop_pixels)
+    shown = len(encoders.frames_shown(kind, vision, frame_count(clips)))
+    passes, black = (1, shown) if kind in encoders.VIDEO else (shown, 1)  # pictures are looked at one by one
+    clip = np.zeros((black, *shape, 3), np.uint8)
+    inputs = encoders.model_inputs([clip], kind, vision, read_preparation(folder, kind))
+    with torch.device("meta"):
+        model = encoders.without_weights(config).eval()
+    pixels = model.main_input_name
+    inputs[pixels] = inputs[pixels].to("meta")
+    if "pixel_attention_mask" in inputs:
+        inputs["pixel_attention_mask"] = None  # whose values decide how; empty places cost as much as others
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        tokens = model(**inputs, **encoders.EXTRA.get(kind, {})).last_hidden_state.shape[1]
+    return passes * tokens, passes * counter.get_total_flops() / 1e12
 
 
 def clip_tokens(

@@ -1,13 +1,14 @@
 """Stage 2 on many machines with Ray Data, an optional extra: one model in each worker."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from mbrepro.clips import ClipSettings
-from mbrepro.embedding import load_embedder
+from mbrepro.embedding import check_embedder, load_embedder
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
@@ -41,7 +42,8 @@ def embed_with_ray(
     """Embed recordings' clips into a folder that all machines see; returns how many recordings were done.
 
     A worker that dies is started again and its recording taken up where its stored blocks end. Joins the cluster that
-    RAY_ADDRESS names, or starts Ray on this machine. Raises InputError if Ray is not installed or workers is below 1.
+    RAY_ADDRESS names, or starts Ray on this machine, for this machine alone. Raises InputError if Ray is not installed,
+    workers is below 1, or a worker cannot load the model or read a recording.
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
@@ -50,12 +52,10 @@ def embed_with_ray(
         import ray.data
     except ImportError:
         raise InputError("ray is not installed: pip install 'mbrepro[ray]', or leave --engine at local") from None
-    gpus = 1 if embedder.device != "cpu" and torch.cuda.is_available() else 0
-    cpus = None if gpus else 1
+    check_embedder(embedder, memory=False)
     if not ray.is_initialized():
-        # Alone on this machine: a place for each worker, and one for the task that lists what there is to do.
-        alone = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers + 1, "include_dashboard": False}
-        ray.init(log_to_driver=False, **alone)
+        _start(ray, workers)
+    gpus = int(embedder.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0)
     ray.data.DataContext.get_current().enable_progress_bars = False
     shared = ray.put(list(jobs))
     rows = ray.data.from_items([{"job": number} for number in range(len(jobs))], override_num_blocks=len(jobs))
@@ -64,7 +64,24 @@ def embed_with_ray(
         fn_constructor_args=(shared, settings, embedder, Path(folder).resolve(), torch.get_num_threads()),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=cpus,
+        num_cpus=None if gpus else 1,
         num_gpus=gpus,
     )
-    return len(done.take_all())
+    try:
+        return len(done.take_all())
+    except ray.exceptions.RayError as error:
+        told = re.search(r"InputError: (.+)", str(error))  # Ray hands on a worker's error as text
+        if told is None:
+            raise
+        raise InputError(told[1]) from None
+
+
+def _start(ray, workers: int) -> None:
+    # Ray would report its use to its makers.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False)
+        return
+    # A place for each worker, and one for the task that lists what there is to do. Whoever reaches Ray's ports can run
+    # code here, so they are this machine's alone.
+    ray.init(log_to_driver=False, num_cpus=workers + 1, include_dashboard=False, _node_ip_address="127.0.0.1")

@@ -30,7 +30,8 @@ CLASSES = {
     "siglip2_vision_model": Siglip2VisionModel,
 }
 SUPPORTED = tuple(CLASSES)
-VIDEO = ("vjepa2", "videomae")
+VIDEO = {"vjepa2": "pixel_values_videos", "videomae": "pixel_values"}  # and what its model calls a video
+EXTRA = {"vjepa2": {"skip_predictor": True}}
 
 
 class EncoderEmbedder:
@@ -91,12 +92,7 @@ class EncoderEmbedder:
 
     def prepare(self, clips: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """Model inputs for one batch of clips of one shape: videos, or the frames of all clips one after another."""
-        inputs = pictures.prepare(np.concatenate(clips), self.preparation)
-        if self.kind in VIDEO:
-            videos = inputs["pixel_values"].unflatten(0, (len(clips), -1))  # (N, F, 3, H, W)
-            if self.kind == "videomae" and videos.shape[1] != self.config.num_frames:
-                raise AssertionError("VideoMAE's positions are those of its own number of frames")
-            inputs = {self.model.main_input_name: videos}
+        inputs = model_inputs(clips, self.kind, self.config, self.preparation)
         pixels = self.model.main_input_name
         inputs[pixels] = inputs[pixels].to(self.model.dtype)
         return {name: value.to(self.device) for name, value in inputs.items()}
@@ -110,8 +106,7 @@ class EncoderEmbedder:
         if len({clip.shape for clip in clips}) > 1:
             raise InputError(f"clips embedded together must be of one size, not {sorted({c.shape for c in clips})}")
         inputs = self.prepare(clips)
-        extra = {"skip_predictor": True} if self.kind == "vjepa2" else {}
-        output = self.model(**inputs, **extra)
+        output = self.model(**inputs, **EXTRA.get(self.kind, {}))
         tokens = output.last_hidden_state.float()
         if self.kind in VIDEO:
             steps = tokens.unflatten(1, (len(clips[0]) // self.config.tubelet_size, -1)).mean(2)  # (N, t, width)
@@ -130,6 +125,27 @@ class EncoderEmbedder:
             mask = inputs["pixel_attention_mask"].unsqueeze(-1)
             return (tokens * mask).sum(1) / mask.sum(1)
         return tokens.mean(1)
+
+
+def without_weights(config: transformers.PretrainedConfig) -> torch.nn.Module:
+    """The encoder of a configuration as the library makes it, its weights not read."""
+    kind = CLASSES[config.model_type]
+    if kind is AutoModel:
+        return AutoModel.from_config(config, attn_implementation=checkpoint.ATTENTION)
+    return kind._from_config(getattr(config, "vision_config", config), attn_implementation=checkpoint.ATTENTION)
+
+
+def model_inputs(
+    clips: Sequence[np.ndarray], kind: str, config: transformers.PretrainedConfig, how: pictures.Preparation
+) -> dict[str, torch.Tensor]:
+    """Float32 inputs for clips of one shape: videos (N, F, 3, h, w), or the frames of all clips one after another."""
+    inputs = pictures.prepare(np.concatenate(clips), how)
+    if kind not in VIDEO:
+        return inputs
+    videos = inputs["pixel_values"].unflatten(0, (len(clips), -1))
+    if kind == "videomae" and videos.shape[1] != config.num_frames:
+        raise AssertionError("VideoMAE's positions are those of its own number of frames")
+    return {VIDEO[kind]: videos}
 
 
 def frames_shown(kind: str, config: transformers.PretrainedConfig, count: int) -> np.ndarray:

@@ -5,6 +5,7 @@ multiples of a merged cell within pixel bounds, bicubic on the 8-bit values with
 blocks of two frames by 14 by 14 px, ordered so that the four blocks merged into one token are neighbours.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -68,9 +69,14 @@ def resize_frames(clip: np.ndarray, max_pixels: int, layout: PatchLayout = Patch
 
 
 @cache
-def _normalisation(layout: PatchLayout) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, std = (torch.tensor(values).view(1, 3, 1) * 255 for values in (layout.mean, layout.std))
+def _normalisation(layout: PatchLayout) -> tuple[np.ndarray, np.ndarray]:
+    mean, std = (np.float32(values).reshape(1, 3, 1) * np.float32(255) for values in (layout.mean, layout.std))
     return mean, std
+
+
+def grid_of(frames: torch.Tensor, layout: PatchLayout = PatchLayout()) -> tuple[int, int, int]:
+    """Blocks of (F, 3, h, w) frames in time, down and across; an odd last frame has a block of its own."""
+    return -(-len(frames) // layout.frames), frames.shape[2] // layout.patch, frames.shape[3] // layout.patch
 
 
 def patchify(frames: torch.Tensor, layout: PatchLayout = PatchLayout()) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,18 +84,27 @@ def patchify(frames: torch.Tensor, layout: PatchLayout = PatchLayout()) -> tuple
 
     Returns (t * gh * gw, 3 * frames * patch * patch) float32 blocks and the grid (t, gh, gw), int64.
     """
-    missing = -len(frames) % layout.frames
+    grid = grid_of(frames, layout)
+    blocks = np.empty((math.prod(grid), 3, layout.frames * layout.patch**2), np.float32)
+    _patchify_into(blocks, frames, layout)
+    return torch.from_numpy(blocks).flatten(1), torch.tensor(grid)
+
+
+def _patchify_into(blocks: np.ndarray, frames: torch.Tensor, layout: PatchLayout) -> None:
+    """In numpy: this runs beside the model's pass, and torch would start a second team of threads on the same cores."""
+    (t, gh, gw), merge, patch = grid_of(frames, layout), layout.merge, layout.patch
+    pixels = frames.numpy()
+    missing = t * layout.frames - len(pixels)
     if missing:
-        frames = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
-    t, gh, gw = len(frames) // layout.frames, frames.shape[2] // layout.patch, frames.shape[3] // layout.patch
-    merge, patch = layout.merge, layout.patch
-    blocks = frames.reshape(t, layout.frames, 3, gh // merge, merge, patch, gw // merge, merge, patch)
+        pixels = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
+    cut = pixels.reshape(t, layout.frames, 3, gh // merge, merge, patch, gw // merge, merge, patch)
     # To (t, row, column, row within token, column within token, 3, frame, y, x).
-    blocks = blocks.permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
+    cut = np.ascontiguousarray(cut.transpose(0, 3, 6, 4, 7, 2, 1, 5, 8))
     # Normalised last: 8-bit values are a quarter of the bytes to put in order.
     mean, std = _normalisation(layout)
-    blocks = blocks.reshape(t * gh * gw, 3, -1).float().sub_(mean).div_(std)
-    return blocks.reshape(t * gh * gw, -1), torch.tensor([t, gh, gw])
+    blocks[:] = cut.reshape(blocks.shape)
+    blocks -= mean
+    blocks /= std
 
 
 def pack_clips(
@@ -100,5 +115,10 @@ def pack_clips(
     Returns the blocks of all clips one after another, (sum of t * gh * gw, 3 * frames * patch * patch) float32, and
     (N, 3) int64 grids. Raises InputError for a clip that is not such an array.
     """
-    packed = [patchify(resize_frames(clip, max_pixels, layout), layout) for clip in clips]
-    return torch.cat([blocks for blocks, _ in packed]), torch.stack([grid for _, grid in packed])
+    resized = [resize_frames(clip, max_pixels, layout) for clip in clips]
+    grids = [grid_of(frames, layout) for frames in resized]
+    edges = np.cumsum([0, *(math.prod(grid) for grid in grids)])
+    blocks = np.empty((edges[-1], 3, layout.frames * layout.patch**2), np.float32)
+    for frames, first, last in zip(resized, edges[:-1], edges[1:], strict=True):
+        _patchify_into(blocks[first:last], frames, layout)
+    return torch.from_numpy(blocks).flatten(1), torch.tensor(grids)
