@@ -8,31 +8,26 @@ measured on; 00_dataset shows them.
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 from mbrepro import localizer as localizer_module
 from mbrepro import paths, study
-from mbrepro.artifacts import fingerprint, replacing, write_json
+from mbrepro import single_frame as single_frame_module
+from mbrepro.artifacts import fingerprint, write_json
 from mbrepro.errors import InputError
-from mbrepro.localizer import FEATURES, LocalizerSettings, pose_features
+from mbrepro.localizer import LocalizerSettings
 from mbrepro.metrics import evaluate
-from mbrepro.pipeline import one_thread
 from mbrepro.profiles import training_epochs
-from mbrepro.recordings import Dataset, Prediction
+from mbrepro.recordings import Dataset
 from mbrepro.results import Run
+from mbrepro.single_frame import SingleFrameSettings, single_frame
 from mbrepro.sources.simulated import DemoSettings, behaviours, demo_dataset, motion, poses, schedule, wandering
 
 SEEDS = 5
 CAUSAL_EPOCHS = 15  # the official number: a window that ends at its frame is learnt slowest
-TOLERANCE = {"localization": 0.02}  # nearer than .05
 SOURCE = "official CalMS21 baseline, Task 1 test (Sun et al. 2021; github.com/dreamyang-liu/mab-e-opt-transport)"
 
 # Sun et al. 2021, trained on all train recordings, mean of 5 seeds; per class from the official results
@@ -46,18 +41,6 @@ PUBLISHED = {
                     "f1_other": 0.945},
     "localization": {"f1": 0.923},
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SingleFrameSettings:
-    """The official network on one frame (task1_singleframe): fully connected layers with BatchNorm → ReLU → Dropout."""
-
-    classes: int = 4
-    layers: tuple[int, ...] = (512, 256, 128, 64)
-    learning_rate: float = 5e-3
-    dropout: float = 0.2
-    epochs: int = 15
-    batch: int = 128
 
 
 def ladder(data: Dataset, seeds: int, folder: Path, epochs: int | None = None) -> pd.DataFrame:
@@ -88,7 +71,7 @@ def key() -> str:
     """What recorded figures depend on: the simulated recordings and the networks with their training."""
     simulator = (schedule, motion, wandering, behaviours, poses, schedule.STATISTICS)
     passes = [training_epochs("demo", network) for network in ("baseline", "localizer")]
-    return fingerprint(*simulator, DemoSettings(), localizer_module, SingleFrameSettings(), passes, CAUSAL_EPOCHS)
+    return fingerprint(*simulator, DemoSettings(), localizer_module, single_frame_module, passes, CAUSAL_EPOCHS)
 
 
 def record(folder: Path) -> Path:
@@ -114,20 +97,26 @@ def recorded() -> pd.DataFrame:
     return pd.DataFrame(content["rows"])
 
 
-def likeness_rows(measured: pd.DataFrame) -> pd.DataFrame:
-    """The ladder as rows of likeness.csv: columns what, simulated, real, unit, source."""
+def with_ladder(compared: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of `likeness.likeness` with the ladder as further rows."""
     what = "ladder: " + measured["network"] + ", " + measured["metric"]
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {"what": what, "simulated": measured["mean"], "real": measured["published"], "unit": "score", "source": SOURCE}
     )
+    return pd.concat([compared, rows], ignore_index=True)
 
 
 def beside_published(measured: pd.DataFrame) -> pd.DataFrame:
-    """The ladder for a page: F1 and MAP of each network, simulated mean ± sd, published, and the difference."""
-    shown = measured.copy()
-    shown["simulated"] = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(shown["mean"], shown["sd"], strict=True)]
-    shown["difference"] = shown["mean"] - shown["published"]
-    return shown.set_index(["network", "metric"])[["simulated", "published", "difference"]]
+    """The ladder for a page: each network's scores in words, simulated mean ± sd over seeds, published, difference."""
+    return pd.DataFrame(
+        {
+            "network": measured["network"],
+            "metric": measured["metric"].str.replace("_", " ").str.replace("f1", "F1").str.replace("map", "MAP"),
+            "simulated": [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(measured["mean"], measured["sd"], strict=True)],
+            "real mice, published": measured["published"].map("{:.3f}".format),
+            "difference": (measured["mean"] - measured["published"]).map("{:+.3f}".format),
+        }
+    )
 
 
 def _path() -> Path:
@@ -137,62 +126,6 @@ def _path() -> Path:
 def _scores(run: Run) -> dict[str, float]:
     true, labels, scores = ([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
     return evaluate(true, labels, scores, run.classes)
-
-
-def single_frame(data: Dataset, settings: SingleFrameSettings, seeds: int, folder: Path) -> list[Run]:
-    """The network that sees one frame's pose at a time, for each seed."""
-    made_from = [settings, Path(__file__), torch.__version__]
-    for recording in data.train:
-        made_from += [recording.keypoints, recording.labels, recording.frame_size]
-    runs = []
-    for seed in range(seeds):
-        path = folder / "localizers" / f"single-{fingerprint(seed, *made_from)}.safetensors"
-        with one_thread():
-            if not path.exists():
-                trained = _fit_single_frame(data, settings, seed)
-                with replacing(path) as temporary:
-                    save_file(trained.state_dict(), temporary)
-            model = _network(settings)
-            model.load_state_dict(load_file(path))
-            model.eval()
-            videos = []
-            for recording in data.test:
-                with torch.inference_mode():
-                    scores = model(torch.from_numpy(pose_features(recording))).softmax(1).numpy()
-                videos.append(Prediction(recording.name, recording.labels, scores.argmax(1), scores))
-        runs.append(Run(seed, data.task, data.classes, tuple(videos)))
-    return runs
-
-
-def _network(settings: SingleFrameSettings) -> nn.Sequential:
-    """Initialised and normalised as Keras does, see `localizer.PoseCNN`."""
-    layers: list[nn.Module] = [nn.BatchNorm1d(FEATURES, eps=1e-3)]
-    width = FEATURES
-    for size in settings.layers:
-        layers += [nn.Linear(width, size), nn.BatchNorm1d(size, eps=1e-3), nn.ReLU(), nn.Dropout(settings.dropout)]
-        width = size
-    layers.append(nn.Linear(width, settings.classes))
-    for layer in layers:
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
-    return nn.Sequential(*layers)
-
-
-def _fit_single_frame(data: Dataset, settings: SingleFrameSettings, seed: int) -> nn.Sequential:
-    features = torch.from_numpy(np.concatenate([pose_features(r) for r in data.train]))
-    labels = torch.from_numpy(np.concatenate([r.labels for r in data.train]))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = _network(settings)
-        optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, eps=1e-7)
-        model.train()
-        for _ in range(settings.epochs):
-            for batch in torch.randperm(len(labels)).split(settings.batch):
-                optimizer.zero_grad()
-                F.cross_entropy(model(features[batch]), labels[batch]).backward()
-                optimizer.step()
-    return model.eval()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -68,23 +68,30 @@ def train_localizers(
     folder = folder / "localizers"
     stems = {seed: folder / fingerprint(seed, *made_from) for seed in seeds}
     missing = [(seed, stem) for seed, stem in stems.items() if not _after(stem, settings.epochs).exists()]
-    workers = min(os.cpu_count() or 1, len(missing))
-    if workers > 1:
-        # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
-        os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
-        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
-        # A fresh interpreter for each worker, as fork and torch's threads do not mix.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            waiting = [pool.submit(_train, dataset.train, settings, *job) for job in missing]
-            for done in tqdm(as_completed(waiting), "train", len(missing), unit="network", disable=None):
-                done.result()
-    else:
-        for job in missing:
-            _train(dataset.train, settings, *job)
+    side_by_side(_train, [(dataset.train, settings, *job) for job in missing])
     epochs = settings.epochs
     if validation_fraction:
         epochs = _best_epoch(dataset.train, settings, validation_fraction, folder, made_from)
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+
+
+def side_by_side(train: Callable[..., None], jobs: Sequence[tuple]) -> None:
+    """Call `train` with each job's arguments, as many at a time as there are cores, each in an interpreter of its own.
+
+    A fresh interpreter for each worker, as fork and torch's threads do not mix.
+    """
+    workers = min(os.cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        for job in jobs:
+            train(*job)
+        return
+    # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(train, *job) for job in jobs]
+        for done in tqdm(as_completed(waiting), "train", len(jobs), unit="network", disable=None):
+            done.result()
 
 
 def _after(stem: Path, epoch: int) -> Path:

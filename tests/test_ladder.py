@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mbrepro import ladder, paths
+from mbrepro import ladder, paths, single_frame
 from mbrepro.artifacts import write_json
 from mbrepro.errors import InputError
 from mbrepro.metrics import evaluate
@@ -59,10 +59,10 @@ def test_the_single_frame_network_sees_one_frame_and_is_read_back(data, measured
 
 def test_the_single_frame_network_is_the_official_one():
     torch.manual_seed(0)
-    network = ladder._network(ladder.SingleFrameSettings())
-    widths = [layer.out_features for layer in network if isinstance(layer, torch.nn.Linear)]
+    made = single_frame.network(ladder.SingleFrameSettings())
+    widths = [layer.out_features for layer in made if isinstance(layer, torch.nn.Linear)]
     assert widths == [512, 256, 128, 64, 4]
-    assert [layer.p for layer in network if isinstance(layer, torch.nn.Dropout)] == [0.2] * 4
+    assert [layer.p for layer in made if isinstance(layer, torch.nn.Dropout)] == [0.2] * 4
 
 
 # --- what is recorded -----------------------------------------------------------------------------------------------
@@ -85,7 +85,9 @@ def test_a_ladder_of_another_version_is_refused(tmp_path, monkeypatch):
 def test_the_ladder_joins_the_other_comparisons():
     columns = ["network", "metric", "mean", "sd", "published"]
     table = pd.DataFrame([("causal", "f1", 0.7, 0.01, 0.713)], columns=columns)
-    (row,) = ladder.likeness_rows(table).to_dict("records")
+    before = pd.DataFrame([("x", 1.0, 2.0, "px", "y")], columns=["what", "simulated", "real", "unit", "source"])
+    kept, row = ladder.with_ladder(before, table).to_dict("records")
+    assert kept == before.iloc[0].to_dict()
     assert row == {
         "what": "ladder: causal, f1",
         "simulated": 0.7,
@@ -93,5 +95,5 @@ def test_the_ladder_joins_the_other_comparisons():
         "unit": "score",
         "source": ladder.SOURCE,
     }
-    shown = ladder.beside_published(table).loc[("causal", "f1")]
-    assert shown["simulated"] == "0.700 ± 0.010" and shown["difference"] == pytest.approx(-0.013)
+    (shown,) = ladder.beside_published(table).to_dict("records")
+    assert (shown["simulated"], shown["difference"]) == ("0.700 ± 0.010", "-0.013")

@@ -35,9 +35,10 @@ def write_release(
 ) -> None:  # fmt: skip
     """Write simulated recordings in the layout of the CalMS21 release, with a release.json that says simulated.
 
-    tasks: "task1", "task3". scale: times the number of recordings in `settings`, or "full". behaviours: of Task 3, default all.
-    Only Task 1 has video, as in the release. With video, each Task 3 behaviour also has one train and one test sequence
-    that is part of a Task 1 recording, from frame `CUT_FRAMES` on; the Task 1 names are mouse601 … and mouse701 ….
+    tasks: "task1", "task3". scale: times the number of recordings in `settings`, or "full". behaviours: of Task 3,
+    default all. Only Task 1 has video, as in the release. With video, each Task 3 behaviour also has one train and one
+    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on; the Task 1 names are mouse601 … and
+    mouse701 ….
     zips: write the released zips instead of the folders. The originals are kept in `folder/.simulated`.
     Raises InputError for an unknown behaviour.
     """
