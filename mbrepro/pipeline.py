@@ -1,8 +1,9 @@
 """Both stages, joined: localize, propose, embed, classify, label every frame."""
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ from sklearn.metrics import f1_score
 from tqdm import tqdm
 
 from mbrepro import localizer as localizer_module
-from mbrepro.artifacts import cached_arrays, fingerprint
+from mbrepro.artifacts import fingerprint, write_json
 from mbrepro.embedding.embedder import ClipEmbedder, pooled_views
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
@@ -68,28 +69,32 @@ def train_localizers(
     folder = folder / "localizers"
     stems = {seed: folder / fingerprint(seed, *made_from) for seed in seeds}
     missing = [(seed, stem) for seed, stem in stems.items() if not _after(stem, settings.epochs).exists()]
-    side_by_side(_train, [(dataset.train, settings, *job) for job in missing])
+    jobs = [(_train, dataset.train, settings, *job) for job in missing]
+    choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made_from)}.json"
+    if validation_fraction and not choice.exists():
+        jobs.append((_try_epochs, dataset.train, settings, validation_fraction, choice))
+    side_by_side(jobs)
     epochs = settings.epochs
     if validation_fraction:
-        epochs = _best_epoch(dataset.train, settings, validation_fraction, folder, made_from)
+        epochs = 1 + int(np.argmax(json.loads(choice.read_text(encoding="utf-8"))["validation_f1"]))
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
 
 
-def side_by_side(train: Callable[..., None], jobs: Sequence[tuple]) -> None:
-    """Call `train` with each job's arguments, as many at a time as there are cores, each in an interpreter of its own.
+def side_by_side(jobs: Sequence[tuple]) -> None:
+    """Do jobs (function, argument, …), as many at a time as there are cores, each in an interpreter of its own.
 
     A fresh interpreter for each worker, as fork and torch's threads do not mix.
     """
     workers = min(os.cpu_count() or 1, len(jobs))
     if workers <= 1:
-        for job in jobs:
-            train(*job)
+        for function, *arguments in jobs:
+            function(*arguments)
         return
     # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(train, *job) for job in jobs]
+        waiting = [pool.submit(*job) for job in jobs]
         for done in tqdm(as_completed(waiting), "train", len(jobs), unit="network", disable=None):
             done.result()
 
@@ -109,24 +114,15 @@ def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, s
         fit_localizer(train, [_targets(r, settings) for r in train], settings, seed, after_epoch=keep)
 
 
-def _best_epoch(
-    train: Sequence[Recording],
-    settings: LocalizerSettings,
-    validation_fraction: float,
-    folder: Path,
-    made_from: Sequence[object],
-) -> int:
-    """How many epochs, up to the settings', are best for train animals that were held out; chosen once, with seed 0."""
-
-    def f1_by_epoch() -> dict[str, np.ndarray]:
-        fit, validation = split_by_animal(train, validation_fraction, seed=0)
-        held_out = [(r, _targets(r, settings)) for r in validation]
-        with one_thread():
-            _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
-        return {"f1": np.array([row["validation_f1"] for row in history])}
-
-    key = (settings.epochs, validation_fraction, *made_from)
-    return 1 + int(cached_arrays(folder, "validation", key, f1_by_epoch)["f1"].argmax())
+def _try_epochs(
+    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, path: Path
+) -> None:
+    """Write how good each number of epochs, up to the settings', is for train animals held out; once, with seed 0."""
+    fit, validation = split_by_animal(train, validation_fraction, seed=0)
+    held_out = [(r, _targets(r, settings)) for r in validation]
+    with one_thread():
+        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
+    write_json(path, {"validation_f1": [row["validation_f1"] for row in history]})
 
 
 @contextlib.contextmanager

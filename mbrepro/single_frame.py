@@ -39,7 +39,7 @@ def single_frame(data: Dataset, settings: SingleFrameSettings, seeds: int, folde
     made = [folder / "localizers" / f"single-{fingerprint(seed, *made_from)}.safetensors" for seed in range(seeds)]
     features = np.concatenate([pose_features(r) for r in data.train])
     labels = np.concatenate([r.labels for r in data.train])
-    side_by_side(_fit, [(features, labels, settings, k, path) for k, path in enumerate(made) if not path.exists()])
+    side_by_side([(_fit, features, labels, settings, k, path) for k, path in enumerate(made) if not path.exists()])
     return [Run(seed, data.task, data.classes, _predict(data, settings, path)) for seed, path in enumerate(made)]
 
 

@@ -35,12 +35,12 @@ class DemoSettings:
 
     train_recordings: int = 70
     test_recordings: int = 19
-    filmed: int = 14
+    filmed: int = 10
     seconds: float = 150.0
     test_seconds: float = 75.0
     task3_train: int = 2
     task3_test: int = 2
-    task3_seconds: float = 45.0
+    task3_seconds: float = 30.0
     seed: int = 3  # with which class shares and durations of both splits are near those of CalMS21's
     video_size: tuple[int, int] = (512, 286)
     task1_frames: int | None = None
