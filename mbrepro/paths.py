@@ -22,7 +22,7 @@ def notebooks() -> Path:
 
 
 def recorded() -> Path:
-    """Figures computed from real labels, part of the repository."""
+    """Figures that are part of the repository: of real labels, and of the demo what takes longer than the study."""
     return SOURCE / "results" / "recorded"
 
 
