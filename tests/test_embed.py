@@ -59,33 +59,25 @@ def test_too_little_memory_is_one_sentence_before_data_are_read(tmp_path, capsys
     assert told.count("\n") == 1 and "GB of memory are free; use a smaller model or a larger machine" in told
 
 
+def proposed(recordings, protocol) -> int:
+    return sum(len(propose(r.action.astype(np.float32), protocol.rule)) for r in recordings)
+
+
 def test_estimate_counts_both_tasks_and_multiplies(unfilmed, capsys):
-    """Clips by hand from the labels' own proposals; corrected, those its head is trained on are there once."""
-    costs = {
-        tasks: estimate.estimate("demo", 2, tasks=tasks, scale=0.1, names=["published"]).loc["published"]
-        for tasks in (("task1",), ("task3",), ("task1", "task3"))
-    }
-    one, three, both = costs.values()
-    (data, protocol), *rest = embed.filmed_sets("demo", "published", ["task1", "task3"], 0.1)
-    count = {
-        name: sum(len(propose(r.action.astype(np.float32), protocol.rule)) for r in part)
-        for name, part in (("train", data.train), ("test", data.test))
-    }
-    assert one["clips"] == 2 * (count["train"] + count["test"]) and three["clips"] > 0 and len(rest) == 1
-    ((again, other),) = embed.filmed_sets("demo", "corrected", ["task1"], 0.1)
-    counts = [
-        sum(len(propose(r.action.astype(np.float32), other.rule)) for r in part) for part in (again.train, again.test)
-    ]
-    corrected = estimate.estimate("demo", 2, scale=0.1, names=["corrected"]).loc["corrected"]
-    assert corrected["clips"] == counts[0] + 2 * counts[1] and corrected["tokens"] == 8 * 4 * 4
-    assert both["clips"] == one["clips"] + three["clips"]
-    assert both["TFLOP"] == pytest.approx(one["TFLOP"] + three["TFLOP"])
+    """Clips by hand from the labels' own proposals: of labelled bouts once, of localized ones for every seed."""
+    sets = embed.filmed_sets("demo", "corrected", ["task1", "task3"], 0.1)
+    (data, protocol), *rest = sets
+    one = proposed(data.train, protocol) + 2 * proposed(data.test, protocol)
+    three = sum(2 * proposed(task.recordings, few_shot) for task, few_shot in rest)
+    assert one > 0 and three > 0 and len(rest) == 7
+    costs = estimate.estimate("demo", 2, tasks=["task1", "task3"], scale=0.1, names=["corrected"]).loc["corrected"]
     tokens, each = cost.clip_cost(protocol.embedder, protocol.clips, (570, 1024))
-    assert one["tokens"] == tokens and one["TFLOP"] == pytest.approx(one["clips"] * each)
-    assert cli.main(["embed", "--estimate", "--protocol", "published", "--scale", "0.1", "--seeds", "2"]) == 0
+    assert costs["tokens"] == tokens == 8 * 4 * 4
+    assert costs["clips"] == one + three and costs["TFLOP"] == pytest.approx((one + three) * each)
+    assert cli.main(["embed", "--estimate", "--tasks", "task1", "--scale", "0.1", "--seeds", "2"]) == 0
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("clips", "tokens", "TFLOP", "hours", "published", str(both["clips"])))
-    assert not list((paths.artifacts("demo")).glob("*.safetensors"))
+    assert all(word in shown for word in ("clips", "tokens", "TFLOP", "hours", "corrected", f" {one} "))
+    assert not list(paths.artifacts("demo").rglob("*.safetensors"))  # nothing was trained or embedded
 
 
 def test_encoders_and_poses_are_estimated_too(tmp_path):
