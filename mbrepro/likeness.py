@@ -260,7 +260,7 @@ def _label_rows(labels: Sequence[np.ndarray], real: Mapping, split: str) -> list
 
 
 def _ks(a: Sequence[float], b: Sequence[float]) -> float:
-    return float(ks_2samp(a, b).statistic) if len(a) and len(b) else np.nan
+    return float(ks_2samp(a, b, method="asymp").statistic) if len(a) and len(b) else np.nan
 
 
 def _pose_rows(windows: np.ndarray, classes: np.ndarray, real: Mapping) -> list[tuple]:
