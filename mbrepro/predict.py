@@ -70,7 +70,7 @@ def predict(
     else:
         classes, labels, scores = (
             dataset.classes,
-            *_stage2_labels(recording, p_action, dataset, model, protocol, folder),
+            *_stage2_labels(recording, p_action, dataset.filmed(), model, protocol, folder),
         )
     notes |= {
         "profile": profile,

@@ -13,7 +13,7 @@ from mbrepro.sources.tracking import read_boris_events
 from mbrepro.video import probe
 
 pytestmark = pytest.mark.study
-SCALE = 0.3
+SCALE = 0.15
 
 
 @pytest.fixture(scope="module")
