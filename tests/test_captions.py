@@ -304,6 +304,8 @@ def test_agreement_by_hand():
 class Speaker:
     """Says how bright a clip is, and with how many others it came."""
 
+    takes = "pixels"
+
     def __init__(self, batch_size=2, short=False):
         self.settings = SimpleNamespace(batch_size=batch_size, model="speaker")
         self.identity, self.calls, self.short = {"batch_size": batch_size}, 0, short
