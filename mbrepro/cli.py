@@ -1,4 +1,4 @@
-"""The command line: mbrepro fetch, embed, run, book, simulate, predict."""
+"""The command line: mbrepro fetch, embed, finetune, run, book, simulate, predict."""
 
 import argparse
 import ast
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fetch(commands)
     _add_simulate(commands)
     _add_embed(commands)
+    _add_finetune(commands)
     _add_predict(commands)
     return parser
 
@@ -127,6 +128,20 @@ def _add_embed(commands) -> None:
     embed.add_argument("--estimate", action="store_true", help="only say how much there is to do, all shares together")
     _add_calms21_options(embed)
     embed.set_defaults(command=_embed)
+
+
+def _add_finetune(commands) -> None:
+    finetune = commands.add_parser("finetune", help="fine-tune the video model on labelled train clips (LoRA)")
+    finetune.add_argument("folder", type=Path, help="a new folder for the model, to be given as --model afterwards")
+    finetune.add_argument("--profile", default="demo")
+    finetune.add_argument("--scale", type=float, default=1.0, help="profile demo: times the number of recordings")
+    finetune.add_argument("--view", default="video_100", help="what a classifier reads: last_100 or video_100")
+    finetune.add_argument("--rank", type=int, default=8, help="of the adapters")
+    finetune.add_argument("--epochs", type=int, default=5, help="passes over the clips; the best is kept")
+    finetune.add_argument("--learning-rate", type=float, default=5e-4)
+    finetune.add_argument("--seed", type=int, default=0)
+    _add_calms21_options(finetune)
+    finetune.set_defaults(command=_finetune)
 
 
 def _add_predict(commands) -> None:
@@ -214,6 +229,17 @@ def _embed(options: argparse.Namespace) -> None:
     mine = embed.shard(jobs, options.shard)
     embed.run(mine, protocol, options.profile, options.engine, options.workers)
     print(f"{sum(len(job.starts) for job in mine)} clips of {len(mine)} recordings are embedded")
+
+
+def _finetune(options: argparse.Namespace) -> None:
+    from mbrepro.embedding.lora import LoraSettings
+    from mbrepro.finetune import finetune
+
+    names = ("view", "rank", "epochs", "learning_rate", "seed")
+    settings = LoraSettings(**{name: getattr(options, name) for name in names})
+    _use_calms21_options(options)
+    _check_patience(options, 1)
+    print(finetune(options.profile, options.folder, settings, options.scale))
 
 
 def _value(text: str) -> object:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mbrepro import paths
-from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
 from mbrepro.recordings import Dataset
@@ -64,16 +64,17 @@ def calms21_folder() -> Path:
     return folder
 
 
-def embedder_settings(profile: str, protocol: str) -> EmbedderSettings:
+def embedder_settings(profile: str, protocol: str, model: str = "") -> EmbedderSettings:
     """The clip embedder of a profile: the stand-in shipped with the package, or the real model.
 
-    MBREPRO_MODEL, a hub id or a local folder, takes the place of the real model in both protocols.
+    model: another one in its place, a hub id, a local folder or "poses"; in the demo it sees as few pixels as the
+    stand-in. MBREPRO_MODEL, an id or a folder, takes the place of the real model in both protocols.
     """
     paths.check_profile(profile)
     if profile == "demo":
-        return EmbedderSettings(model="stand-in", max_pixels=STAND_IN_PIXELS)
-    model = os.environ.get("MBREPRO_MODEL") or (PUBLISHED_MODEL if protocol == "published" else CORRECTED_MODEL)
-    return EmbedderSettings(model=model, dtype="auto", device="auto")
+        return EmbedderSettings(model=model or STAND_IN, max_pixels=STAND_IN_PIXELS)
+    theirs = PUBLISHED_MODEL if protocol == "published" else CORRECTED_MODEL
+    return EmbedderSettings(model=model or os.environ.get("MBREPRO_MODEL") or theirs, dtype="auto", device="auto")
 
 
 def training_epochs(profile: str, network: str) -> int:

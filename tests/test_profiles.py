@@ -66,6 +66,13 @@ def test_the_published_model_is_the_posters_and_a_model_of_ones_own_takes_the_pl
     assert profiles.embedder_settings("demo", "corrected").model == "stand-in"
 
 
+def test_a_notebook_may_name_another_model_in_both_profiles(monkeypatch):
+    monkeypatch.setenv("MBREPRO_MODEL", "/models/mine")
+    assert profiles.embedder_settings("calms21", "corrected", "poses").model == "poses"
+    chosen, own = (profiles.embedder_settings("demo", "corrected", name) for name in ("/models/other", ""))
+    assert (chosen.model, own.model) == ("/models/other", "stand-in") and chosen.max_pixels == own.max_pixels
+
+
 def test_an_unknown_profile_is_refused():
     with pytest.raises(InputError, match="no profile 'real'"):
         profiles.load_dataset("task1", "real")
