@@ -16,7 +16,7 @@ from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.recordings import Recording
-from mbrepro.sources.simulated import DemoSettings, simulate_recording
+from mbrepro.sources.simulated import DemoSettings, extra_recordings, simulate_recording
 from mbrepro.sources.simulated.cage import draw_look
 from mbrepro.sources.simulated.frames import render
 from mbrepro.video import iter_frames, probe, write_video
@@ -167,13 +167,24 @@ def decode_groups(path: Path, wanted: np.ndarray) -> int:
     return came
 
 
-def render_speed(frames: int = 600, repetitions: int = 3) -> dict:
-    """Frames of the demo a second that the simulator draws on one thread, median of repetitions."""
+def render_speed(frames: int = 600, repetitions: int = 3, films: int = 6, film_s: float = 60.0) -> dict:
+    """Frames of the demo a second: drawn on one thread, and simulated, drawn, encoded and written by two processes.
+
+    The first is a median of repetitions. The second is the making of `films` recordings of `film_s` seconds as the
+    demo makes them, with the start of the processes in it.
+    """
     size = DemoSettings().video_size
     _, poses = simulate_recording("task1", "mouse900_task1_annotator1", DemoSettings(seconds=frames / 30))
     look = draw_look(np.random.default_rng(0))
     times = [_seconds(lambda: [None for _ in render(poses, look, size)]) for _ in range(repetitions)]
-    return {"frames_per_s": len(poses) / float(np.median(times)), "frames": len(poses), "size": list(size)}
+    with tempfile.TemporaryDirectory() as folder:
+        filming = _seconds(lambda: extra_recordings("task1", films, DemoSettings(seconds=film_s), Path(folder)))
+    return {
+        "frames_per_s": len(poses) / float(np.median(times)),
+        "written_frames_per_s": films * film_s * 30 / filming,
+        "frames": len(poses),
+        "size": list(size),
+    }
 
 
 def filmed(path: Path, seconds: float, size: tuple[int, int]) -> Recording:
