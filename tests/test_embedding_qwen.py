@@ -181,9 +181,20 @@ def shallow(embedder: QwenVLEmbedder, **settings) -> QwenVLEmbedder:
 def test_batches_are_consecutive_clips(embedder, monkeypatch):
     seen = []
     original = QwenVLEmbedder.prepare
-    monkeypatch.setattr(QwenVLEmbedder, "prepare", lambda self, c, fps: seen.append(len(c)) or original(self, c, fps))
+    monkeypatch.setattr(QwenVLEmbedder, "prepare", lambda self, c, *of: seen.append(len(c)) or original(self, c, *of))
     embedder.embed(clips(2, 2, 2, 2, 2), FPS)
     assert seen == [2, 2, 1]
+
+
+def test_many_batches_in_two_spaces_are_as_each_batch_alone(embedder):
+    """Larger and smaller pictures by turns, so that spaces grow and are filled in part."""
+    sizes = [(56, 56), (56, 84), (84, 84), (56, 56), (84, 56), (112, 56), (56, 56)]
+    shown = [noise_clip(k, 4, height, width) for k, (height, width) in enumerate(sizes)]
+    one_by_one = shallow(embedder, batch_size=1)
+    together = one_by_one.embed(shown, FPS)
+    for view in VIEWS:
+        alone = [one_by_one.forward(one_by_one.prepare([clip], FPS))[view] for clip in shown]
+        assert np.array_equal(together[view], np.concatenate(alone))
 
 
 def test_answers_do_not_depend_on_padding(embedder):

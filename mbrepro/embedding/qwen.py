@@ -5,6 +5,8 @@ Wang et al. 2024, arXiv 2409.12191; Bai et al. 2025, arXiv 2502.13923; Bai et al
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from mbrepro.artifacts import fingerprint
 from mbrepro.embedding import checkpoint, packing, qwen3
 from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import EmbedderSettings
-from mbrepro.embedding.packing import PatchLayout, pack_clips
+from mbrepro.embedding.packing import PatchLayout, Space, pack_clips
 from mbrepro.errors import InputError
 
 SUPPORTED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
@@ -68,7 +70,8 @@ class QwenVLEmbedder:
             raise InputError(
                 f"clips embedded together must be as long as each other, not {sorted(pairs)} pairs of frames"
             )
-        packed = made_ahead(lambda batch: self.prepare(batch, fps), self._batches(clips))
+        spaces = cycle([Space(), Space()])  # one is filled while the model looks at the other
+        packed = made_ahead(lambda batch: self.prepare(batch, fps, next(spaces)), self._batches(clips))
         batches = [self.forward(inputs) for inputs in packed]
         if not batches:
             return {view: np.zeros((0, *[0] * view.endswith("_steps"), self.width), np.float32) for view in VIEWS}
@@ -78,26 +81,25 @@ class QwenVLEmbedder:
         """Answer the prompt for each clip, choosing the most probable token each time."""
         return [text for batch in self._batches(clips) for text in self._caption_batch(batch, fps, max_new_tokens)]
 
-    def prepare(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, torch.Tensor]:
+    def prepare(self, clips: Sequence[np.ndarray], fps: float, space: Space | None = None) -> dict[str, torch.Tensor]:
         """Model inputs for one batch: the prompt in the checkpoint's chat template, padded on the left, and the frames.
 
+        space: where the frames are put, see `pack_clips`.
         Raises InputError if the template or the prompt leaves other than one place for the video.
         """
         if not (np.isfinite(fps) and fps > 0):
             raise InputError(f"the sampled frame rate must be a positive number, not {fps}")
-        pixels, grids = pack_clips(clips, self.settings.max_pixels, self.layout)
+        pixels, grids = pack_clips(clips, self.settings.max_pixels, self.layout, space)
         tokens = grids.prod(1) // self.layout.merge**2  # (N,) video tokens of each clip
-        texts = [video_prompt(self.tokenizer, self.config, self.settings.prompt, int(count)) for count in tokens]
-        if self.config.model_type == "qwen3_vl":
-            pad = self.tokenizer.convert_ids_to_tokens(self.config.video_token_id)
-            steps = grids[:, 0].tolist()
-            texts = [qwen3.timed(text, pad, t, self.layout.frames / fps) for text, t in zip(texts, steps, strict=True)]
+        kinds, kind_of = grids.unique(dim=0, return_inverse=True)  # clips of one size have one text
+        texts = [self._text(grid, fps) for grid in kinds.tolist()]
         text = self.tokenizer(texts, return_tensors="pt", padding=True, padding_side="left")
-        video = text["input_ids"] == self.config.video_token_id
+        ids, attended = text["input_ids"][kind_of], text["attention_mask"][kind_of]
+        video = ids == self.config.video_token_id
         check_video_tokens(video.sum(1), tokens)
         inputs = {
-            "input_ids": text["input_ids"],
-            "attention_mask": text["attention_mask"],
+            "input_ids": ids,
+            "attention_mask": attended,
             # Without the types the library gives video tokens plain 1-D positions and says nothing.
             "mm_token_type_ids": video.int() * VIDEO,
             "pixel_values_videos": pixels.to(self.model.dtype),
@@ -107,6 +109,14 @@ class QwenVLEmbedder:
         if self.config.model_type == "qwen2_5_vl":
             inputs["second_per_grid_ts"] = torch.full((len(clips),), self.layout.frames / fps)
         return {name: value.to(self.device) for name, value in inputs.items()}
+
+    def _text(self, grid: Sequence[int], fps: float) -> str:
+        """The prompt about a clip of this many blocks in time, down and across."""
+        text = video_prompt(self.tokenizer, self.config, self.settings.prompt, prod(grid) // self.layout.merge**2)
+        if self.config.model_type == "qwen3_vl":
+            pad = self.tokenizer.convert_ids_to_tokens(self.config.video_token_id)
+            text = qwen3.timed(text, pad, grid[0], self.layout.frames / fps)
+        return text
 
     def _batches(self, clips: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
         size = self.settings.batch_size
