@@ -6,13 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mbrepro import ablation, paths, protocols, recorded, study
+from mbrepro import ablation, paths, protocols, study
 from mbrepro.embedding import POSES, load_embedder
 from mbrepro.errors import InputError
 from mbrepro.profiles import embedder_settings, load_dataset, training_epochs
 from mbrepro.report import SIMULATED
 from mbrepro.results import score
 from mbrepro.sources.simulated import DemoSettings, demo_dataset
+
+LINES = len(study.WAYS) * len(study.COMPARED) + 1  # `small` changes them
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +72,23 @@ def test_missing_or_damaged_record_is_named(tmp_path, capsys):
     assert "seeds must be at least 1" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
 
 
-@pytest.mark.skipif(not recorded.path_of(ablation.PAGE).exists(), reason="make ablation has not been run yet")
+def test_what_the_page_says_of_the_recorded_table_holds():
+    _, table = ablation.recorded_table()
+    lines = table.sort_index()
+    by_rate = {(shown, fps): lines.loc[(shown, fps)] for shown, fps, _ in lines.index}
+    for shown in ("frame", "mice"):
+        assert (by_rate[shown, "8"][["F1", "MAP"]] > by_rate[shown, "2"][["F1", "MAP"]]).all(axis=None)
+    best = {shown: by_rate[shown, "8"].max() for shown in ("frame", "mice", "follow")}
+    assert best["mice"]["F1"] == max(b["F1"] for b in best.values()) > best["frame"]["F1"] + 0.03
+    assert abs(best["mice"]["MAP"] - best["frame"]["MAP"]) < 0.02
+    views = by_rate["mice", "8"]
+    assert views["F1"].idxmax() == "video_100" and views["F1"].idxmin() == "last_100"
+    assert (table.iloc[-1][["F1", "MAP"]] > table.iloc[:-1][["F1", "MAP"]].max() + 0.1).all()
+
+
 def test_what_is_recorded_is_of_the_model_that_is_shipped_and_the_demo_that_is_simulated(tmp_path):
     told, table = ablation.recorded_table()
     protocol = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
     data = demo_dataset("task1", DemoSettings(), tmp_path, videos=False)
     assert told == ablation.provenance(data, protocol, told["seeds"], told["scale"]) | {"libraries": told["libraries"]}
-    assert told["seeds"] >= 5 and told["scale"] == 1.0 and len(table) == len(study.WAYS) * len(study.COMPARED) + 1
+    assert told["seeds"] >= 5 and told["scale"] == 1.0 and len(table) == LINES
