@@ -8,17 +8,19 @@ CALMS21 ?= $(MBREPRO_CALMS21)
 MODEL ?= $(MBREPRO_MODEL)
 VIDEOS ?= all
 CPU ?=
+DIR ?= artifacts/simulated-$(or $(SCALE),1)
 FROM = $(if $(CALMS21),--from '$(CALMS21)')
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data test verify book bench soak ladder ablation standin record lock clean
+.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many), every notebook, the book
+	@test '$(SCALE)' != full || { echo 'SCALE=full is poses alone, and the study needs video: make simulate SCALE=full writes them' >&2; exit 2; }
 	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(SCALE),-p scale $(SCALE)) $(if $(CPU),--cpu)
 	$(BIN)/mbrepro book --profile $(PROFILE)
 
@@ -26,6 +28,9 @@ data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, no
 	$(BIN)/mbrepro fetch calms21 $(FROM) --videos none
 	$(BIN)/mbrepro estimate --videos $(VIDEOS) $(if $(CPU),--cpu)
 	$(BIN)/mbrepro fetch calms21 $(FROM) --videos $(VIDEOS)
+
+simulate: .venv/installed ## write simulated recordings as CalMS21 is laid out, into DIR=; SCALE=full: as many as it has, poses alone
+	$(BIN)/mbrepro simulate '$(DIR)' --scale $(or $(SCALE),1)
 
 test: .venv/installed ## set up and run every test
 	$(BIN)/ruff check mbrepro tests
@@ -50,7 +55,7 @@ ablation: .venv/installed ## compare crops, frame rates and views on the demo, i
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
 	$(BIN)/python -m mbrepro.embedding.standin.train
 
-ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about 20 minutes)
+ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about 50 minutes)
 	$(BIN)/python -m mbrepro.ladder
 
 record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)

@@ -98,7 +98,7 @@ class LocalizerSettings:
 class _PoolNeighbours(torch.autograd.Function):
     """ReLU → maximum of each two neighbours → dropout → even and odd pairs as phases: (B, C, L) → (2 B, C, pairs).
 
-    The same as F.relu, torch.maximum, a mask and torch.cat, whose backward passes take twice as long on a CPU.
+    The same as F.relu, torch.maximum, a mask and torch.cat, with which a training step takes a third longer on a CPU.
     """
 
     @staticmethod

@@ -25,7 +25,7 @@ RUN = ["run", "--all", "--profile", "calms21", *SMALL]
 def mirror(tmp_path_factory):
     """A mirror of a small simulated release, as zips."""
     folder = tmp_path_factory.mktemp("mirror")
-    few = DemoSettings(3, 1, seconds=90, test_seconds=90, task3_train=1, task3_test=1, task3_seconds=30)
+    few = DemoSettings(3, 1, 3, 90, 90, task3_train=1, task3_test=1, task3_seconds=30, rare_seconds=30)
     write_release(folder, ["task1", "task3"], zips=True, behaviours=["sniff_face"], settings=few)
     with serve(folder) as server:
         yield server

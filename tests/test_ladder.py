@@ -73,6 +73,16 @@ def test_recorded_ladder_was_measured_with_this_simulator_and_these_networks():
     assert set(found["network"]) == set(ladder.PUBLISHED) and found["mean"].between(0, 1).all()
 
 
+def test_methods_rank_on_the_demo_as_on_mice():
+    found = ladder.recorded().set_index(["network", "metric"])
+    off = (found["mean"] - found["published"]).abs().unstack()
+    assert off[["f1", "map"]].max(axis=None) <= 0.05 and off.loc["localization", "f1"] <= 0.02
+    for network in ("single frame", "causal", "±100 frames"):
+        scores = found["mean"][network]
+        order = [scores[f"f1_{name}"] for name in ("attack", "investigation", "mount", "other")]
+        assert order == sorted(order)
+
+
 def test_a_ladder_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "recorded", lambda: tmp_path)
     with pytest.raises(InputError, match=r"ladder.json: no recorded ladder .*run make ladder"):

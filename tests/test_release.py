@@ -101,7 +101,7 @@ def test_a_broken_record_is_refused(tmp_path):
 # --- a simulated release ----------------------------------------------------------------------------------------------
 
 
-SMALL = DemoSettings(1, 1, 1, 10, 10, 1, 1, 10, video_size=(64, 36))
+SMALL = DemoSettings(1, 1, 1, 10, 10, 1, 1, 10, 10, video_size=(64, 36))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from mbrepro.sources.simulated.motion import ARENA
 from mbrepro.sources.simulated.poses import track, true_poses
 from mbrepro.video import decode_frames, probe
 
-SMALL = DemoSettings(2, 1, seconds=10, test_seconds=10, task3_seconds=10, video_size=(256, 144))
+SMALL = DemoSettings(2, 1, seconds=10, test_seconds=10, task3_seconds=10, rare_seconds=10, video_size=(256, 144))
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from mbrepro.sources.simulated import behaviours, cage, frames, motion, poses, s
 _CODE = (schedule, motion, wandering, behaviours, poses, cage, frames, video_module)
 _MADE_BY = (*_CODE, schedule.STATISTICS, np.__version__, cv2.__version__, av.__version__)
 _EXTRA = range(501, 1001)  # numbers of animals that are in neither split
+_RARE = 0.02  # base rate of a Task 3 behaviour below which its recordings are longer
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class DemoSettings:
     task3_train: int = 2
     task3_test: int = 2
     task3_seconds: float = 30.0
+    rare_seconds: float = 90.0  # in place of task3_seconds for behaviours so rare that 30 s with one bout hold too much
     seed: int = 3  # with which class shares and durations of both splits are near those of CalMS21's
     video_size: tuple[int, int] = (512, 286)
     task1_frames: int | None = None
@@ -49,7 +51,7 @@ class DemoSettings:
         counts = (self.train_recordings, self.test_recordings, self.filmed, self.task3_train, self.task3_test)
         if min(counts) < 1:
             raise InputError(f"simulate at least 1 recording a split, not {counts}")
-        shortest = min(self.seconds, self.test_seconds, self.task3_seconds)
+        shortest = min(self.seconds, self.test_seconds, self.task3_seconds, self.rare_seconds)
         if shortest < 10:
             raise InputError(f"simulated recordings last at least 10 s, not {shortest} s")
 
@@ -130,7 +132,8 @@ def _animal(count: int) -> int:
 
 def _seconds(task: str, number: int, settings: DemoSettings) -> float:
     if task != "task1":
-        return settings.task3_seconds
+        rare = schedule.TASK3_RATES[task.removeprefix("task3/")] < _RARE
+        return settings.rare_seconds if rare else settings.task3_seconds
     if settings.task1_frames is None:
         return settings.seconds if _place(task, number, settings)[0] == "train" else settings.test_seconds
     frames, longer = divmod(settings.task1_frames, settings.train_recordings + settings.test_recordings)
