@@ -6,7 +6,8 @@ import numpy as np
 
 from mbrepro import protocols
 from mbrepro.clips import cut_clips, frame_count, sampled_rate
-from mbrepro.embedding.lora import LabelledClip, LoraSettings, fine_tune
+from mbrepro.embedding import check_embedder
+from mbrepro.embedding.lora import LabelledClip, LoraSettings, check_start, fine_tune
 from mbrepro.pipeline import clip_starts
 from mbrepro.profiles import embedder_settings, load_dataset
 from mbrepro.proposals import proposal_labels, propose
@@ -21,6 +22,8 @@ def finetune(profile: str, folder: Path, settings: LoraSettings, scale: float = 
     Returns `folder`, a checkpoint to give as the model of a study. Raises InputError as `fine_tune` and readers do.
     """
     protocol = protocols.corrected(embedder_settings(profile, "corrected"))
+    check_start(folder)
+    check_embedder(protocol.embedder)
     data = load_dataset("task1", profile, scale).filmed()
     rate = sampled_rate(protocol.clips, frame_count(protocol.clips))
     return fine_tune(protocol.embedder, labelled_clips(data, protocol), len(data.classes), rate, folder, settings)

@@ -85,8 +85,7 @@ def fine_tune(
     Raises InputError if peft is not installed, the folder exists, the model is no Qwen-VL, there are fewer than two
     animals, or a label is none of the classes.
     """
-    if folder.exists():
-        raise InputError(f"{folder}: exists already; give a new folder for the fine-tuned model")
+    check_start(folder)
     labels = [clip.label for clip in clips]
     if not labels or min(labels) < 0 or max(labels) >= classes:
         raise InputError(f"labels to fine-tune on must be from 0 to {classes - 1}, and there must be some")
@@ -105,15 +104,27 @@ def fine_tune(
     return save(embedder, adapted, head, done, folder)
 
 
+def check_start(folder: Path) -> None:
+    """Raise InputError for what can be told before any clip is cut: the folder exists, or peft is not installed."""
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; give a new folder for the fine-tuned model")
+    _peft()
+
+
+def _peft():
+    try:
+        import peft
+    except ImportError:
+        raise InputError("fine-tuning needs peft, which is not installed: pip install 'mbrepro[lora]'") from None
+    return peft
+
+
 def add_adapters(embedder: QwenVLEmbedder, classes: int, settings: LoraSettings) -> tuple[nn.Module, nn.Linear]:
     """Put adapters into the embedder's model, and make a classifier; at first they change nothing.
 
     Raises InputError if peft is not installed.
     """
-    try:
-        import peft
-    except ImportError:
-        raise InputError("fine-tuning needs peft, which is not installed: pip install 'mbrepro[lora]'") from None
+    peft = _peft()
     torch.manual_seed(settings.seed)
     config = peft.LoraConfig(
         r=settings.rank,
