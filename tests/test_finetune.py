@@ -27,12 +27,8 @@ def test_clips_are_those_a_head_is_trained_on(small_demo):
     protocol = protocols.corrected(embedder_settings("demo", "corrected"))
     made = labelled_clips(small_demo, protocol)
     embedder = load_embedder(protocol.embedder)
-    for recording in small_demo.train:
-        (used,) = (
-            c
-            for c in train_clips(small_demo, None, protocol, embedder, paths.artifacts("demo"))
-            if c.recording is recording
-        )
+    for used in train_clips(small_demo, None, protocol, embedder, paths.artifacts("demo")):
+        recording = used.recording
         mine = [clip for clip in made if clip.animal == recording.animal]
         assert [clip.label for clip in mine] == [k for k in used.labels if k != 3]
         middles = [(p.start + p.stop) // 2 for p, k in zip(used.proposals, used.labels, strict=True) if k != 3]

@@ -8,6 +8,7 @@ import torch
 from mbrepro import ladder, paths, single_frame
 from mbrepro.artifacts import write_json
 from mbrepro.errors import InputError
+from mbrepro.localizer import LocalizerSettings, PoseCNN
 from mbrepro.metrics import evaluate
 from mbrepro.recordings import Dataset, Recording
 from mbrepro.sources.simulated import DemoSettings, demo_dataset
@@ -55,6 +56,17 @@ def test_the_single_frame_network_sees_one_frame_and_is_read_back(data, measured
     shuffled = Recording(test.name, test.keypoints[order], labels=test.labels[order])
     (mixed,) = ladder.single_frame(replace(data, test=(shuffled,)), settings, 1, folder)
     np.testing.assert_allclose(mixed.videos[0].scores, whole.videos[0].scores[order], atol=1e-6)
+
+
+@pytest.mark.parametrize(("before", "last"), [(ladder.CAUSAL_BEFORE, -2), (100, -14)])
+def test_how_much_of_a_causal_window_the_poolings_drop(before, last):
+    """The last frame, counted from the one to be named, on which a network's answer depends."""
+    torch.manual_seed(0)
+    settings = LocalizerSettings(context_before=before, context_after=0)
+    windows = torch.randn(64, 28, settings.samples, requires_grad=True)
+    PoseCNN(settings).eval().forward_windows(windows).sum().backward()
+    used = windows.grad.abs().sum((0, 1)).nonzero()
+    assert settings.step * (int(used.max()) - (settings.samples - 1)) == last
 
 
 def test_the_single_frame_network_is_the_official_one():

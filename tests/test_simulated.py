@@ -89,6 +89,17 @@ def test_task3_rates(behaviour):
     assert all(s.classes == ("other", behaviour) and len(runs(s.labels)) >= 3 for s in made)
 
 
+def test_rare_behaviours_are_recorded_long_enough_for_their_base_rate():
+    settings = DemoSettings()
+    for behaviour in TASK3_BEHAVIOURS:
+        names = [f"mouse{number:03d}_task3_annotator1" for number in range(1, 41)]
+        made = [simulate_recording(f"task3/{behaviour}", name, settings)[0] for name in names]
+        seconds = 90 if behaviour in ("disengaged", "mount_attempt") else 30
+        assert {len(r) for r in made} == {seconds * 30}
+        share = np.mean([r.labels.mean() for r in made])
+        assert share == pytest.approx(schedule.TASK3_RATES[behaviour], rel=0.5)
+
+
 def test_annotated_edges_are_near_the_true_ones_but_not_on_them():
     made = [schedule.make_schedule("task1", n, 120, np.random.default_rng(n)) for n in range(1, 30)]
     off = []
