@@ -44,22 +44,22 @@ book: .venv/installed ## build the book again from the notebooks that have been 
 	$(BIN)/mbrepro book --profile $(PROFILE)
 
 bench: .venv/installed ## measure speed against the published computation, into results/bench.json
-	$(BIN)/python -m mbrepro.bench
+	$(BIN)/python -m mbrepro.commands.bench
 
 soak: .venv/installed ## kill embedding 50 times at random moments and compare the bytes with a straight run's
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak
 
 ablation: .venv/installed ## compare crops, frame rates and views on the demo, into results/recorded/ablation.json
-	$(BIN)/python -m mbrepro.ablation
+	$(BIN)/python -m mbrepro.study.ablations
 
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
-	$(BIN)/python -m mbrepro.embedding.standin.train
+	$(BIN)/python -m mbrepro.demo.standin.train
 
 ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about 50 minutes)
-	$(BIN)/python -m mbrepro.ladder
+	$(BIN)/python -m mbrepro.study.ladder
 
 record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
-	$(BIN)/python -m mbrepro.recorded
+	$(BIN)/python -m mbrepro.study.recorded
 
 lock: ## write requirements.lock anew from pyproject.toml
 	rm -rf .venv-lock

@@ -172,7 +172,7 @@ def _add_predict(commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from mbrepro import runner
+    from mbrepro.commands import runner
 
     parameters = {name: _value(text) for name, text in options.parameters}
     if options.all == bool(options.notebook):
@@ -193,14 +193,14 @@ def _run(options: argparse.Namespace) -> None:
 def _check_patience(options: argparse.Namespace, seeds: int) -> None:
     """Raise InputError before anything runs if stage 2 with a real model would keep a CPU busy for hours."""
     if options.profile == "calms21" and not options.cpu and seeds:
-        from mbrepro.estimate import estimate, refuse_slow
+        from mbrepro.study.estimate import estimate, refuse_slow
 
         refuse_slow(estimate(options.profile, seeds))
 
 
 def _estimate(options: argparse.Namespace) -> None:
-    from mbrepro.estimate import estimate, refuse_slow
-    from mbrepro.sources.fetch import chosen_videos
+    from mbrepro.data.calms21.fetch import chosen_videos
+    from mbrepro.study.estimate import estimate, refuse_slow
 
     _use_calms21_options(options)
     videos = options.videos and chosen_videos(options.videos, os.environ.get("MBREPRO_CALMS21", ""))
@@ -211,9 +211,9 @@ def _estimate(options: argparse.Namespace) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
-    from mbrepro import embed, estimate
     from mbrepro.embedding import check_embedder
-    from mbrepro.profiles import embedder_settings
+    from mbrepro.study import embed, estimate
+    from mbrepro.study.profiles import embedder_settings
 
     _use_calms21_options(options)
     local = options.engine == "local"
@@ -233,7 +233,7 @@ def _embed(options: argparse.Namespace) -> None:
 
 def _finetune(options: argparse.Namespace) -> None:
     from mbrepro.embedding.lora import LoraSettings
-    from mbrepro.finetune import finetune
+    from mbrepro.study.finetune import finetune
 
     names = ("view", "rank", "epochs", "learning_rate", "seed")
     settings = LoraSettings(**{name: getattr(options, name) for name in names})
@@ -254,13 +254,14 @@ def _value(text: str) -> object:
 
 
 def _book(options: argparse.Namespace) -> None:
-    from mbrepro import book
+    from mbrepro.commands import book
 
     print(book.build(options.profile))
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from mbrepro import book, results
+    from mbrepro.commands import book
+    from mbrepro.study import results
 
     rows = results.verify(options.profile)
     print(f"{len(rows)} rows score as the table says")
@@ -268,21 +269,21 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from mbrepro.sources.fetch import fetch
+    from mbrepro.data.calms21.fetch import fetch
 
     tasks = [f"task{number}" for number in options.task]
     print(fetch(tasks, options.videos, options.source, options.verify))
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from mbrepro.sources.simulated.release import write_release
+    from mbrepro.demo.simulated.release import write_release
 
     videos = not options.no_videos and options.scale != "full"
     write_release(options.folder, options.tasks, options.scale, videos, options.zips, options.behaviours)
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from mbrepro import predict
+    from mbrepro.study import predict
 
     parts = dict(_pair(text) for text in options.parts)
     _use_calms21_options(options)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mbrepro.clips import ClipSettings
+from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import Recording
+from mbrepro.demo.simulated import DemoSettings, extra_recordings
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.store import embed_recording
-from mbrepro.recordings import Recording
-from mbrepro.sources.simulated import DemoSettings, extra_recordings
 
 PIXELS = 56 * 84
 CLIPS = ClipSettings(seconds=0.5, sampled_fps=8.0, crop="mice", crop_pixels=56)

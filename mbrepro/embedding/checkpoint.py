@@ -191,3 +191,12 @@ def identity(folder: Path) -> dict[str, object]:
         "transformers": transformers.__version__,
         "torch": torch.__version__,
     }
+
+
+def save_checkpoint(model: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a checkpoint in the released folder layout, weights as float16 safetensors; the model is left as it was."""
+    weights = {name: value.half() for name, value in model.state_dict().items()}
+    model.generation_config.eos_token_id = model.config.text_config.eos_token_id
+    model.generation_config.pad_token_id = model.config.text_config.pad_token_id
+    model.save_pretrained(folder, state_dict=weights)
+    tokenizer.save_pretrained(folder)

@@ -9,7 +9,7 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForImageTextToText
 
-from mbrepro.clips import ClipSettings, frame_count
+from mbrepro.data.clips import ClipSettings, frame_count
 from mbrepro.embedding import encoders
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.kinds import find_kind

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from mbrepro.clips import ClipSettings
+from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import Recording
 from mbrepro.embedding import check_embedder, load_embedder
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
-from mbrepro.recordings import Recording
 
 
 class Worker:

@@ -6,10 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from mbrepro import poster
 from mbrepro.errors import InputError
 
 POSTER_PIXELS = 360 * 420
+PROMPT = "what are the two mice doing in this video"  # the poster's question (Douglas 2025)
 STAND_IN = "stand-in"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -29,7 +29,7 @@ class EmbedderSettings:
     """
 
     model: str = STAND_IN
-    prompt: str = poster.PROMPT
+    prompt: str = PROMPT
     max_pixels: int = POSTER_PIXELS
     dtype: str = "float32"
     device: str = "cpu"

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from transformers.utils import logging
 
 from mbrepro.artifacts import write_json
+from mbrepro.data.recordings import split_by_animal
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.qwen import VIDEO, QwenVLEmbedder
 from mbrepro.errors import InputError
-from mbrepro.recordings import split_by_animal
 
 VIEWS = ("last_100", "video_100")
 # The attention projections of the language layers and of the vision tower's blocks.

@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mbrepro.artifacts import fingerprint
+from mbrepro.data.recordings import KEYPOINTS, MICE, Recording
 from mbrepro.embedding.embedder import EmbedderSettings
-from mbrepro.embedding.standin import captions
-from mbrepro.embedding.standin.captions import angles
 from mbrepro.errors import InputError
-from mbrepro.recordings import KEYPOINTS, MICE, Recording
 
 POSES = "poses"  # what `EmbedderSettings.model` says for it
 SPAN_S = 0.25  # over which speeds are taken, as tracking noise makes a mouse that sits look restless
@@ -35,7 +33,7 @@ class PoseEmbedder:
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
         self.width = len(FEATURES) * len(SUMMARIES)
-        self.identity = {"model": POSES, "numpy": np.__version__, "code": fingerprint(Path(__file__), captions)}
+        self.identity = {"model": POSES, "numpy": np.__version__, "code": fingerprint(Path(__file__))}
 
     def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Embed clips given as the (F,) frames of the recording that each shows; (N, D) and (N, t, features) float32.
@@ -129,6 +127,13 @@ def frame_features(keypoints: np.ndarray, recording: Recording, unit: float) -> 
             _to_edge(centres[:, one], np.array(recording.frame_size) / unit),
         ]
     return np.stack(columns, 1)
+
+
+def angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(T,) angles in degrees, 0 to 180, between (T, 2) vectors; 90 where one of them has no length."""
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = np.divide((a * b).sum(1), lengths, out=np.zeros(len(a)), where=lengths > 0)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def rate(values: np.ndarray, fps: float) -> np.ndarray:

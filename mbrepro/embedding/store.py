@@ -15,13 +15,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from mbrepro import clips, overlay, video
 from mbrepro.artifacts import file_hash, fingerprint, replacing, write_json
-from mbrepro.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
+from mbrepro.data import clips, video
+from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
+from mbrepro.data.recordings import Recording
+from mbrepro.data.video import check_video
 from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import ClipEmbedder
-from mbrepro.recordings import Recording
-from mbrepro.video import check_video
 
 BLOCK_BATCHES = 8  # batches whose frames are in memory at a time, and the most work that a kill can cost
 
@@ -64,7 +64,7 @@ def stored_path(
 
 def clips_key(recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder) -> str:
     """Fingerprint of everything that decides what of a recording its clips show to the embedder."""
-    posed = settings.crop != "frame" or settings.overlay or embedder.takes == "poses"
+    posed = settings.crop != "frame" or embedder.takes == "poses"
     return fingerprint(
         recording.name,
         file_hash(check_video(recording).path) if recording.video or embedder.takes == "pixels" else None,
@@ -74,7 +74,7 @@ def clips_key(recording: Recording, starts: Sequence[int], settings: ClipSetting
         recording.keypoints if posed else len(recording),
         np.asarray(starts, np.int64),
         settings,
-        *(Path(module.__file__) for module in (clips, overlay, video)),
+        *(Path(module.__file__) for module in (clips, video)),
     )
 
 

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from mbrepro.artifacts import fingerprint
 from mbrepro.embedding import checkpoint
-from mbrepro.embedding.standin.model import save_checkpoint
+from mbrepro.embedding.checkpoint import save_checkpoint
 
 
 def untrained_twin(model: str, folder: Path, seed: int) -> Path:

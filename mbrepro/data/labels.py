@@ -1,0 +1,168 @@
+"""Labels alone: what videos hold, read without poses or pictures.
+
+Functions take tracks of labels; a `Recording` is one too, and a `Dataset` serves as a `LabelSet`.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mbrepro.data.calms21.read import load_labels
+from mbrepro.data.calms21.release import data_folder, fetched, json_path
+from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
+from mbrepro.errors import InputError
+
+SPLITS = ("train", "test")
+PERCENTILES = (5, 25, 50, 75, 95)
+
+# Frames of each Task 1 class in CalMS21 and the number of its videos (Sun et al. 2021, arXiv:2104.02710).
+PUBLISHED_FRAMES = {"train": (14_039, 146_615, 28_615, 318_469), "test": (12_630, 61_275, 31_848, 156_354)}
+PUBLISHED_VIDEOS = {"train": 70, "test": 19}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTrack:
+    """The labels of one video: (T,) int64 index into `classes`, at `fps` frames per second.
+
+    Raises InputError naming the video if the labels are not a track of whole numbers that are classes.
+    """
+
+    name: str
+    labels: np.ndarray
+    classes: tuple[str, ...] = TASK1_CLASSES
+    fps: float = FPS
+
+    def __post_init__(self):
+        labels = np.asarray(self.labels)
+        if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(
+                f"{self.name}: labels must be whole numbers, one a frame, not {labels.dtype} {labels.shape}"
+            )
+        if labels.min() < 0 or labels.max() >= len(self.classes):
+            raise InputError(f"{self.name}: labels must be from 0 to {len(self.classes) - 1}")
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.labels)
+
+    @property
+    def action(self) -> np.ndarray:
+        """(T,) bool, True where the label is any class but "other"."""
+        return self.labels != other_index(self.classes)
+
+
+Track = LabelTrack | Recording
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """Labelled videos of one task with the released split; `source` as in `Dataset`."""
+
+    classes: tuple[str, ...]
+    train: tuple[Track, ...]
+    test: tuple[Track, ...]
+    source: str
+
+
+def read_labels(path: Path) -> LabelSet:
+    """CalMS21's Task 1 labels from an npz file with one array of labels a video, named SPLIT/VIDEO.
+
+    Raises InputError naming the file if it cannot be read, or is not all of the 89 videos with the published number
+    of frames of each class.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected the labels of CalMS21's Task 1") from error
+    splits = {split: tuple(_tracks(path, arrays, split)) for split in SPLITS}
+    return checked(path, LabelSet(TASK1_CLASSES, splits["train"], splits["test"], "CalMS21"))
+
+
+def _tracks(path: Path, arrays: Mapping[str, np.ndarray], split: str) -> list[LabelTrack]:
+    try:
+        named = sorted(name for name in arrays if name.startswith(f"{split}/"))
+        return [LabelTrack(name.split("/", 1)[1], arrays[name]) for name in named]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def checked(path: Path, labels: LabelSet) -> LabelSet:
+    """Task 1's labels, once they have the published number of videos and of frames of each class; else InputError."""
+    for split in SPLITS:
+        tracks = getattr(labels, split)
+        found = (len(tracks), *class_frames(tracks, labels.classes).tolist())
+        expected = (PUBLISHED_VIDEOS[split], *PUBLISHED_FRAMES[split])
+        if found != expected:
+            raise InputError(
+                f"{path}: the {split} split has {found[0]} videos with {found[1:]} frames of "
+                f"{', '.join(TASK1_CLASSES)}; CalMS21 has {expected[0]} with {expected[1:]}: copy or download it again"
+            )
+    return labels
+
+
+def real_labels() -> LabelSet | None:
+    """CalMS21's own Task 1 labels where this machine has them, else None.
+
+    They are looked for in the folder MBREPRO_REAL_DATA, then among what `mbrepro fetch calms21` has put in place of the
+    source in MBREPRO_CALMS21; a simulated release does not count. Raises InputError if they are not as published.
+    """
+    folder = os.environ.get("MBREPRO_REAL_DATA")
+    if folder and (path := Path(folder) / "calms21_labels" / "task1_labels.npz").is_file():
+        return read_labels(path)
+    folder = data_folder(os.environ.get("MBREPRO_CALMS21", ""))
+    held = fetched(folder)
+    if held is None or held.simulated or not json_path(folder, "task1", "train").is_file():
+        return None
+    splits = {
+        split: tuple(LabelTrack(name, labels) for name, labels in sorted(videos.items()))
+        for split, videos in load_labels(folder).items()
+    }
+    return checked(folder, LabelSet(TASK1_CLASSES, splits["train"], splits["test"], "CalMS21"))
+
+
+def sha256(labels: LabelSet | Dataset) -> str:
+    """One hash of every video's split, name and labels, whatever file they were read from."""
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        for track in sorted(getattr(labels, split), key=lambda t: t.name):
+            digest.update(f"{split}/{track.name}\0{len(track)}\0".encode())
+            digest.update(track.labels.astype(np.uint8).tobytes())
+    return digest.hexdigest()
+
+
+def class_frames(tracks: Sequence[Track], classes: Sequence[str]) -> np.ndarray:
+    """(C,) number of frames of each class."""
+    return sum((np.bincount(t.labels, minlength=len(classes)) for t in tracks), np.zeros(len(classes), np.int64))
+
+
+def bout_seconds(tracks: Sequence[Track], name: str | None = None) -> list[np.ndarray]:
+    """Durations (s) of each video's bouts, of one behaviour or of all; a bout is an unbroken run of one behaviour."""
+    wanted = behaviours(tracks[0].classes) if name is None else (name,)
+    return [
+        np.array([(stop - start) / t.fps for start, stop, value in runs(t.labels) if t.classes[value] in wanted])
+        for t in tracks
+    ]
+
+
+def gap_seconds(tracks: Sequence[Track]) -> np.ndarray:
+    """Durations (s) of the stretches of other between two bouts of one video, of all videos together."""
+    lengths = []
+    for track in tracks:
+        found = runs(track.action)
+        lengths += [(stop - start) / track.fps for start, stop, action in found[1:-1] if not action]
+    return np.array(lengths)
+
+
+def transitions(tracks: Sequence[Track], classes: Sequence[str]) -> np.ndarray:
+    """(C, C) how often a run of the row's class is followed by a run of the column's, "other" being a class too."""
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    for track in tracks:
+        values = np.array([value for *_, value in runs(track.labels)])
+        np.add.at(counts, (values[:-1], values[1:]), 1)
+    return counts

@@ -1,0 +1,240 @@
+"""Video files: exact frame times, only the frames a clip needs, and a writer whose bytes never change.
+
+A frame's index is its place in display order. Times come from the packets themselves, so B-frames, a start time other
+than zero, edit lists and a varying frame rate need no special case.
+"""
+
+import contextlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+
+from mbrepro.artifacts import replacing
+from mbrepro.data.recordings import Recording
+from mbrepro.errors import InputError
+
+SEEK_FRAMES = 12  # decoding this many unwanted frames of 1024x570 costs about as much as one seek
+FPS_TOLERANCE = 0.05  # a camera's clock may drift from its nominal rate; 25 for 30 is another recording
+
+
+@dataclass(frozen=True, eq=False)
+class VideoInfo:
+    """What a video file holds, in display order.
+
+    times: (frames,) float64 seconds after the first frame. pts: (frames,) int64, the file's own clock.
+    keyframes: (K,) indices of the frames that decode without any other. fps: mean rate.
+    """
+
+    path: Path
+    frames: int
+    fps: float
+    width: int
+    height: int
+    times: np.ndarray
+    pts: np.ndarray
+    keyframes: np.ndarray
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read a video's exact frame count and display times from its packets, without decoding.
+
+    Raises InputError if the file is missing, truncated, not a video or has frames without a display time.
+    """
+    path = Path(path)
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: no such video file") from error
+    return _probe(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _probe(path: Path, size: int, changed: int) -> VideoInfo:
+    with _opened(path) as (container, stream):
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        _check_packets(path, packets, stream.frames)
+        shown = sorted((p for p in packets if not p.is_discard), key=lambda packet: packet.pts)
+        pts = np.array([packet.pts for packet in shown], np.int64)
+        if len(pts) == 0:
+            raise InputError(f"{path}: the video has no frames")
+        if (np.diff(pts) <= 0).any():
+            raise InputError(f"{path}: two frames have the same display time; convert the video with `ffmpeg -i`")
+        times = (pts - pts[0]) * float(stream.time_base)
+        keyframes = np.flatnonzero([packet.is_keyframe for packet in shown])
+        rate = (len(pts) - 1) / (int(pts[-1] - pts[0]) * stream.time_base) if len(pts) > 1 else stream.average_rate
+        for array in (times, pts, keyframes):
+            array.setflags(write=False)
+        return VideoInfo(path, len(pts), float(rate), stream.width, stream.height, times, pts, keyframes)
+
+
+def _check_packets(path: Path, packets: Sequence[av.Packet], promised: int) -> None:
+    damaged = any(packet.is_corrupt for packet in packets)
+    if damaged or len(packets) < promised:
+        raise InputError(
+            f"{path}: the video is truncated: {len(packets) - damaged} of its {promised or 'unknown number of'} frames "
+            "are there; copy or download it again"
+        )
+    if any(packet.pts is None for packet in packets):
+        raise InputError(f"{path}: the video has frames without a display time; convert it to mp4 with `ffmpeg -i`")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: the file has no video stream")
+            stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError(f"{path}: the video's codec is unknown; convert the video with `ffmpeg -i`")
+            yield container, stream
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: not a whole, readable video ({reason}); copy or download it again") from error
+
+
+def promised_frames(path: Path) -> int:
+    """Number of frames that a video's header promises, or that `probe` counts if it promises none.
+
+    Quick, for checks of many large files at once: whether the frames are there is for `probe` to say. Raises
+    InputError if the file is missing or not a video.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such video file")
+    with _opened(path) as (_, stream):
+        promised = stream.frames
+    return promised or probe(path).frames
+
+
+def check_video(recording: Recording) -> VideoInfo:
+    """Return the recording's video, known to show every one of its frames at about its rate.
+
+    Raises InputError if there is no video, it ends before the recording does, or its mean frame rate differs from the
+    recording's by more than 5 %.
+    """
+    if recording.video is None:
+        raise InputError(f"{recording.name}: the recording has no video")
+    info = probe(recording.video)
+    if info.frames < recording.video_start + len(recording):
+        place = f" from its frame {recording.video_start} on" if recording.video_start else ""
+        raise InputError(
+            f"{info.path}: the video has {info.frames} frames, but {recording.name} has {len(recording)} frames{place}"
+        )
+    if abs(info.fps / recording.fps - 1) > FPS_TOLERANCE:
+        raise InputError(
+            f"{info.path}: the video runs at {info.fps:.2f} frames per second, but {recording.name} at "
+            f"{recording.fps:.2f}; give the recording the video's rate"
+        )
+    return info
+
+
+def decode_frames(path: Path, indices: Sequence[int]) -> np.ndarray:
+    """Decode the frames with these indices: (N, H, W, 3) uint8 RGB, in the order asked, repeats allowed.
+
+    Raises InputError naming file and frame if an index is outside the video or a frame cannot be decoded.
+    """
+    info = probe(path)
+    indices = np.asarray(indices, np.int64).reshape(-1)
+    frames = np.empty((len(indices), info.height, info.width, 3), np.uint8)
+    for index, frame in iter_frames(path, indices):
+        frames[indices == index] = frame
+    return frames
+
+
+def iter_frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (index, (H, W, 3) uint8 RGB) once for each different index, in the order they are decoded.
+
+    Raises InputError as `decode_frames` does.
+    """
+    info = probe(path)
+    wanted = np.unique(np.asarray(indices, np.int64))
+    outside = wanted[(wanted < 0) | (wanted >= info.frames)]
+    if len(outside):
+        raise InputError(f"{path}: frame {outside[0]} was asked for, but the video has frames 0 to {info.frames - 1}")
+    missed = []
+    with _opened(info.path) as (container, stream):
+        stream.thread_type = "AUTO"
+        for keyframe, needed in _passes(info, wanted):
+            container.seek(int(info.pts[keyframe]), stream=stream)
+            missed += yield from _decode_pass(info, container, stream, keyframe, needed)
+    if missed:
+        # a file without an exact index (transport stream, some AVI) seeks past its target: decode it from the start
+        with _opened(info.path) as (container, stream):
+            missed = yield from _decode_pass(info, container, stream, 0, missed)
+    if missed:
+        raise InputError(
+            f"{path}: frame {missed[0]} cannot be decoded; download the video again or convert it with `ffmpeg -i`"
+        )
+
+
+def _passes(info: VideoInfo, wanted: np.ndarray) -> list[tuple[int, list[int]]]:
+    """Group sorted indices into (keyframe to seek to, indices decoded from there without another seek)."""
+    passes = []
+    for index in wanted.tolist():
+        before = info.keyframes[info.keyframes <= index]
+        keyframe = int(before[-1]) if len(before) else 0
+        if passes and keyframe - passes[-1][1][-1] <= SEEK_FRAMES:
+            passes[-1][1].append(index)
+        else:
+            passes.append((keyframe, [index]))
+    return passes
+
+
+def _decode_pass(
+    info: VideoInfo, container: av.container.InputContainer, stream: av.VideoStream, keyframe: int, needed: list[int]
+) -> Generator[tuple[int, np.ndarray], None, list[int]]:
+    """Decode on from a keyframe, yield the needed frames, and return those that did not come whole."""
+    done = 0
+    with contextlib.suppress(av.FFmpegError):  # the frames that it cost are in what is returned
+        for frame in container.decode(stream):
+            if frame.pts is None or frame.pts < info.pts[keyframe]:
+                continue  # shown before the keyframe and predicted from what was not decoded
+            if frame.is_corrupt or frame.pts > info.pts[needed[done]]:
+                break  # what follows a corrupt frame is predicted from it and not marked
+            if frame.pts == info.pts[needed[done]]:
+                yield needed[done], frame.to_ndarray(format="rgb24")
+                done += 1
+            if done == len(needed):
+                break
+    return needed[done:]
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    width: int,
+    height: int,
+    *,
+    crf: int = 23,
+    preset: str = "ultrafast",
+    gop: int = 30,
+) -> None:
+    """Write (height, width, 3) uint8 RGB frames as H.264 mp4 (yuv420p), whole or not at all; same frames, same bytes.
+
+    crf: x264's constant quality, 0 lossless to 51. preset: x264's speed. gop: most frames between keyframes.
+    Raises InputError if a side is odd, which yuv420p cannot hold, or a frame has another shape or type.
+    """
+    if width % 2 or height % 2 or min(width, height) <= 0:
+        raise InputError(f"{path}: H.264 video needs an even width and height, not {width}x{height}")
+    with replacing(path) as temporary, av.open(str(temporary), "w", options={"fflags": "+bitexact"}) as container:
+        # one thread: x264 cuts a picture into a number of slices and look-ahead that depend on its threads
+        options = {"crf": str(crf), "preset": preset, "threads": "1"}
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.gop_size = gop
+        index = -1
+        for index, frame in enumerate(frames):
+            if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+                raise InputError(
+                    f"{path}: frame {index} is {frame.dtype} {frame.shape}, not uint8 {(height, width, 3)}"
+                )
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        if index < 0:
+            raise InputError(f"{path}: a video needs at least one frame")
+        container.mux(stream.encode())

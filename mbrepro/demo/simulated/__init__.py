@@ -1,0 +1,211 @@
+"""Demo recordings: a black resident and a white intruder, simulated from schedule to poses to video."""
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from os import cpu_count
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mbrepro.artifacts import cached_arrays, fingerprint
+from mbrepro.data import video as video_module
+from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording
+from mbrepro.demo.simulated import behaviours, cage, frames, motion, poses, schedule, wandering
+from mbrepro.errors import InputError
+
+_CODE = (schedule, motion, wandering, behaviours, poses, cage, frames, video_module)
+_MADE_BY = (*_CODE, schedule.STATISTICS, np.__version__, cv2.__version__, av.__version__)
+_EXTRA = range(501, 1001)  # numbers of animals that are in neither split
+_RARE = 0.02  # base rate of a Task 3 behaviour below which its recordings are longer
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How much is simulated: recordings of Task 1 and of each Task 3 behaviour, their seconds, and the video's size.
+
+    filmed: so many of the Task 1 train recordings have video, the others poses alone: drawing takes far longer than
+    simulating, and stage 1 needs many animals. Every other recording is filmed.
+    task1_frames: where given, the frames of all Task 1 recordings together, spread evenly in place of the seconds.
+    """
+
+    train_recordings: int = 70
+    test_recordings: int = 19
+    filmed: int = 10
+    seconds: float = 150.0
+    test_seconds: float = 75.0
+    task3_train: int = 2
+    task3_test: int = 2
+    task3_seconds: float = 30.0
+    rare_seconds: float = 90.0  # in place of task3_seconds for behaviours so rare that 30 s with one bout hold too much
+    seed: int = 3  # with which class shares and durations of both splits are near those of CalMS21's
+    video_size: tuple[int, int] = (512, 286)
+    task1_frames: int | None = None
+
+    def __post_init__(self):
+        counts = (self.train_recordings, self.test_recordings, self.filmed, self.task3_train, self.task3_test)
+        if min(counts) < 1:
+            raise InputError(f"simulate at least 1 recording a split, not {counts}")
+        shortest = min(self.seconds, self.test_seconds, self.task3_seconds, self.rare_seconds)
+        if shortest < 10:
+            raise InputError(f"simulated recordings last at least 10 s, not {shortest} s")
+
+    @classmethod
+    def full(cls, seed: int = 3) -> "DemoSettings":
+        """As many Task 1 recordings and frames as CalMS21 has: 70 + 19 and 769,845. Meant for poses, without video."""
+        return cls(train_recordings=70, test_recordings=19, filmed=70, seed=seed, task1_frames=769_845)
+
+    def scaled(self, scale: float | str) -> "DemoSettings":
+        """The same with the numbers of recordings times `scale`, at least one each; "full" gives `full`."""
+        if scale == "full":
+            return DemoSettings.full(self.seed)
+        names = ("train_recordings", "test_recordings", "filmed", "task3_train", "task3_test")
+        return replace(self, **{name: max(1, round(scale * getattr(self, name))) for name in names})
+
+
+def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool = True) -> Dataset:
+    """Simulate the recordings of `task`, "task1" or "task3/<behaviour>", or read them back from `folder`.
+
+    Train animals are numbered from 1, test animals go on from there (leaving out 501 to 1000). What a recording holds
+    depends on its own name, its split and place there, the seed and its length, and not on what comes after it. Raises
+    InputError for an unknown task.
+    """
+    train, test = _counts(task, settings)
+    names = [_name(task, _animal(count)) for count in range(1, train + test + 1)]
+    unfilmed = names[settings.filmed : train] if task == "task1" else []
+    filmed = [name for name in names if name not in unfilmed] if videos else []
+    made = _recordings(task, names, settings, Path(folder), filmed)
+    pose_only = frozenset(unfilmed)
+    return Dataset(task, _classes(task), tuple(made[:train]), tuple(made[train:]), "simulated", pose_only)
+
+
+def extra_recordings(
+    task: str, count: int, settings: DemoSettings, folder: Path, videos: bool = True
+) -> tuple[Recording, ...]:
+    """Simulate `count` recordings, at most 500, of animals that are in neither split of `demo_dataset`."""
+    names = [_name(task, number) for number in _EXTRA[:count]]
+    return tuple(_recordings(task, names, settings, Path(folder), names if videos else []))
+
+
+def simulate_recording(task: str, name: str, settings: DemoSettings) -> tuple[Recording, np.ndarray]:
+    """Simulate one recording without video; also where the body parts truly are, (T, 2, 7, 2) float32 px.
+
+    name: such as "mouse001_task1_annotator1"; the animal's number decides its split and which behaviours are likely.
+    Raises InputError for a name without a number or an unknown task.
+    """
+    arrays = _simulate(task, name, settings)
+    return _recording(task, name, arrays, None), arrays["true_keypoints"]
+
+
+def _counts(task: str, settings: DemoSettings) -> tuple[int, int]:
+    if task == "task1":
+        return settings.train_recordings, settings.test_recordings
+    return settings.task3_train, settings.task3_test
+
+
+def _classes(task: str) -> tuple[str, ...]:
+    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
+
+
+def _name(task: str, number: int) -> str:
+    return f"mouse{number:03d}_{task.split('/')[0]}_annotator1"
+
+
+def _place(task: str, number: int, settings: DemoSettings) -> tuple[str, int]:
+    """The split of animal `number` and its place there, from 1; extra animals are like those of train."""
+    train, _ = _counts(task, settings)
+    if number in _EXTRA:
+        return "train", _EXTRA.index(number) + 1
+    count = number - len(_EXTRA) * (number > _EXTRA[-1])
+    return ("train", count) if count <= train else ("test", count - train)
+
+
+def _animal(count: int) -> int:
+    """Number of the `count`-th animal, from 1, of the two splits together: those of `_EXTRA` are left out."""
+    return count + len(_EXTRA) * (count >= _EXTRA[0])
+
+
+def _seconds(task: str, number: int, settings: DemoSettings) -> float:
+    if task != "task1":
+        rare = schedule.TASK3_RATES[task.removeprefix("task3/")] < _RARE
+        return settings.rare_seconds if rare else settings.task3_seconds
+    if settings.task1_frames is None:
+        return settings.seconds if _place(task, number, settings)[0] == "train" else settings.test_seconds
+    frames, longer = divmod(settings.task1_frames, settings.train_recordings + settings.test_recordings)
+    return (frames + (number <= longer)) / FPS
+
+
+def _made_from(task: str, name: str, settings: DemoSettings) -> tuple:
+    number = _number(name)
+    place, seconds = _place(task, number, settings), _seconds(task, number, settings)
+    return task, name, settings.seed, place, seconds, list(settings.video_size), *_MADE_BY
+
+
+def _number(name: str) -> int:
+    number = re.match(r"mouse(\d+)", name)
+    if number is None:
+        raise InputError(f"{name}: a simulated recording is named like mouse001_task1_annotator1")
+    return int(number[1])
+
+
+def _rngs(task: str, name: str, seed: int) -> list[np.random.Generator]:
+    """Independent generators for schedule, poses, tracking and look."""
+    entropy = int(fingerprint(seed, task, name), 16)
+    return [np.random.default_rng(s) for s in np.random.SeedSequence(entropy).spawn(4)]
+
+
+def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndarray]:
+    number = _number(name)
+    for_schedule, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
+    split, place = _place(task, number, settings)
+    plan = schedule.make_schedule(task, place, _seconds(task, number, settings), for_schedule, split)
+    true = poses.true_poses(plan, for_poses)
+    tracked, scores = poses.track(true, for_tracking)
+    return {
+        "keypoints": tracked, "scores": scores, "labels": plan.labels, "true_keypoints": true.astype(np.float32),
+    }  # fmt: skip
+
+
+def _recording(task: str, name: str, arrays: dict[str, np.ndarray], video: Path | None) -> Recording:
+    return Recording(
+        name, arrays["keypoints"], _classes(task), labels=arrays["labels"], scores=arrays["scores"], video=video
+    )
+
+
+def _recordings(
+    task: str, names: list[str], settings: DemoSettings, folder: Path, filmed: Sequence[str]
+) -> list[Recording]:
+    folder = folder / task
+    paths = {name: folder / f"{name}-{fingerprint(*_made_from(task, name, settings))}.mp4" for name in filmed}
+    _film_all([(task, name, settings, folder, path) for name, path in paths.items() if not path.exists()])
+    return [_recording(task, name, _stored(task, name, settings, folder), paths.get(name)) for name in names]
+
+
+def _stored(task: str, name: str, settings: DemoSettings, folder: Path) -> dict[str, np.ndarray]:
+    return cached_arrays(folder, name, _made_from(task, name, settings), lambda: _simulate(task, name, settings))
+
+
+def _film_all(jobs: list[tuple]) -> None:
+    """Render the videos, two at a time; a fresh interpreter for each worker, as fork and threads do not mix."""
+    workers = min(2, cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        for job in jobs:
+            _film(*job)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(_film, *job) for job in jobs]
+        for done in tqdm(as_completed(waiting), f"simulate {jobs[0][0]}", len(jobs), unit="video", disable=None):
+            done.result()
+
+
+def _film(task: str, name: str, settings: DemoSettings, folder: Path, path: Path) -> None:
+    cv2.setNumThreads(1)
+    arrays = _stored(task, name, settings, folder)
+    look = cage.draw_look(_rngs(task, name, settings.seed)[3])
+    pictures = frames.render(arrays["true_keypoints"], look, settings.video_size)
+    video_module.write_video(path, pictures, FPS, *settings.video_size)

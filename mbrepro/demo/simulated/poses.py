@@ -1,0 +1,151 @@
+"""Poses of the two mice through a schedule, as they are and as a tracker would report them."""
+
+import math
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
+
+from mbrepro.data.recordings import FPS
+from mbrepro.demo.simulated.behaviours import act
+from mbrepro.demo.simulated.motion import ARENA, Mouse, inside
+from mbrepro.demo.simulated.schedule import Bout, Schedule
+from mbrepro.demo.simulated.wandering import Scene
+
+LEAD_IN = 120  # frames of wandering before the recording starts, so that it does not start from a drawn pose
+
+# Medians over CalMS21 Task 1 poses (Sun et al. 2021), px, resident and intruder: nose to neck, straight neck to tail
+# base, half the distance between the ears, half that between the hips, hips ahead of the tail base.
+_SNOUT = (66.5, 70.0)
+_SPINE = (129.0, 119.0)
+_EAR = (29.0, 30.0)
+_HIP = (39.5, 38.0)
+_HIP_AHEAD = (55.0, 47.0)
+_EAR_AHEAD = 15.0  # of the neck, towards the nose
+
+
+def true_poses(schedule: Schedule, rng: np.random.Generator) -> np.ndarray:
+    """Where the body parts are: (T, 2, 7, 2) float64 px, inside the arena."""
+    scene = _start(rng)
+    rows = []
+    bouts = [Bout(-LEAD_IN, 0, "wander"), *schedule.bouts]
+    following = [bout.activity for bout in schedule.bouts] + ["wander"]
+    if following[0] == "wander" and len(bouts) > 2 and bouts[1].stop < 30:
+        following[0] = following[1]  # the first gap is too short to come together in
+    for bout, after in zip(bouts, following, strict=True):
+        scene.bout, scene.following, scene.memory = bout, after, {}
+        for frame in range(bout.start, bout.stop):
+            scene.frame = frame
+            act(scene)
+            _bound(scene.resident)
+            _bound(scene.intruder)
+            rows.append((scene.resident.row(), scene.intruder.row()))
+    poses = _skeletons(np.array(rows), (scene.resident.size, scene.intruder.size), rng)
+    return poses[LEAD_IN:]
+
+
+def _start(rng: np.random.Generator) -> Scene:
+    mice = []
+    for index in range(2):
+        size = float(np.clip(rng.normal(1.0, 0.035), 0.92, 1.08))
+        x, y = rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120))
+        angle = rng.uniform(-math.pi, math.pi)
+        length, snout = size * _SPINE[index], size * _SNOUT[index]
+        mice.append(Mouse(x, y, angle, angle, angle, size, length, snout=snout))
+    return Scene(*mice, rng=rng)
+
+
+def _bound(mouse: Mouse) -> None:
+    """Keep the neck in the arena; the last pixels are taken care of for whole skeletons."""
+    mouse.x, mouse.y = inside(mouse.x, mouse.y, 10.0)
+
+
+def _skeletons(rows: np.ndarray, sizes: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
+    """Seven body parts (T, 2, 7, 2) from the states (T, 2, 6), lightly smoothed and moved inside the arena."""
+    neck = gaussian_filter1d(rows[..., :2], 1.0, axis=0)
+    clock = _activity_clock(neck)
+    angles = gaussian_filter1d(np.unwrap(rows[..., 2:5], axis=0), 1.0, axis=0)
+    angles += np.stack([_slow_noise(clock, sd, 15.0, rng) for sd in (0.1, 0.04, 0.04)], axis=-1)
+    half = rows[..., 5:] * (1 + _slow_noise(clock, 0.13, 45.0, rng))[..., None]
+    head, front, rear = (np.stack([np.cos(angles[..., i]), np.sin(angles[..., i])], -1) for i in range(3))
+    scale = np.array(sizes)[:, None]
+    nod = (1 + _slow_noise(clock, 0.12, 12.0, rng))[..., None]
+    spread = (1 + _slow_noise(clock, 0.13, 20.0, rng) * (1.18, 0.9))[..., None]
+    bulge = (1 + _slow_noise(clock, 0.10, 18.0, rng))[..., None]
+    column = lambda values: np.array(values)[:, None] * scale  # noqa: E731
+    nose = neck + head * column(_SNOUT) * nod
+    ears = neck + head * _EAR_AHEAD * scale
+    ear_side = _left(head) * column(_EAR) * spread
+    tail = neck - half * (front + rear)
+    ahead = np.minimum(column(_HIP_AHEAD), 0.9 * half * 2)
+    hips = tail + rear * ahead
+    hip_side = _left(rear) * column(_HIP) * bulge
+    parts = [nose, ears + ear_side, ears - ear_side, neck, hips + hip_side, hips - hip_side, tail]
+    return _inside_arena(np.stack(parts, axis=2))
+
+
+def _left(direction: np.ndarray) -> np.ndarray:
+    """To the mouse's left, in an image whose y points down."""
+    return np.stack([direction[..., 1], -direction[..., 0]], axis=-1)
+
+
+def _activity_clock(neck: np.ndarray) -> np.ndarray:
+    """(T, 2) each mouse's own time, faster the faster its neck (T, 2, 2) moves: at rest little changes."""
+    speed = np.linalg.norm(np.gradient(neck, axis=0), axis=-1)
+    return np.cumsum(0.17 + gaussian_filter1d(speed, 4.0, axis=0) / 5.0, axis=0)
+
+
+def _slow_noise(clock: np.ndarray, sd: float, time_constant: float, rng: np.random.Generator) -> np.ndarray:
+    """(T, 2) noise that forgets over `time_constant` units of the mice's clocks (AR(1), in its stationary state)."""
+    keep = math.exp(-1 / time_constant)
+    units = math.ceil(clock.max()) + 2
+    white = rng.standard_normal((units, 2)) * math.sqrt(1 - keep**2)
+    white[0] /= math.sqrt(1 - keep**2)
+    noise = np.clip(lfilter([1.0], [1.0, -keep], white, axis=0), -2.5, 2.5)
+    return sd * np.stack([np.interp(clock[:, m], np.arange(units), noise[:, m]) for m in range(2)], axis=1)
+
+
+def _inside_arena(poses: np.ndarray) -> np.ndarray:
+    """Move each mouse as a whole so that no part lies outside the arena."""
+    low, high = np.array(ARENA[:2]), np.array(ARENA[2:])
+    poses = poses + np.maximum(low - poses.min(axis=2), 0)[:, :, None]
+    poses = poses - np.maximum(poses.max(axis=2) - high, 0)[:, :, None]
+    return np.clip(poses, low, high)
+
+
+def track(poses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What a pose tracker reports: (T, 2, 7, 2) float32 px and confidences (T, 2, 7) float32.
+
+    Jitter of about 1 px, more where the mice touch or run; now and then a part drifts off or the mice are exchanged,
+    with low confidence, as in CalMS21's poses.
+    """
+    gap = np.linalg.norm(np.subtract(*np.moveaxis(poses.mean(axis=2), 1, 0)), axis=-1)
+    contact = np.clip((110.0 - gap) / 70.0, 0.0, 1.0)  # (T,)
+    speed = np.linalg.norm(np.gradient(poses.mean(axis=2), axis=0), axis=-1)
+    sd = 0.55 * (1 + 1.5 * contact[:, None] + 0.12 * speed)[..., None, None]
+    jitter = lfilter([1.0], [1.0, -0.6], rng.standard_normal(poses.shape) * 0.8, axis=0)
+    tracked = poses + sd * jitter
+    scores = 0.96 - 0.12 * contact[:, None, None] - 0.02 * np.abs(rng.standard_normal(poses.shape[:3]))
+    _drift(tracked, scores, contact, rng)
+    _exchange(tracked, scores, contact, rng)
+    low, high = np.array(ARENA[:2]) - 6, np.array(ARENA[2:]) + 6
+    return np.clip(tracked, low, high).astype(np.float32), np.clip(scores, 0.05, 1.0).astype(np.float32)
+
+
+def _drift(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, rng: np.random.Generator) -> None:
+    """Single parts lost for a moment: about one in 12 s, and one in 2 s while the mice touch."""
+    for start in np.flatnonzero(rng.random(len(tracked)) < (0.08 + 0.5 * contact) / FPS):
+        length = int(rng.integers(4, 18))
+        mouse, part = rng.integers(2), rng.integers(7)
+        shape = np.sin(np.linspace(0, math.pi, length + 2))[1:-1, None] * rng.normal(0, 28.0, 2)
+        window = slice(start, start + length)
+        tracked[window, mouse, part] += shape[: len(tracked[window])]
+        scores[window, mouse, part] *= rng.uniform(0.2, 0.6)
+
+
+def _exchange(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, rng: np.random.Generator) -> None:
+    """The two mice taken for each other for a few frames, about once in 2 min of full contact."""
+    for start in np.flatnonzero(rng.random(len(tracked)) < 0.008 * contact / FPS):
+        window = slice(start, start + int(rng.integers(3, 15)))
+        tracked[window] = tracked[window, ::-1].copy()
+        scores[window] = scores[window, ::-1] * 0.5

@@ -1,0 +1,116 @@
+"""A simulated release: what CalMS21 offers for download, made of simulated recordings and marked as such."""
+
+import hashlib
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from mbrepro.artifacts import replacing
+from mbrepro.data.calms21.read import write_calms21
+from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, FileInfo, Release, VideoInfo, write_release_file
+from mbrepro.data.recordings import OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.demo.simulated import DemoSettings, demo_dataset, extra_recordings
+from mbrepro.errors import InputError
+
+CUT_FRAMES = 7  # a Task 3 sequence starts so much later than the Task 1 recording it is part of
+_FIRST_OVERLAPPING = {"train": 601, "test": 701}  # Task 1 animals that are in Task 3 too; above all others' numbers
+_NOTICE = (
+    "Simulated recordings in CalMS21's layout, made by mbrepro; they are not CalMS21 and not data of real animals."
+)
+# A behaviour of Task 3 in the words of Task 1, where sniffing a face is investigation and trying to mount is mount, and
+# what is neither attack, investigation nor mount is "other". Frames without the behaviour are "other" throughout,
+# though they may hold investigation or mount: Task 3's labels do not tell.
+_TASK1_CLASS = {"sniff_face": "investigation", "intromission": "mount", "mount_attempt": "mount"}
+
+
+def write_release(
+    folder: Path, tasks: Sequence[str], scale: float | str = 1.0, videos: bool = True, zips: bool = False,
+    behaviours: Sequence[str] | None = None, settings: DemoSettings | None = None,
+) -> None:  # fmt: skip
+    """Write simulated recordings in the layout of the CalMS21 release, with a release.json that says simulated.
+
+    tasks: "task1", "task3". scale: times the number of recordings in `settings`, or "full". behaviours: of Task 3,
+    default all. Only Task 1 has video, as in the release. With video, each Task 3 behaviour also has one train and one
+    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on; the Task 1 names are mouse601 … and
+    mouse701 ….
+    zips: write the released zips instead of the folders. The originals are kept in `folder/.simulated`.
+    Raises InputError for an unknown behaviour.
+    """
+    folder, chosen = Path(folder), TASK3_BEHAVIOURS if behaviours is None else tuple(behaviours)
+    if unknown := set(chosen) - set(TASK3_BEHAVIOURS):
+        raise InputError(f"Task 3 has no {', '.join(sorted(unknown))}; it has {', '.join(TASK3_BEHAVIOURS)}")
+    settings, store = (settings or DemoSettings()).scaled(scale), folder / ".simulated"
+    settings = replace(settings, filmed=settings.train_recordings)  # as in the release, where every one has a video
+    task1 = demo_dataset("task1", settings, store, videos) if "task1" in tasks else None
+    task3 = {b: demo_dataset(f"task3/{b}", settings, store, videos=False) for b in chosen} if "task3" in tasks else None
+    if task1 and task3 and videos:
+        task1, task3 = _overlapping(task1, task3, settings, store)
+    unpacked = store / "unpacked" if zips else folder
+    write_calms21(unpacked, task1, task3)
+    split_of = {r.name: split for split in ("train", "test") for r in getattr(task1, split, ()) if r.video}
+    files = _pack(unpacked, folder) if zips else {}
+    write_release_file(folder, _described(unpacked, split_of, files))
+    if zips:
+        shutil.rmtree(unpacked)
+
+
+def _overlapping(
+    task1: Dataset, task3: Mapping[str, Dataset], settings: DemoSettings, store: Path
+) -> tuple[Dataset, dict[str, Dataset]]:
+    """Add a train and a test recording of each Task 3 behaviour to both tasks, as the same animals filmed once."""
+    task3, filmed = dict(task3), {"train": list(task1.train), "test": list(task1.test)}
+    for number, (behaviour, dataset) in enumerate(task3.items()):
+        train, test = extra_recordings(f"task3/{behaviour}", 2, settings, store)
+        filmed["train"].append(
+            _in_task1_words(train, behaviour, f"mouse{_FIRST_OVERLAPPING['train'] + number}_task1_annotator1")
+        )
+        filmed["test"].append(
+            _in_task1_words(test, behaviour, f"mouse{_FIRST_OVERLAPPING['test'] + number}_task1_annotator1")
+        )
+        more = {"train": (*dataset.train, _cut(train)), "test": (*dataset.test, _cut(test))}
+        task3[behaviour] = replace(dataset, **more)
+    return replace(task1, train=tuple(filmed["train"]), test=tuple(filmed["test"])), task3
+
+
+def _in_task1_words(recording: Recording, behaviour: str, name: str) -> Recording:
+    classes = (OTHER, _TASK1_CLASS.get(behaviour, OTHER))
+    labels = np.array([TASK1_CLASSES.index(c) for c in classes])[recording.labels]
+    return replace(recording, name=name, animal="", classes=TASK1_CLASSES, labels=labels)
+
+
+def _cut(recording: Recording) -> Recording:
+    fields = {key: getattr(recording, key)[CUT_FRAMES:] for key in ("keypoints", "labels", "scores")}
+    return replace(recording, video=None, **fields)
+
+
+def _pack(unpacked: Path, folder: Path) -> dict[str, FileInfo]:
+    """Write each released folder as a zip; the same files give the same bytes."""
+    files = {}
+    for name in (FOLDERS["task1"], FOLDERS["task3"], VIDEO_FOLDER):
+        path = folder / f"{name}.zip"
+        members = sorted(p for p in (unpacked / name).rglob("*") if p.is_file())
+        if not members:
+            continue
+        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for member in members:
+                info = zipfile.ZipInfo(member.relative_to(unpacked).as_posix(), (2021, 1, 1, 0, 0, 0))
+                info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, member.stat().st_size  # as in the release
+                with member.open("rb") as file, archive.open(info, "w") as packed:
+                    shutil.copyfileobj(file, packed, 1 << 20)
+        files[path.name] = FileInfo(path.stat().st_size, pooch.file_hash(str(path), alg="md5"))
+    return files
+
+
+def _described(unpacked: Path, split_of: Mapping[str, str], files: Mapping[str, FileInfo]) -> Release:
+    videos = {}
+    for name, split in split_of.items():
+        content = (unpacked / VIDEO_FOLDER / split / f"{name}.mp4").read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        videos[name] = VideoInfo(split, len(content), f"{zlib.crc32(content):08x}", sha256)
+    return Release("Simulated CalMS21", "", "", _NOTICE, True, files, videos)

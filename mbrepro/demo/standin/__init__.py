@@ -1,0 +1,1 @@
+"""How the stand-in is trained: captions and poses learnt from simulated recordings."""

@@ -1,0 +1,126 @@
+"""The stand-in's parts: a byte-level tokenizer trained on its own captions, and a Qwen2.5-VL made small."""
+
+import json
+from collections.abc import Iterable
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+END_OF_TEXT, END_OF_TURN, VIDEO_PAD = "<|endoftext|>", "<|im_end|>", "<|video_pad|>"
+SPECIAL_TOKENS = (
+    END_OF_TEXT, "<|im_start|>", END_OF_TURN, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", VIDEO_PAD,
+)  # fmt: skip
+# ChatML with a place for a video, as Qwen's checkpoints write it.
+CHAT_TEMPLATE = """\
+{%- if messages[0]['role'] != 'system' -%}
+{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}
+{%- endif -%}
+{%- for message in messages -%}
+{{ '<|im_start|>' + message['role'] + '\\n' }}
+{%- if message['content'] is string -%}
+{{ message['content'] }}
+{%- else -%}
+{%- for part in message['content'] -%}
+{%- if part['type'] == 'video' -%}
+{{ '<|vision_start|><|video_pad|><|vision_end|>' }}
+{%- elif part['type'] == 'text' -%}
+{{ part['text'] }}
+{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{{ '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '<|im_start|>assistant\\n' }}
+{%- endif -%}
+"""
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Qwen2Tokenizer:
+    """Train a byte-level BPE of at most `vocabulary` tokens with Qwen2's splitting rule, special tokens included."""
+    bpe = Tokenizer(models.BPE())
+    bpe.normalizer = normalizers.NFC()
+    split = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated", invert=False)
+    to_bytes = pre_tokenizers.ByteLevel(use_regex=False, add_prefix_space=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    learned = json.loads(bpe.to_str())["model"]
+    tokenizer = Qwen2Tokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],
+        eos_token=END_OF_TURN,
+        pad_token=END_OF_TEXT,
+        unk_token=END_OF_TEXT,
+        padding_side="left",
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=4096,
+    )
+    tokenizer.add_tokens([AddedToken(token, special=True) for token in SPECIAL_TOKENS], special_tokens=True)
+    return tokenizer
+
+
+def special_ids(tokenizer: Qwen2Tokenizer) -> dict[str, int]:
+    """The configuration entries that name special tokens."""
+    names = {"image_token_id": "<|image_pad|>", "video_token_id": VIDEO_PAD}
+    names |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
+    return {entry: tokenizer.convert_tokens_to_ids(token) for entry, token in names.items()}
+
+
+def text_config(tokenizer: Qwen2Tokenizer, hidden: int, layers: int, heads: int) -> dict[str, object]:
+    """A language model `hidden` wide; the rotary halves are shared as in the released models, 1 : 1.5 : 1.5."""
+    half = hidden // heads // 2
+    time = half // 4
+    height = (half - time) // 2
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [time, height, half - time - height]}
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": hidden,
+        "intermediate_size": 4 * hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": max(1, heads // 2),
+        "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-6,
+        "rope_parameters": rope,
+        "bos_token_id": tokenizer.convert_tokens_to_ids(END_OF_TEXT),
+        "eos_token_id": tokenizer.convert_tokens_to_ids(END_OF_TURN),
+        "pad_token_id": tokenizer.convert_tokens_to_ids(END_OF_TEXT),
+    }
+
+
+def vision_config(hidden: int, out: int, depth: int, heads: int) -> dict[str, object]:
+    """A vision tower with windowed attention in all blocks but the last, and two position steps a second."""
+    return {
+        "depth": depth,
+        "hidden_size": hidden,
+        "intermediate_size": 3 * hidden,
+        "num_heads": heads,
+        "out_hidden_size": out,
+        "tokens_per_second": 2,
+        "window_size": 112,
+        "fullatt_block_indexes": [depth - 1],
+    }
+
+
+def stand_in_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
+    """The stand-in's shape: 4 vision blocks of width 96, 4 language layers of width 128, tied output layer."""
+    return Qwen2_5_VLConfig(
+        text_config=text_config(tokenizer, hidden=128, layers=4, heads=4),
+        vision_config=vision_config(hidden=96, out=128, depth=4, heads=4),
+        tie_word_embeddings=True,
+        **special_ids(tokenizer),
+    )
+
+
+def untrained(config: Qwen2_5_VLConfig, seed: int) -> Qwen2_5_VLForConditionalGeneration:
+    """A model with random weights drawn from `seed`: where training starts, and the twin it is compared with."""
+    torch.manual_seed(seed)
+    return Qwen2_5_VLForConditionalGeneration(config).eval()

@@ -1,0 +1,100 @@
+"""Train the stand-in again: `python -m mbrepro.demo.standin.train`, about half an hour on two cores."""
+
+import argparse
+import dataclasses
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+from mbrepro import paths
+from mbrepro.artifacts import fingerprint, replacing, write_json, write_text
+from mbrepro.demo.standin.evaluate import evaluate
+from mbrepro.demo.standin.examples import Example, film_animals, make_examples
+from mbrepro.demo.standin.learning import TrainSettings, learn
+from mbrepro.demo.standin.model import stand_in_config, train_tokenizer, untrained
+from mbrepro.embedding.checkpoint import save_checkpoint
+from mbrepro.embedding.embedder import PROMPT
+from mbrepro.embedding.standin import STAND_IN_WEIGHTS
+
+TRAIN_ANIMALS, HELD_OUT_ANIMALS = 40, 20
+LOG_EVERY = 20
+# More threads gain little on so small a model, lose much on a busy machine, and change the sums' rounding.
+THREADS = 1
+TEMPLATE_TEXT = "You are a helpful assistant.\nsystem\nuser\nassistant\n"
+
+
+def train(out: Path, settings: TrainSettings, animals: int, held_out: int, store: Path) -> None:
+    """Film, learn, save and score; writes the checkpoint, its log of losses and what made it into `out`."""
+    torch.set_num_threads(THREADS)
+    began = time.monotonic()
+    train_recordings, test_recordings = film_animals(animals, held_out, settings.seed, store)
+    examples = make_examples(train_recordings, settings.seed)
+    filmed = time.monotonic()
+    print(f"{len(examples)} clips of {len(train_recordings)} recordings after {filmed - began:.0f} s", flush=True)
+    captions = [example.caption for example in examples]
+    tokenizer = train_tokenizer([*captions, PROMPT, TEMPLATE_TEXT], settings.vocabulary)
+    model = untrained(stand_in_config(tokenizer), settings.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        twin = Path(folder)
+        save_checkpoint(model, tokenizer, twin)
+        log = run_steps(model, tokenizer, examples, settings, filmed)
+        save_checkpoint(model, tokenizer, out)
+        write_text(out / "training_log.csv", log)
+        scores = evaluate({"stand-in": out, "untrained twin": twin}, test_recordings)
+    with replacing(out / "evaluation.csv") as temporary:
+        scores.to_csv(temporary, index=False)
+    print(scores.to_string(), flush=True)
+    made = {
+        "settings": dataclasses.asdict(settings),
+        "clips": len(examples),
+        "data": data_fingerprint(examples),
+        "animals": [recording.animal for recording in train_recordings],
+        "held_out_animals": [recording.animal for recording in test_recordings],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "vocabulary": len(tokenizer),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "filming_s": round(filmed - began),
+        "total_s": round(time.monotonic() - began),
+    }
+    write_json(out / "training.json", made)
+
+
+def run_steps(model, tokenizer, examples: Sequence[Example], settings: TrainSettings, began: float) -> str:
+    """Train the model in place and return the log of losses, means over `LOG_EVERY` steps, as CSV."""
+    lines, recent = ["step,caption_loss,pose_loss"], []
+    for step, said, posed in learn(model, tokenizer, examples, PROMPT, settings):
+        recent.append((said, posed))
+        if step % LOG_EVERY == 0 or step == settings.steps:
+            lines.append("{},{:.4f},{:.4f}".format(step, *np.mean(recent, axis=0)))
+            print(lines[-1], f"{time.monotonic() - began:.0f} s", flush=True)
+            recent.clear()
+    return "\n".join(lines) + "\n"
+
+
+def data_fingerprint(examples: Sequence[Example]) -> str:
+    """Fingerprint of every frame, pose and caption that was learnt from."""
+    return fingerprint([[e.frames, e.points, e.rate, e.caption] for e in examples])
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=STAND_IN_WEIGHTS, help="folder for weights, tokenizer and log")
+    parser.add_argument("--steps", type=int, default=TrainSettings.steps, help="training steps of 8 clips")
+    parser.add_argument("--seed", type=int, default=TrainSettings.seed)
+    parser.add_argument("--animals", type=int, default=TRAIN_ANIMALS, help="recordings to learn from")
+    parser.add_argument("--held-out", type=int, default=HELD_OUT_ANIMALS, help="recordings to score on")
+    parser.add_argument("--store", type=Path, default=paths.artifacts("demo") / "standin", help="where films are kept")
+    chosen = parser.parse_args()
+    settings = TrainSettings(steps=chosen.steps, seed=chosen.seed)
+    train(chosen.out, settings, chosen.animals, chosen.held_out, chosen.store)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The stages in the order they run; protocols holds their settings, pipeline joins them."""

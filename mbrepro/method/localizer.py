@@ -1,0 +1,354 @@
+"""Stage 1: poses → probability of each class at each frame.
+
+The network is the 1D-CNN of the official CalMS21 baseline (github.com/dreamyang-liu/mab-e-opt-transport, a fork of the
+CalMS21 baselines; Sun et al. 2021, arXiv:2104.02710): four classes make it that baseline, two classes the poster's
+localizer. It is published as a network on a window of ±100 frames; here one pass over a recording gives every frame's
+output, equal to the published network on that frame's window.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from sklearn.metrics import f1_score
+from torch import nn
+
+from mbrepro.artifacts import replacing
+from mbrepro.data.recordings import Recording
+from mbrepro.errors import InputError
+
+LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action, so P(action) is localize(...)[:, 0]
+PUBLISHED_BATCH = 128  # windows a step in the official baseline
+FEATURES = 28  # 2 mice x 7 keypoints x (x, y)
+_IGNORED = -100  # target of frames outside the recording
+_FRAMES_AT_ONCE = 50_000  # bounds the memory of `localize` on long recordings
+
+
+@dataclass(frozen=True)
+class LocalizerSettings:
+    """The network and its training; defaults are the official baseline's but for crops (see `fit_localizer`).
+
+    classes: 2 for the localizer (`LOCALIZER_CLASSES`), 4 for the CalMS21 Task 1 baseline.
+    context_before, context_after, step: a frame's window is its frames -before, -before + step, … up to +after.
+    channels, kernel, dropout: of the convolution blocks, each followed by a maximum over pairs of samples.
+    learning_rate: of Adam for a step that sees 128 frames, as published; it grows with the root of their number, which
+    keeps the noise of Adam's steps the same (Malladi et al. 2022, arXiv:2205.10287).
+    class_weights: cross-entropy weight of each class, or None for equal weights.
+    batch_crops, crop_samples: an optimizer step sees this many stretches, of each this many frames, `step` apart.
+
+    Raises InputError if the window is too short for the convolutions or a number is out of range.
+    """
+
+    classes: int = 2
+    context_before: int = 100
+    context_after: int = 100
+    step: int = 2
+    channels: tuple[int, ...] = (128, 64, 32)
+    kernel: int = 5
+    dropout: float = 0.5
+    learning_rate: float = 1e-3
+    epochs: int = 15
+    class_weights: tuple[float, ...] | None = None
+    batch_crops: int = 32
+    crop_samples: int = 16
+
+    def __post_init__(self):
+        for name in ("classes", "step", "kernel", "epochs", "batch_crops", "crop_samples"):
+            if getattr(self, name) < 1:
+                raise InputError(f"localizer setting {name} must be at least 1, not {getattr(self, name)}")
+        if min(self.context_before, self.context_after) < 0:
+            raise InputError("localizer settings context_before and context_after must not be negative")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"localizer setting dropout must be at least 0 and below 1, not {self.dropout}")
+        if self.class_weights is not None and len(self.class_weights) != self.classes:
+            raise InputError(f"{len(self.class_weights)} class weights are given for {self.classes} classes")
+        if self.pooled_samples < 1:
+            raise InputError(
+                f"a window of {self.samples} samples is too short for {len(self.channels)} convolutions of kernel "
+                f"{self.kernel}: raise context_before or context_after, or lower step"
+            )
+
+    @property
+    def step_rate(self) -> float:
+        """Adam's learning rate for steps of `batch_crops` x `crop_samples` frames."""
+        return self.learning_rate * math.sqrt(self.batch_crops * self.crop_samples / PUBLISHED_BATCH)
+
+    @property
+    def samples(self) -> int:
+        """Samples in a frame's window: 101 for ±100 frames, every 2nd."""
+        return (self.context_before + self.context_after) // self.step + 1
+
+    @property
+    def pooled_samples(self) -> int:
+        """Samples left of a window after the last pooling, which drops an odd sample as Keras does."""
+        samples = self.samples
+        for _ in self.channels:
+            samples = (samples - self.kernel + 1) // 2
+        return samples
+
+
+class _PoolNeighbours(torch.autograd.Function):
+    """ReLU → maximum of each two neighbours → dropout → even and odd pairs as phases: (B, C, L) → (2 B, C, pairs).
+
+    The same as F.relu, torch.maximum, a mask and torch.cat, with which a training step takes a third longer on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, dropout: float) -> torch.Tensor:
+        pairs = (x.shape[-1] - 1) // 2
+        left, right = x[..., : 2 * pairs], x[..., 1 : 2 * pairs + 1]
+        larger = torch.maximum(left, right)
+        kept = larger > 0
+        if dropout:
+            kept &= torch.rand_like(larger) >= dropout
+        ctx.save_for_backward(kept, left >= right)
+        ctx.samples, ctx.scale = x.shape[-1], 1 / (1 - dropout)
+        larger = (larger * kept).mul_(ctx.scale)
+        return torch.cat([larger[..., ::2], larger[..., 1::2]])
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        kept, from_left = ctx.saved_tensors
+        even, odd = gradient.chunk(2)
+        right = gradient.new_empty(kept.shape)
+        right[..., ::2], right[..., 1::2] = even, odd
+        right.mul_(kept).mul_(ctx.scale)
+        left = right * from_left
+        right -= left
+        out = gradient.new_zeros(*kept.shape[:-1], ctx.samples)
+        out[..., : kept.shape[-1]] = left
+        out[..., 1 : kept.shape[-1] + 1] += right
+        return out, None
+
+
+class PoseCNN(nn.Module):
+    """BatchNorm → n x [Conv1d, valid → BatchNorm → ReLU → MaxPool 2 → Dropout] → Flatten → Linear, in two equal forms.
+
+    Weights start as Keras starts them (Glorot uniform, zero bias) and BatchNorm has Keras's epsilon, 1e-3. Its momentum
+    is PyTorch's .1 and not Keras's .99 (.01 in PyTorch's terms): a dense epoch has far fewer, larger steps than the
+    published one, and running statistics that average 100 of them would lag behind the weights.
+    """
+
+    def __init__(self, settings: LocalizerSettings):
+        super().__init__()
+        self.settings = settings
+        self.input_norm = nn.BatchNorm1d(FEATURES, eps=1e-3)
+        widths = (FEATURES, *settings.channels)
+        self.convs = nn.ModuleList(nn.Conv1d(a, b, settings.kernel) for a, b in pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width, eps=1e-3) for width in settings.channels)
+        self.classify = nn.Linear(widths[-1] * settings.pooled_samples, settings.classes)
+        for layer in (*self.convs, self.classify):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def normalise_input(self, features: Sequence[np.ndarray]) -> None:
+        """Take the mean and variance that the first BatchNorm uses from all features, each (T, 28), once and for all.
+
+        In the published training a step's 128 windows lie all over the train recordings and their statistics are near
+        those of all frames. A step of crops lies in few places; normalised by its own statistics, where the mice are
+        would be lost.
+        """
+        pooled = np.concatenate(features)
+        self.input_norm.running_mean.copy_(torch.from_numpy(pooled.mean(0)))
+        self.input_norm.running_var.copy_(torch.from_numpy(pooled.var(0)))
+
+    def train(self, mode: bool = True) -> "PoseCNN":
+        """As of torch.nn.Module, but the input's statistics stay those of `normalise_input`."""
+        super().train(mode)
+        self.input_norm.eval()
+        return self
+
+    def forward_windows(self, windows: torch.Tensor) -> torch.Tensor:
+        """The published form: windows (B, 28, samples) → logits (B, classes)."""
+        x = self.input_norm(windows)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = F.dropout(F.max_pool1d(F.relu(norm(conv(x))), 2), self.settings.dropout, self.training)
+        return self.classify(x.flatten(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The dense form: x (B, 28, context_before + T + context_after) → logits (B, classes, T).
+
+        Neighbouring frames' windows share almost all their samples, but each window keeps only every `step`-th frame
+        and pools its own pairs. So frames are folded into phases on the batch axis (P, B): within phase p, element l
+        belongs to frame l P + p, and convolving a phase convolves all its windows at once. A pooling may pair elements
+        from an even or an odd start; both are kept, as 2 P phases. Nothing is computed twice.
+        """
+        return self._dense(
+            x, x.shape[-1] - self.settings.context_before - self.settings.context_after, self.settings.step
+        )
+
+    def forward_samples(self, x: torch.Tensor) -> torch.Tensor:
+        """The dense form for every `step`-th frame: x (B, 28, T + samples - 1), already thinned → (B, classes, T)."""
+        return self._dense(x, x.shape[-1] - self.settings.samples + 1, 1)
+
+    def _dense(self, x: torch.Tensor, frames: int, step: int) -> torch.Tensor:
+        s = self.settings
+        phases = step * 2 ** len(self.convs)
+        length = -(-frames // phases) * phases + step * (s.samples - 1)
+        x = F.pad(self.input_norm(x), (0, length - x.shape[-1]))
+        x = x.unflatten(-1, (-1, step)).permute(3, 0, 1, 2).flatten(0, 1)  # (step B, 28, length / step)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = _PoolNeighbours.apply(norm(conv(x)), s.dropout if self.training else 0.0)  # (2 P B, C, pairs)
+        kernel = self.classify.weight.unflatten(1, (-1, s.pooled_samples))  # Linear on a window = kernel of its length
+        x = F.conv1d(x, kernel, self.classify.bias)  # (P B, classes, frames / P)
+        return x.unflatten(0, (phases, -1)).permute(1, 2, 3, 0).flatten(2)[..., :frames]
+
+
+def pose_features(recording: Recording) -> np.ndarray:
+    """The network's input: (T, 28) float32 in the order mouse, part, (x, y), as fractions of the frame's size."""
+    scaled = recording.keypoints / np.asarray(recording.frame_size, np.float32)
+    return scaled.reshape(len(recording), FEATURES)
+
+
+def action_targets(recording: Recording) -> np.ndarray:
+    """(T,) int64 targets of the localizer, in the order of `LOCALIZER_CLASSES`: 0 any behaviour, 1 other."""
+    return np.where(recording.action, 0, 1).astype(np.int64)
+
+
+def frame_windows(features: np.ndarray, frames: np.ndarray, settings: LocalizerSettings) -> np.ndarray:
+    """The published input: features (T, 28) → (len(frames), 28, samples), zeros beyond the recording's ends."""
+    padded = np.pad(features, ((settings.context_before, settings.context_after), (0, 0)))
+    offsets = np.arange(settings.samples) * settings.step
+    return padded[np.asarray(frames)[:, None] + offsets].transpose(0, 2, 1)
+
+
+def fit_localizer(
+    recordings: Sequence[Recording],
+    targets: Sequence[np.ndarray],
+    settings: LocalizerSettings,
+    seed: int,
+    validation: Sequence[tuple[Recording, np.ndarray]] | None = None,
+    after_epoch: Callable[[int, PoseCNN], None] | None = None,
+) -> tuple[PoseCNN, list[dict]]:
+    """Train the network with Adam on cross-entropy; the same seed gives the same weights.
+
+    targets: a (T,) int64 array for each recording. An epoch tiles each recording with crops from a random first frame
+    and shuffles the crops of all recordings; a crop holds every `step`-th frame, as neighbouring frames teach little
+    more than one, and the frames between are in crops of their own, so every frame is visited once. The published
+    training draws 128 separate windows a step; its learning rate (see `LocalizerSettings`) and missing class weights
+    are kept. Crops are many and short, as what a step teaches depends on how many places it sees.
+
+    Returns the network in evaluation mode and one dict an epoch: epoch (from 1), loss, and with validation recordings
+    validation_f1, macro over all classes. The last epoch's weights are kept.
+    `after_epoch` is called with each epoch's number and the network as it is then. Raises InputError if targets do not
+    fit the recordings or the classes.
+    """
+    _check_targets([*zip(recordings, targets, strict=True), *(validation or ())], settings.classes)
+    history = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        model = PoseCNN(settings)
+        model.normalise_input([pose_features(recording) for recording in recordings])
+        optimizer = torch.optim.Adam(model.parameters(), lr=settings.step_rate, eps=1e-7, fused=True)  # Keras's eps
+        for epoch in range(1, settings.epochs + 1):
+            row = {"epoch": epoch, "loss": train_epoch(model, optimizer, recordings, targets, rng)}
+            if validation:
+                row["validation_f1"] = _validation_f1(model, validation)
+            history.append(row)
+            if after_epoch:
+                after_epoch(epoch, model)
+    return model.eval(), history
+
+
+def _check_targets(pairs: Sequence[tuple[Recording, np.ndarray]], classes: int) -> None:
+    if not pairs:
+        raise InputError("the localizer needs at least one training recording")
+    for recording, target in pairs:
+        if np.shape(target) != (len(recording),):
+            raise InputError(f"{recording.name}: targets have shape {np.shape(target)}, not ({len(recording)},)")
+        if np.min(target) < 0 or np.max(target) >= classes:
+            raise InputError(f"{recording.name}: targets must be from 0 to {classes - 1}")
+
+
+def train_epoch(
+    model: PoseCNN,
+    optimizer: torch.optim.Optimizer,
+    recordings: Sequence[Recording],
+    targets: Sequence[np.ndarray],
+    rng: np.random.Generator,
+) -> float:
+    """One epoch on dense crops; returns the mean loss of its steps."""
+    weights = model.settings.class_weights
+    weights = None if weights is None else torch.tensor(weights)
+    model.train()
+    losses = []
+    for x, y in _batches(recordings, targets, model.settings, rng):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model.forward_samples(x), y, weight=weights, ignore_index=_IGNORED)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _batches(
+    recordings: Sequence[Recording], targets: Sequence[np.ndarray], s: LocalizerSettings, rng: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Shuffled batches of thinned crops: features (B, 28, crop + samples - 1) and targets (B, crop), `step` apart."""
+    span = s.crop_samples * s.step
+    edges = (s.context_before + span, s.context_after + span)  # crops may reach beyond either end
+    features = [np.pad(pose_features(r), (edges, (0, 0))) for r in recordings]
+    padded = [np.pad(target, span, constant_values=_IGNORED) for target in targets]
+    tiles = []
+    for i, recording in enumerate(recordings):
+        first = 1 + int(rng.integers(span))
+        tiles += [(i, a + k) for a in range(first, len(recording) + span, span) for k in range(s.step)]
+    tiles = [tiles[k] for k in rng.permutation(len(tiles))]
+    window = (s.crop_samples + s.samples - 1) * s.step
+    for first in range(0, len(tiles), s.batch_crops):
+        batch = tiles[first : first + s.batch_crops]
+        x = np.stack([features[i][a : a + window : s.step].T for i, a in batch])
+        y = np.stack([padded[i][a : a + span : s.step] for i, a in batch])
+        yield torch.from_numpy(x), torch.from_numpy(y)
+
+
+def _validation_f1(model: PoseCNN, validation: Sequence[tuple[Recording, np.ndarray]]) -> float:
+    predicted = np.concatenate([localize(model, recording).argmax(1) for recording, _ in validation])
+    true = np.concatenate([target for _, target in validation])
+    labels = np.arange(model.settings.classes)
+    return float(f1_score(true, predicted, labels=labels, average="macro", zero_division=0))
+
+
+def localize(model: PoseCNN, recording: Recording) -> np.ndarray:
+    """Softmax probabilities (T, classes) float32 of every frame; column 0 of a localizer is P(action)."""
+    s = model.settings
+    features = np.pad(pose_features(recording), ((s.context_before, s.context_after), (0, 0)))
+    context = s.context_before + s.context_after
+    parts = []
+    model.eval()
+    with torch.inference_mode():
+        for first in range(0, len(recording), _FRAMES_AT_ONCE):
+            x = torch.from_numpy(features[first : first + _FRAMES_AT_ONCE + context].T.copy())
+            parts.append(model(x[None])[0].softmax(0).T.numpy())
+    return np.concatenate(parts)
+
+
+def save_localizer(path: Path, model: PoseCNN) -> None:
+    """Write weights and settings as one safetensors file, whole or not at all."""
+    with replacing(Path(path)) as temporary:
+        save_file(model.state_dict(), temporary, metadata={"settings": json.dumps(asdict(model.settings))})
+
+
+def load_localizer(path: Path) -> PoseCNN:
+    """Read what `save_localizer` wrote, in evaluation mode; InputError if the file is absent or something else."""
+    try:
+        with safe_open(path, "pt") as file:
+            stored = json.loads((file.metadata() or {})["settings"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, the file is no dict
+        tuples = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+        model = PoseCNN(LocalizerSettings(**{**stored, **tuples}))
+        model.load_state_dict(weights)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such localizer file") from error
+    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: this is not a localizer that mbrepro saved; train it again") from error
+    return model.eval()

@@ -1,0 +1,97 @@
+"""The two protocols: what the poster did, and the same idea done right. Every setting of a run is in one of them."""
+
+from dataclasses import dataclass, replace
+
+from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import FPS
+from mbrepro.embedding.embedder import PROMPT, EmbedderSettings
+from mbrepro.method.heads import HeadSettings
+from mbrepro.method.localizer import LocalizerSettings
+from mbrepro.method.proposals import HysteresisRule, PosterRule
+
+ASSUMED_FPS = 60.0  # the poster's cutting code divides frames by 60; CalMS21 was filmed at 30 frames per second
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Settings of both stages.
+
+    validation_fraction: share of the train animals first held out to choose the number of epochs; 0 takes them all.
+    anchor: where in a proposal its clip lies, "start" or "middle".
+    head_clips: what the head is trained on, clips "localized" by stage 1 in the train recordings or clips of the
+    bouts that were "labelled" there.
+    view: which of the embedder's views is a clip's embedding; "auto" for the one that is best on held-out train animals
+    (`pipeline.choose_view`).
+    written: which of its frames get a proposal's class, "action" those stage 1 called action, "all" every one.
+    """
+
+    name: str
+    localizer: LocalizerSettings
+    rule: PosterRule | HysteresisRule
+    clips: ClipSettings
+    embedder: EmbedderSettings
+    head: HeadSettings
+    validation_fraction: float
+    anchor: str
+    head_clips: str
+    view: str
+    written: str
+
+
+def published(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:
+    """What the poster did, bug for bug where its public code shows it.
+
+    Clips are cut as if the video ran at 60 frames per second, the model is shown 4 frames, the embedding is the last
+    token's last hidden state, the last epoch is kept and no recording is held out (Douglas 2025, poster and code).
+    """
+    return Protocol(
+        name="published",
+        localizer=LocalizerSettings(classes=2, epochs=epochs),
+        rule=PosterRule(),
+        clips=ClipSettings(seconds=5.0, sampled_fps=0.1, min_frames=4, assumed_fps=ASSUMED_FPS),
+        embedder=replace(embedder, prompt=PROMPT),
+        head=HeadSettings(kind="linear"),
+        validation_fraction=0.0,
+        anchor="start",
+        head_clips="localized",
+        view="last_100",
+        written="action",
+    )
+
+
+def corrected(
+    embedder: EmbedderSettings,
+    epochs: int = 15,
+    clip_seconds: float = 2.0,
+    sampled_fps: float = 8.0,
+    crop: str = "mice",
+    view: str = "video_100",
+    head: str = "linear",
+) -> Protocol:
+    """The same two stages done right: true frame times, short clips round both mice, validation on train animals."""
+    return Protocol(
+        name="corrected",
+        localizer=LocalizerSettings(classes=2, epochs=epochs),
+        rule=HysteresisRule(max_frames=max(round(clip_seconds * FPS), HysteresisRule.min_frames)),
+        clips=ClipSettings(seconds=clip_seconds, sampled_fps=sampled_fps, crop=crop),
+        embedder=replace(embedder, prompt=PROMPT),
+        head=HeadSettings(kind=head),
+        validation_fraction=0.25,
+        anchor="middle",
+        head_clips="labelled",
+        view=view,
+        written="all",
+    )
+
+
+def published_few_shot(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:
+    """The published protocol with the nearest neighbour as head (k = 1 in the poster's code)."""
+    return replace(published(embedder, epochs), head=HeadSettings(kind="knn", neighbours=1))
+
+
+def corrected_few_shot(embedder: EmbedderSettings, *settings: object) -> Protocol:
+    """The corrected protocol with a head trained on what stage 1 localizes, so that it sees counter-examples.
+
+    settings: those of `corrected`, in its order.
+    """
+    return replace(corrected(embedder, *settings), head_clips="localized")

@@ -1,0 +1,1 @@
+"""Scores of labels and predictions; takes arrays and knows nothing else."""

@@ -1,0 +1,75 @@
+"""Intervals by resampling videos: frames of a video are not independent, so whole videos are drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mbrepro.metrics.frames import check_arrays, evaluate, weighted_metrics
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile interval; `undefined` of its `resamples` had no value (no positive frame, for AP) and are left out.
+
+    low and high are NaN if no resample had a value.
+    """
+
+    low: float
+    high: float
+    resamples: int
+    undefined: int
+
+
+def resample_videos(
+    true: Sequence[np.ndarray],
+    predicted: Sequence[np.ndarray] | None,
+    scores: Sequence[np.ndarray] | None,
+    classes: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Every metric of `evaluate` (resamples,) on whole videos drawn with replacement; one seed draws the same videos.
+
+    Frames of a video are not independent, so resampling frames would give intervals that are far too narrow.
+    A resample is an integer weight for each video; all metrics are exact for weighted videos.
+    """
+    predicted = check_arrays(true, predicted, scores, classes)
+    videos = len(true)
+    weights = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=resamples)
+    return weighted_metrics(true, predicted, scores, classes, weights)
+
+
+def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
+    """The percentile interval of resampled values, undefined ones left out."""
+    defined = sample[~np.isnan(sample)]
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(defined, tails) if len(defined) else (np.nan, np.nan)
+    return Interval(float(low), float(high), len(sample), len(sample) - len(defined))
+
+
+def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
+    """Sum of part over sum of whole, given for each video, with a 95 % interval by resampling videos.
+
+    The same videos are drawn as in `resample_videos` with seed 0. NaN where whole is 0.
+    """
+    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    weights = np.random.default_rng(0).multinomial(len(part), np.full(len(part), 1 / len(part)), size=resamples)
+    with np.errstate(invalid="ignore"):  # a resample without any
+        between, value = interval((weights @ part) / (weights @ whole)), part.sum() / whole.sum()
+    return {"value": float(value), "low": between.low, "high": between.high}
+
+
+def f1(
+    true: Sequence[np.ndarray],
+    predicted: Sequence[np.ndarray],
+    classes: Sequence[str],
+    metric: str = "f1",
+    resamples: int = RESAMPLES,
+) -> dict[str, float]:
+    """A metric of `metrics.evaluate`, CalMS21's macro-F1 unless named, with a 95 % interval by resampling videos."""
+    value = evaluate(true, predicted, None, classes)[metric]
+    between = interval(resample_videos(true, predicted, None, classes, resamples)[metric])
+    return {"value": value, "low": between.low, "high": between.high}

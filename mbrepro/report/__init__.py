@@ -1,0 +1,1 @@
+"""What pages show; the only code that knows HTML and matplotlib."""

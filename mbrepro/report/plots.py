@@ -1,0 +1,319 @@
+"""Figures of the study, in one style. Every function draws on matplotlib and returns the figure."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from mbrepro.data.recordings import OTHER, Recording, runs
+from mbrepro.metrics.frames import confusion as count
+from mbrepro.metrics.frames import row_normalised
+from mbrepro.study.results import Run
+
+COLOURS = {
+    "attack": "#c8442d", "investigation": "#2a7ab0", "mount": "#7b4fa3", OTHER: "#d9d9d4",
+    "action": "#22705f",
+}  # fmt: skip
+BEHAVIOUR = "#22705f"  # the behaviour of a binary task
+
+
+def set_style() -> None:
+    """One look for all figures: readable at the book's text width, on white."""
+    sns.set_theme(
+        context="notebook", style="ticks",
+        rc={
+            "figure.dpi": 110, "savefig.dpi": 110, "savefig.bbox": "tight", "font.size": 10, "axes.spines.top": False,
+            "axes.spines.right": False, "figure.facecolor": "white", "svg.hashsalt": "mbrepro",
+            "axes.titlesize": 11, "axes.labelsize": 10, "legend.frameon": False,
+        },
+    )  # fmt: skip
+    matplotlib.rcParams["figure.constrained_layout.use"] = True
+
+
+def labelled(figure: plt.Figure, source: str) -> plt.Figure:
+    """Write where the recordings come from into the figure itself, so that it says so wherever it is copied."""
+    figure.supxlabel(f"{source} recordings", x=0.99, ha="right", fontsize=8, color="#8a5a1e", style="italic")
+    return figure
+
+
+def colour_of(name: str) -> str:
+    """The colour a class has in every figure."""
+    return COLOURS.get(name, BEHAVIOUR)
+
+
+def confusion(matrix: np.ndarray, classes: Sequence[str], title: str, axis: plt.Axes | None = None) -> plt.Figure:
+    """Confusion matrix (C, C), rows true and normalised, as a labelled heat map."""
+    if axis is None:
+        _, axis = plt.subplots(figsize=(4.4, 3.8))
+    sns.heatmap(
+        matrix, annot=True, fmt=".2f", vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, linewidths=1,
+        xticklabels=classes, yticklabels=classes, ax=axis,
+    )  # fmt: skip
+    axis.set(title=title, xlabel="predicted", ylabel="true")
+    axis.tick_params(axis="x", rotation=30)
+    axis.tick_params(axis="y", rotation=0)
+    return axis.figure
+
+
+def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
+    """Confusion matrices side by side, all seeds and videos of each protocol together; classes that occur."""
+    figure, axes = plt.subplots(1, len(runs_by_protocol), figsize=(4.4 * len(runs_by_protocol), 3.9), squeeze=False)
+    for axis, (protocol, runs_) in zip(axes.flat, runs_by_protocol.items(), strict=True):
+        classes = runs_[0].classes
+        counts = sum(count(v.true, v.labels, len(classes)) for run in runs_ for v in run.videos)
+        kept = np.flatnonzero(counts.sum(0) + counts.sum(1))
+        confusion(row_normalised(counts[np.ix_(kept, kept)]), [classes[k] for k in kept], protocol, axis)
+    return figure
+
+
+def video_tracks(runs_: Sequence[Run], recordings: Sequence[Recording], title: str) -> plt.Figure:
+    """True labels above the first seed's, over time, for the test video with most frames of its first class."""
+    run = runs_[0]
+    videos = {video.name: video for video in run.videos}
+    chosen = max(recordings, key=lambda r: (videos[r.name].true == 0).sum())
+    video = videos[chosen.name]
+    tracks = {"labelled": video.true, "predicted": video.labels}
+    return ethogram(tracks, run.classes, chosen.fps, f"{title}: {chosen.name}")
+
+
+def clip_strips(strips: Mapping[str, np.ndarray], columns: int = 8) -> plt.Figure:
+    """Clips (F, H, W, 3) as strips of at most `columns` of their frames, evenly chosen, each under its title."""
+    figure, axes = plt.subplots(len(strips), 1, figsize=(8.2, 1.5 * len(strips)))
+    for axis, (title, clip) in zip(np.atleast_1d(axes), strips.items(), strict=True):
+        shown = np.linspace(0, len(clip) - 1, min(columns, len(clip))).round().astype(int)
+        axis.imshow(np.concatenate(list(clip[shown]), axis=1))
+        axis.set_title(title, fontsize=9, loc="left")
+        axis.axis("off")
+    return figure
+
+
+def ethogram(tracks: Mapping[str, np.ndarray], classes: Sequence[str], fps: float, title: str) -> plt.Figure:
+    """Label tracks (T,) of one recording over time, one line each, a colour a class."""
+    figure, axis = plt.subplots(figsize=(8.2, 0.55 * len(tracks) + 1.3))
+    for line, track in enumerate(tracks.values()):
+        for start, stop, value in runs(np.asarray(track)):
+            bar = [(start / fps, (stop - start) / fps)]
+            axis.broken_barh(bar, (line - 0.4, 0.8), facecolors=colour_of(classes[value]), linewidth=0)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour_of(name)) for name in classes]
+    axis.legend(handles, classes, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(classes), handlelength=1)
+    axis.set(yticks=range(len(tracks)), yticklabels=list(tracks), xlabel="time (s)")
+    axis.set_xlim(0, len(next(iter(tracks.values()))) / fps)
+    axis.invert_yaxis()
+    axis.set_title(title, loc="left", pad=30)  # above the legend
+    return figure
+
+
+def frames_shown(frames: Sequence[np.ndarray], titles: Sequence[str], columns: int = 3) -> plt.Figure:
+    """Pictures (H, W, 3) uint8 in a grid, each with its title."""
+    rows = -(-len(frames) // columns)
+    height, width = frames[0].shape[:2]
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(8.2, 8.2 / columns * rows * height / width + 0.3 * rows), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, frame, title in zip(axes.flat, frames, titles, strict=False):
+        axis.imshow(frame)
+        axis.set_title(title, fontsize=9)
+    return figure
+
+
+def bout_durations(recordings: Sequence[Recording]) -> plt.Figure:
+    """Share of bouts longer than a duration, one curve a behaviour, on a logarithmic time axis."""
+    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    classes = recordings[0].classes
+    for value, name in enumerate(classes):
+        seconds = [(b - a) / r.fps for r in recordings for a, b, label in runs(r.labels) if label == value]
+        if name != OTHER and seconds:
+            sns.ecdfplot(
+                x=seconds, complementary=True, ax=axis, color=colour_of(name), label=f"{name} ({len(seconds)})"
+            )
+    axis.axvline(5, color="black", linewidth=0.8, linestyle=":")
+    axis.text(5, 1.0, " the poster's 5 s clip", va="top", fontsize=9)
+    axis.set(xscale="log", xlabel="bout duration (s)", ylabel="share of bouts longer")
+    axis.legend(title="behaviour (bouts)")
+    return figure
+
+
+def clips_seen(clips: Mapping[str, Mapping], titles: Mapping[str, str]) -> plt.Figure:
+    """What clips of each label mostly show, one panel for each way of cutting (`titles`), shares as stacked bars.
+
+    clips: figures as of `audit.clips`.
+    """
+    figure, axes = plt.subplots(1, len(titles), figsize=(8.2, 2.7), sharey=True)
+    for axis, (cut, title) in zip(axes, titles.items(), strict=True):
+        seen = clips[cut]["seen"]
+        for line, (label, counts) in enumerate(seen.items()):
+            total, left = max(1, sum(counts.values())), 0.0
+            for name, count_ in counts.items():
+                width = count_ / total
+                axis.barh(line, width, left=left, color=COLOURS.get(name, COLOURS[OTHER]), edgecolor="white")
+                if width >= 0.08:
+                    own = name == label
+                    axis.text(
+                        left + width / 2, line, f"{width:.0%}", ha="center", va="center", fontsize=9,
+                        color="white" if name in COLOURS else "black", weight="bold" if own else "normal",
+                    )  # fmt: skip
+                left += width
+        axis.set(title=title, xlabel="share of clips", xlim=(0, 1), xticks=[0, 0.5, 1])
+        axis.set_yticks(range(len(seen)), [f"{label} ({sum(c.values())} clips)" for label, c in seen.items()])
+        axis.spines["left"].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+    axes[0].invert_yaxis()
+    names = next(iter(seen.values()))
+    handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS.get(name, COLOURS[OTHER])) for name in names]
+    figure.legend(handles, names, title="the clip mostly shows", loc="outside upper center", ncols=len(names))
+    axes[0].set_ylabel("label of the clip")
+    return figure
+
+
+def marks(rows: Mapping[str, Mapping[str, float] | float], xlabel: str) -> plt.Figure:
+    """Values as dots, each with its interval if it is a figure with one; plain numbers, as published, are hollow."""
+    figure, axis = plt.subplots(figsize=(7.4, 0.42 * len(rows) + 0.9))
+    for line, value in enumerate(rows.values()):
+        measured = isinstance(value, Mapping)
+        middle = value["value"] if measured else value
+        if measured:
+            axis.plot([value["low"], value["high"]], [line, line], color=BEHAVIOUR, linewidth=2.5, alpha=0.45)
+        axis.plot(middle, line, "o", color=BEHAVIOUR, markersize=7, markerfacecolor=BEHAVIOUR if measured else "white")
+        axis.annotate(
+            f"{middle:.3f}" if measured else f"{middle:.2f}", (middle, line), (0, 6), textcoords="offset points",
+            ha="center", fontsize=9,
+        )  # fmt: skip
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set(xlabel=xlabel, xlim=(0, 1), ylim=(len(rows) - 0.5, -0.7))
+    axis.grid(axis="x", color="#ececea")
+    axis.tick_params(axis="y", length=0)
+    return figure
+
+
+def frames_by_video(concentration: Mapping[str, Mapping], names: Sequence[str]) -> plt.Figure:
+    """Share of each behaviour's frames that lies in every video, one row of bars a behaviour.
+
+    concentration: figures as of `audit.concentration`.
+    """
+    figure, axes = plt.subplots(len(names), 1, figsize=(8.2, 1.15 * len(names) + 0.5), sharex=True)
+    for axis, name in zip(np.atleast_1d(axes), names, strict=True):
+        frames = np.array(concentration[name]["frames"])
+        axis.bar(range(1, len(frames) + 1), frames / frames.sum(), color=colour_of(name), width=0.8)
+        told = f"{name}: in {concentration[name]['videos']} of {len(frames)} videos"
+        axis.set_title(told, loc="left", fontsize=10)
+        axis.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
+    axis.set(xlabel="test video", xticks=range(1, len(frames) + 1), xlim=(0.3, len(frames) + 0.7))
+    axes[len(names) // 2].set_ylabel("share of the behaviour's frames")
+    return figure
+
+
+def labelled_strips(strips: Mapping[str, tuple[np.ndarray, Sequence[str]]]) -> plt.Figure:
+    """Clips (F, H, W, 3) as strips of frames, a bar under each frame in the colour of the class it is labelled."""
+    frames = max(len(clip) for clip, _ in strips.values())
+    figure, axes = plt.subplots(len(strips), 1, figsize=(8.2, 1.75 * len(strips) + 0.3))
+    for axis, (title, (clip, names)) in zip(np.atleast_1d(axes), strips.items(), strict=True):
+        height, width = clip.shape[1:3]
+        axis.imshow(np.concatenate(list(clip), axis=1))
+        for place, name in enumerate(names):
+            bar = (place * width, height), width, 0.12 * height
+            axis.add_patch(plt.Rectangle(*bar, facecolor=colour_of(name), edgecolor="white"))
+        axis.set(xlim=(0, frames * width), ylim=(1.13 * height, 0))
+        axis.set_title(title, fontsize=9, loc="left")
+        axis.axis("off")
+    shown = list(dict.fromkeys(name for _, names in strips.values() for name in names))
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour_of(name)) for name in shown]
+    figure.legend(handles, shown, loc="outside upper right", ncols=len(shown), fontsize=9)
+    return figure
+
+
+POLICIES = {  # colour, and where a point's length is written: offset in points, alignment
+    "clips": ("#2a7ab0", (5, 4), "left"),
+    "glance": ("#22705f", (-2, -13), "left"),
+    "windows": ("#c8442d", (6, -3), "left"),
+    "longest": ("#8a8a86", (-6, -1), "right"),
+}
+
+
+def touch_curve(
+    curve: Mapping[str, Sequence[Mapping]], titles: Mapping[str, str], points: Mapping[str, Mapping] | None = None,
+    baseline: float | None = None,
+) -> plt.Figure:  # fmt: skip
+    """Share of the video looked at against the best reachable F1, a line a policy; its bands are intervals by video.
+
+    curve, points: figures as of `sparsity.curve` and `sparsity.point`. baseline: the published F1 of poses alone.
+    """
+    figure, axis = plt.subplots(figsize=(8.2, 5.0))
+    for policy, title in titles.items():
+        touched = [p["touched"]["value"] for p in curve[policy]]
+        reached, low, high = ([p["f1"][key] for p in curve[policy]] for key in ("value", "low", "high"))
+        colour, offset, side = POLICIES[policy]
+        axis.fill_between(touched, low, high, color=colour, alpha=0.1, linewidth=0)
+        axis.plot(touched, reached, "o-", color=colour, label=title, markersize=4.5)
+        told = (-1.0, -1.0)  # the last point whose length is written: others too near it would be written over it
+        for x, y, p in zip(touched, reached, curve[policy], strict=True):
+            if max(abs(x - told[0]), abs(y - told[1])) > 0.06:
+                said, told = _seconds(policy, p["seconds"]), (x, y)
+                axis.annotate(said, told, offset, textcoords="offset points", fontsize=8, color=colour, ha=side)
+    for marker, (name, p) in zip("D*s", (points or {}).items(), strict=False):
+        axis.plot(p["touched"]["value"], p["f1"]["value"], marker, color="black", markersize=8, label=name)
+    if baseline is not None:
+        axis.axhline(baseline, color="black", linewidth=0.8, linestyle=":")
+        axis.text(0.005, baseline, f"poses alone, published: {baseline:.2f}", va="bottom", fontsize=8)
+    axis.set(xlabel="share of the video looked at", ylabel="best reachable F1 of the behaviours", xlim=(0, 1))
+    axis.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
+    axis.grid(color="#ececea")
+    axis.legend(loc="best", fontsize=9)
+    return figure
+
+
+def _seconds(policy: str, seconds: float) -> str:
+    if policy == "longest":
+        return f"≥ {seconds:g} s" if seconds else "all"
+    return "1 frame" if seconds < 0.05 else f"{seconds:g} s"
+
+
+def ceiling_grids(ceilings_by_split: Mapping[str, Mapping]) -> plt.Figure:
+    """Best reachable F1 for each merge gap (rows) and longest proposal (columns), as of `sparsity.ceilings`."""
+    figure, axes = plt.subplots(1, len(ceilings_by_split), figsize=(4.1 * len(ceilings_by_split), 3.0), squeeze=False)
+    for axis, (split, ceilings) in zip(axes.flat, ceilings_by_split.items(), strict=True):
+        values = np.array([[cell["value"] for cell in row.values()] for row in ceilings.values()])
+        columns = ["no limit" if name == "whole" else f"{name[:-1]} s" for name in next(iter(ceilings.values()))]
+        rows = [f"≤ {name.removeprefix('gap_')[:-1]} s" for name in ceilings]
+        sns.heatmap(
+            values, annot=True, fmt=".3f", vmin=0.6, vmax=1, cmap="Blues", cbar=False, linewidths=1, ax=axis,
+            xticklabels=columns, yticklabels=rows,
+        )  # fmt: skip
+        axis.set(title=split, xlabel="longest proposal", ylabel="gaps closed")
+        axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def bouts_longer(bouts_by_split: Mapping[str, Mapping], durations: Sequence[float], marked: float) -> plt.Figure:
+    """Share of bouts longer than a duration, a panel a split, from figures as of `sparsity.bout_statistics`."""
+    figure, axes = plt.subplots(1, len(bouts_by_split), figsize=(8.2, 3.0), sharey=True, squeeze=False)
+    for axis, (split, bouts) in zip(axes.flat, bouts_by_split.items(), strict=True):
+        for name, told in bouts.items():
+            if name != "all":
+                axis.plot(durations, told["longer"], color=colour_of(name), label=f"{name} ({told['n']:,})")
+        axis.axvline(marked, color="black", linewidth=0.8, linestyle=":")
+        axis.text(marked, 0.98, f" {marked:g} s clip", fontsize=9, va="top")
+        axis.set(xscale="log", xlabel="duration (s)", title=split, ylim=(0, 1))
+        axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        axis.legend(title="behaviour (bouts)", fontsize=8, title_fontsize=8, loc="lower left")
+    axes[0, 0].set_ylabel("share of bouts longer")
+    return figure
+
+
+def likeness_ratios(medians: pd.DataFrame, tolerance: float) -> plt.Figure:
+    """Simulated / real median of each pose statistic (`likeness.pose_medians`), with the band that is near enough."""
+    figure, axis = plt.subplots(figsize=(8.2, 0.21 * len(medians) + 1))
+    near = (medians["ratio"] - 1).abs() <= tolerance
+    axis.axvspan(1 - tolerance, 1 + tolerance, color=BEHAVIOUR, alpha=0.12, linewidth=0)
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.scatter(medians["ratio"], medians["what"], color=np.where(near, BEHAVIOUR, COLOURS["attack"]), s=22, zorder=3)
+    axis.set_xscale("log")
+    axis.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+    axis.minorticks_off()
+    axis.set(xlabel="simulated median / real median", ylim=(len(medians) - 0.5, -0.5))
+    axis.tick_params(axis="y", labelsize=8)
+    return figure

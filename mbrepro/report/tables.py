@@ -1,0 +1,121 @@
+"""Tables of recorded figures, for the pages on the audit and on sparsity."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from mbrepro.data.labels import PERCENTILES, SPLITS
+from mbrepro.study import audit, poster
+
+POINTS = (
+    "1 When clips are cut", "2 Clip accuracy", "3 The model", "4 Frames a clip", "5 Few-shot videos", "6 MAP",
+    "7 Runs", "8 Length of a clip", "9 How sparse",
+)  # fmt: skip
+CLAIMS = (
+    "frame / 60 s", ".47", "1536 values a clip", "5 s of video", "31 + 27 clips", ".52", "one, no interval", "5 s",
+    "fast where nothing happens",
+)  # fmt: skip
+HOW_KNOWN = (
+    "code for Task 3 and labels; inferred for Task 1", "labels", "published configurations", "code and labels",
+    "the release", "the poster's confusion matrix", "labels", "labels", "labels",
+)  # fmt: skip
+
+
+def clip_table(found: Mapping) -> pd.DataFrame:
+    """Shares of clips that show their label's behaviour, by split and way of cutting, with intervals by video."""
+    lines = []
+    for split in SPLITS:
+        for cut, title in audit.CUT_TITLES.items():
+            told = found[split]["clips"]
+            line = {"": f"{split}, {told['clips']} clips", "clips": title}
+            for column, key in (("most frequent behaviour is the label", "same"),
+                                ("most frequent class is the label", "same_of_all_classes"),
+                                ("no behaviour at all", "nothing")):  # fmt: skip
+                share = told[cut][key]
+                line[column] = f"{share['value']:.1%} ({share['low']:.0%} – {share['high']:.0%})"
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def end_to_end_table(clips: Mapping, always: Mapping) -> pd.DataFrame:
+    """Frame F1 of the poster beside what its clips allow two perfect stages: three behaviours, and four classes."""
+    told = poster.readings()
+    rows = {
+        "poster, from its confusion matrix": told,
+        f"perfect stages, clips {audit.CUT_TITLES['as_cut']}": _values(clips["as_cut"]["end_to_end"]),
+        "the same, guessing where that pays": _values(clips["as_cut"]["guesser_end_to_end"]),
+        f"perfect stages, clips {audit.CUT_TITLES['cut_right']}": _values(clips["cut_right"]["end_to_end"]),
+        "perfect stage 1, then always investigation": always,
+    }
+    return pd.DataFrame(
+        {"F1 of 3 behaviours": {k: v["f1"] for k, v in rows.items()},
+         "F1 of 4 classes": {k: v["macro_f1"] for k, v in rows.items()}}
+    )  # fmt: skip
+
+
+def shorter_table(found: Mapping) -> pd.DataFrame:
+    """Share of bouts shorter than the time between two of the frames the model is shown, by behaviour and split."""
+    return pd.DataFrame({split: _values(found[split]["frames"]["bouts_shorter"]) for split in SPLITS})
+
+
+def nine_points(found: Mapping, sparse: Mapping) -> pd.DataFrame:
+    """The audit in nine lines, from both pages' recorded figures: poster, measurement, and how it is known."""
+    told, videos = poster.readings(), audit.released_videos()
+    clip, frames = found["test"]["clips"], found["test"]["frames"]
+    attack, bouts = found["test"]["concentration"]["attack"], sparse["test"]["bouts"]["all"]
+    skip, under_clips = sparse["test"]["skippable"], sparse["test"]["touched_5s"]
+    same = [f"{clip[name]['same']['value']:.1%}" for name in audit.CUTS]
+    said = [
+        f"{same[0]} of clips show their label's behaviour, {same[1]} if cut right",
+        f"{clip['always']['value']:.3f} by always saying {clip['most_frequent']}",
+        f"only {', '.join(audit.checkpoints(audit.POSTER_WIDTH))} has {audit.POSTER_WIDTH}; no Qwen2.5-VL does",
+        f"{frames['frames']} frames {frames['spacing_s']:.2f} s apart; "
+        f"{frames['bouts_shorter']['all']['value']:.1%} of bouts are shorter than that",
+        f"{videos['task3']} of the {sum(videos.values())} released videos are Task 3's",
+        f"{told['macro_precision']:.3f} is precision over 4 classes; F1 over 3 behaviours is {told['f1']:.3f}",
+        f"attack occurs in {attack['videos']} of {attack['of']} videos, {attack['largest_share']:.0%} of it in one",
+        f"{bouts['under_5s']['value']:.1%} of bouts are shorter, {bouts['under_1s']['value']:.0%} last under 1 s",
+        f"{skip['value']:.1%} of frames can be skipped, {1 - under_clips['gap_0s']['value']:.1%} with 5 s clips",
+    ]
+    return pd.DataFrame({"": POINTS, "the poster": CLAIMS, "measured": said, "how it is known": HOW_KNOWN})
+
+
+def skipped_table(found: Mapping) -> pd.DataFrame:
+    """Share of frames that need not be looked at, by split, with intervals by video."""
+    rows = {"a perfect localizer, frame by frame": {split: found[split]["skippable"] for split in SPLITS}}
+    for gap in (0, 1, 2):
+        title = "with clips of 5 s" + (f", gaps up to {gap} s closed" if gap else "")
+        rows[title] = {split: _rest(found[split]["touched_5s"][f"gap_{gap}s"]) for split in SPLITS}
+    told = {
+        title: {s: f"{v['value']:.1%} ({v['low']:.0%} – {v['high']:.0%})" for s, v in by_split.items()}
+        for title, by_split in rows.items()
+    }
+    return pd.DataFrame(told).T.rename_axis("what can be skipped").reset_index()
+
+
+def _rest(share: Mapping[str, float]) -> dict[str, float]:
+    return {"value": 1 - share["value"], "low": 1 - share["high"], "high": 1 - share["low"]}
+
+
+def windows_table(found: Mapping) -> pd.DataFrame:
+    """Best F1 with one label a window, by length and split, with intervals by video."""
+    told = {
+        split: {k: f"{v['value']:.3f} ({v['low']:.2f} – {v['high']:.2f})" for k, v in found[split]["windows"].items()}
+        for split in SPLITS
+    }
+    table = pd.DataFrame(told).sort_index(key=lambda names: names.str.rstrip("s").astype(float))
+    return table.rename(index=lambda name: f"{name[:-1]} s").rename_axis("window").reset_index()
+
+
+def durations_table(statistics: Mapping[str, Mapping]) -> pd.DataFrame:
+    """Percentiles of durations (s) of bouts and of the gaps between them, by split."""
+    wanted = [f"p{percent:02d}" for percent in PERCENTILES]
+    rows = {}
+    for split, told in statistics.items():
+        for name, values in {**told["bouts"], "gap between bouts": told["gaps"]}.items():
+            rows[f"{split}: {name}"] = {"n": f"{values['n']:,}"} | {p: f"{values[p]:.2f}" for p in wanted}
+    return pd.DataFrame(rows).T.rename_axis("seconds").reset_index()
+
+
+def _values(named: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {name: value["value"] for name, value in named.items()}

@@ -1,0 +1,206 @@
+"""What a caption says: the poster's three categories by a written rule, and the behaviours it names.
+
+Rules for English text. Negation is found as by NegEx (Chapman et al. 2001, J Biomed Inform 34:301): a trigger counts up
+to a number of words ahead and no further than the end of its clause.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+
+from mbrepro.data.recordings import OTHER, TASK1_CLASSES, behaviours
+
+CATEGORIES = ("nondescript", "detailed", "no response")
+AGREEMENT = ("names it alone", "names it among others", "names another", "names none")
+LEAST_WORDS = 3  # an answer of fewer is none
+REFUSAL_CHARACTERS = 250  # a model that cannot see the video says so at once
+DETAILED_WORDS, DETAILED_SENTENCES = 25, 2
+NEGATION_WORDS = 10  # how far ahead of a behaviour's word a negation counts
+
+_SEEN = r"(?:videos?|images?|pictures?|footage|clips?|visuals?|attachments?|media|visual content)"
+_REFUSAL = re.compile(
+    r"\bi(?:'m| am) (?:(?:so|very|really) )?sorry\b|\b(?:sorry|apologi[sz]e|apologies),? (?:but )?(?:i|for)\b"
+    r"|\bi (?:can ?not|can't|could not|couldn't|am unable|am not able|do not|don't|did not|didn't)\b.{0,40}"
+    r"\b(?:answer|assist|help|provide|determine|describe|tell|say|identify|comment|comply|engage"
+    rf"|(?:see|view|watch|access|open) (?:(?:the|a|any|your|this|that) )?(?:{_SEEN}|what))\b"
+    r"|\b(?:not|n't) (?:\w+ )?(?:enough|sufficient) (?:information|context|detail)|\binsufficient information"
+    rf"|\bi (?:do not|don't) (?:have|see|find)\b|\b(?:there (?:is|are|was)|i see|with) (?:no|n't any) {_SEEN}"
+    rf"|\bthere (?:isn't|aren't|is not|are not) (?:a |an |any ){_SEEN}"
+    rf"|\bno {_SEEN} (?:is|are|was|were|has|have|or|to|available|provided|attached|given|found)\b"
+    rf"|\b{_SEEN} (?:is|was|are|were|has|have)(?:n't| not) (?:been )?"
+    r"(?:available|provided|attached|given|loaded|shared)"
+    rf"|\b(?:provide|upload|share|attach|send)\b (?:me )?(?:with )?(?:the|a|an|your) {_SEEN}"
+    r"|\bas an ai\b|\bas a (?:text|language)\b"
+    r"|\b(?:unable|not able) to (?:answer|assist|help|provide|see|view|access)\b"
+    r"|\b(?:inappropriate|against (?:the|my|our) (?:policy|policies|guidelines))\b"
+)
+
+_MOUSE = (
+    r"other|another|mouse|mice|rodents?|rats?|animals?|resident|intruder|partner|companion|cagemate|them|him|her|second"
+    r"|black|white|tail|genitals?|anogenital|face|nose|snout|muzzle|head|body|rear|flank|fur|back"
+)
+_PLACE = (
+    r"cage|corners?|ground|floor|walls?|bedding|surroundings?|environment|area|enclosure|surface|objects?|food|air"
+    r"|space|arena|box|container|room|bars?|lid|camera|device|home|territory|door|edges?|centre|center|side|water"
+)
+_OBJECT = re.compile(rf"\b(?:(?P<mouse>{_MOUSE})|(?P<place>{_PLACE}))\b")
+
+# For each behaviour: words that name it, and under which condition (see `_counts`).
+_NAMES: dict[str, tuple[tuple[str, str], ...]] = {
+    "attack": (
+        (
+            r"attack(?:s|ed|ing|ers?)?|fight(?:s|ing)?|fought|(?<!non-)(?<!non)aggress\w+|wrestl\w+|tussl\w+|brawl\w*",
+            "always",
+        ),
+        (r"bit(?:es?|ing|ten)|bit (?=the|its|at|into|each|one)|lung(?:es|ed|ing) at|pounc(?:es|ed|ing)", "no place"),
+    ),
+    "investigation": (
+        (r"(?<!under )investigat\w+|sniff\w*|smell(?:s|ed|ing)?|nos(?:es|ing) (?=the|at|its|each|around)", "no place"),
+        (r"nose[- ]to[- ]nose|noses? touch\w*|touch\w* noses", "always"),
+        (r"explor(?:e|es|ed|ing)|examin(?:e|es|ed|ing)|inspect(?:s|ed|ing)?", "mouse"),
+    ),
+    "mount": (
+        (r"mount(?:s|ed|ing)?|copulat\w+|mating|mates? with|hump(?:s|ed|ing)?|sexual(?:ly)?|intercourse", "always"),
+        (r"climb(?:s|ed|ing)? (?:up )?on(?:to)?(?: top of)?|on top of|on (?:the|its) back of", "mouse"),
+    ),
+    "approach": (
+        (r"approach(?:es|ed|ing)?", "no place"),
+        (r"(?:mov|walk|run|com|go|head|gett)\w* (?:\w+ )?(?:towards?|closer to|up to)", "mouse"),
+    ),
+    "disengaged": (
+        (r"disengag\w*|(?:mov|walk|run|turn|back|step|go|pull)(?:e|es|s|ed|ing|ning)? (?:\w+ )?away", "no place"),
+    ),
+    "groom": ((r"groom(?:s|ed|ing)?|(?:lick|clean|wash)(?:s|es|ed|ing)? (?:itself|themselves|its|their)", "always"),),
+    "intromission": ((r"intromi\w+|penetrat\w+", "always"),),
+    "mount_attempt": (
+        (r"(?:attempt|try|tries|tried)\w* (?:to|at) (?:mount|copulat|mate|hump|climb on)\w*", "always"),
+        (r"mount(?:ing)? attempts?|attempted mount\w*", "always"),
+    ),
+    "sniff_face": (
+        (r"sniff\w*|smell(?:s|ed|ing)?", "face"),
+        (r"nose[- ]to[- ]nose|noses? touch\w*|touch\w* noses", "always"),
+    ),
+    "whiterearing": (
+        (
+            r"rears|reared|rearing|rear up|stand(?:s|ing)? up(?:right)?|on (?:its|their|the) hind (?:legs|limbs)",
+            "white",
+        ),
+    ),
+}
+NAMED = tuple(_NAMES)
+_PATTERNS = {
+    name: [(re.compile(rf"\b(?:{words})\b"), condition) for words, condition in told] for name, told in _NAMES.items()
+}
+
+# Words that name no behaviour though they look like it.
+_EQUIPMENT = re.compile(
+    r"\b(?:\w+[- ])?mount(?:s|ed|ing)?[- ]"
+    r"(?=camera|light|bracket|plate|tension|evidence|hardware|system|device|on (?:the|a) "
+    r"(?:wall|ceiling|tripod|lid|cage|stand|pole)|overhead)"
+    r"|\bmounted (?=above|over|to|at|in|high)"
+    r"|\b(?:camera|wall|ceiling|tripod|top|lens)[- ]mount(?:s|ed|ing)?\b"
+)
+_PSEUDO_NEGATION = re.compile(
+    r"\bnot (?:only|just|merely|simply)\b|\b(?:no|without(?: a| any)?) doubt\b|\bcan't help but\b"
+)
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|neither|nor|none|cannot|without|nothing|hardly|avoid(?:s|ed|ing)?|lack(?:s|ed|ing)?|absence"
+    r"|rather than|instead of|whether|if|unclear|free (?:of|from))\b|n't\b"
+)
+_NEGATED_AFTER = re.compile(
+    r"^\w*\W+(?:\w+\W+){0,3}?(?:(?:is|are|was|were|do|does|did|has|have|can|could)(?:n't|not| not| never) (?:\w+ )?"
+    r"(?:see|shown|observ|visible|evident|present|happen|occur|tak|apparent|detect|not(?:ed|ice)|involv)\w*"
+    r"|(?:is|are|was|were) (?:absent|unlikely|ruled out))"
+)
+_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\b\d)[.!?]+[\"')*\]]*(?=\s|$)|\n+")
+_CLAUSE_END = re.compile(
+    r"[.!?;:](?=\s|$)|\n|,?\s+(?=(?:but|however|although|though|while|whereas|yet|because|instead(?! of))\b)"
+    r"|,\s+(?=(?:and |then )?(?:they|it|he|she|both|one|the|this|these|two)\b)"
+    r"|\s+and (?=(?:they|it|both|one|the)\b)"
+)
+
+
+def category(caption: str) -> str:
+    """Which of `CATEGORIES`, the poster's three (Douglas 2025, "Language outputs"), a caption falls into.
+
+    no response: fewer than 3 words, or wording of refusal or of an absent video within the first 250 characters.
+    detailed: at least 25 words and 2 sentences. nondescript: the rest.
+    """
+    text = _plain(caption)
+    words = _words(text)
+    if len(words) < LEAST_WORDS or _REFUSAL.search(text[:REFUSAL_CHARACTERS]):
+        return "no response"
+    detailed = len(words) >= DETAILED_WORDS and sentence_count(caption) >= DETAILED_SENTENCES
+    return "detailed" if detailed else "nondescript"
+
+
+def sentence_count(caption: str) -> int:
+    """Number of stretches with at least one word between full stops or line ends; one cut off at the end counts."""
+    return sum(bool(_words(part)) for part in _SENTENCE_END.split(_plain(caption)))
+
+
+def named_behaviours(caption: str, among: Collection[str] = NAMED) -> tuple[str, ...]:
+    """The behaviours a caption says to happen, in the order of `NAMED`.
+
+    A word counts unless it is negated or left open ("whether they are fighting") in its clause, and where it needs one
+    its object is a mouse: who explores or sniffs a cage investigates nobody. Names not in `NAMED` are never found.
+    """
+    text = _PSEUDO_NEGATION.sub(" ", _EQUIPMENT.sub(" ", _plain(caption)))
+    clauses = _CLAUSE_END.split(text)
+    return tuple(
+        name
+        for name in NAMED
+        if name in among
+        and any(
+            _counts(clause, match, condition) and not _negated(clause, match)
+            for pattern, condition in _PATTERNS[name]
+            for clause in clauses
+            for match in pattern.finditer(clause)
+        )
+    )
+
+
+def agreement(named: Collection[str], label: str, classes: Sequence[str] = TASK1_CLASSES) -> str:
+    """Which of `AGREEMENT` holds between the behaviours a caption names and its clip's label, among `classes`.
+
+    A clip labelled other agrees with a caption that names none: "names it alone".
+    """
+    named = set(named) & set(behaviours(classes))
+    if label == OTHER:
+        return AGREEMENT[2] if named else AGREEMENT[0]
+    if not named:
+        return AGREEMENT[3]
+    return AGREEMENT[2] if label not in named else AGREEMENT[0] if len(named) == 1 else AGREEMENT[1]
+
+
+def _plain(caption: str) -> str:
+    return re.sub(r"[ \t]+", " ", caption.lower().replace("\u2019", "'").replace("*", "")).strip()
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.findall(r"[\w'-]+", text) if any(character.isalpha() for character in word)]
+
+
+def _counts(clause: str, match: re.Match, condition: str) -> bool:
+    """Whether a word that may name a behaviour does, by what else its clause says."""
+    after = clause[match.end() :]
+    found = _OBJECT.search(after)
+    if condition == "mouse":
+        return found is not None and found["mouse"] is not None
+    if condition == "no place":
+        # "sniffs the bedding and the other mouse" has both
+        return (
+            found is None
+            or found["place"] is None
+            or re.search(r"\b(?:other|another|m(?:ouse|ice))\b", after) is not None
+        )
+    if condition == "face":
+        return re.search(r"\b(?:faces?|noses?|snouts?|muzzles?|heads?)\b", after) is not None
+    if condition == "white":
+        subjects = re.findall(r"\b(?:white|intruder|black|resident|both)\b", clause[: match.start()])
+        return bool(subjects) and subjects[-1] in ("white", "intruder", "both")
+    return True
+
+
+def _negated(clause: str, match: re.Match) -> bool:
+    before = " ".join(clause[: match.start()].split()[-NEGATION_WORDS:])
+    return bool(_NEGATION.search(before) or _NEGATED_AFTER.search(clause[match.end() :]))

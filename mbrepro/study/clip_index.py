@@ -1,0 +1,177 @@
+"""Which clips a protocol takes from a dataset, and what the model makes of them: for pages that look at all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.demo.standin.phrases import measure
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.captions import caption_recording
+from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.embedding.store import embed_recording
+from mbrepro.embedding.twin import untrained_twin
+from mbrepro.method.localizer import PoseCNN
+from mbrepro.method.pipeline import clip_starts, localize_action, train_localizers
+from mbrepro.method.proposals import Proposal, proposal_labels, propose
+from mbrepro.method.protocols import Protocol
+from mbrepro.study.captions import agreement, category, named_behaviours
+
+
+@dataclass(frozen=True, eq=False)
+class FoundClips:
+    """Clips of one recording. starts: (N,) first frames. labels: (N,) class index of each clip's proposal."""
+
+    recording: Recording
+    split: str
+    starts: np.ndarray
+    labels: np.ndarray
+    proposals: tuple[Proposal, ...] = ()
+
+    def taken(self, kept: np.ndarray) -> "FoundClips":
+        """Some of the clips: a mask or indices (N,)."""
+        proposals = tuple(np.array(self.proposals, object)[kept]) if self.proposals else ()
+        return replace(self, starts=self.starts[kept], labels=self.labels[kept], proposals=proposals)
+
+
+def find_clips(data: Dataset, protocol: Protocol, folder: Path) -> list[FoundClips]:
+    """The clips of a protocol's first seed: what its head is trained on in the train split, its proposals in the test
+    split, of recordings with video. They are those `study.two_stages` embeds, so its stored embeddings are used again.
+    """
+    filmed = data.filmed()
+    (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
+    found = [_find(r, "train", _train_track(r, model, protocol), protocol) for r in filmed.train]
+    return found + [_find(r, "test", localize_action(model, r), protocol) for r in filmed.test]
+
+
+def _train_track(recording: Recording, model: PoseCNN, protocol: Protocol) -> np.ndarray:
+    if protocol.head_clips == "localized":
+        return localize_action(model, recording)
+    return recording.action.astype(np.float32)
+
+
+def _find(recording: Recording, split: str, p_action: np.ndarray, protocol: Protocol) -> FoundClips:
+    proposals = tuple(propose(p_action, protocol.rule))
+    starts = np.array(clip_starts(proposals, recording, protocol), np.int64)
+    labels = proposal_labels(recording.labels, proposals, recording.classes)
+    return FoundClips(recording, split, starts, labels, proposals)
+
+
+def moved(found: Sequence[FoundClips], protocol: Protocol, seconds: float) -> list[FoundClips]:
+    """The clips of the same proposals at another length, where the protocol's anchor puts them."""
+    longer = replace(protocol, clips=replace(protocol.clips, seconds=seconds))
+    return [replace(f, starts=np.array(clip_starts(f.proposals, f.recording, longer), np.int64)) for f in found]
+
+
+def spread(found: Sequence[FoundClips], most: int) -> list[FoundClips]:
+    """At most `most` of the clips, the same share of each class, evenly over recordings and time; 0 takes all."""
+    labels = np.concatenate([f.labels for f in found])
+    if not 0 < most < len(labels):
+        return list(found)
+    kept = np.zeros(len(labels), bool)
+    by_class = np.argsort(labels, kind="stable")
+    kept[by_class[np.linspace(0, len(labels) - 1, most).round().astype(int)]] = True
+    edges = np.cumsum([len(f.labels) for f in found])[:-1]
+    return [f.taken(part) for f, part in zip(found, np.split(kept, edges), strict=True)]
+
+
+def clip_frame(found: Sequence[FoundClips]) -> pd.DataFrame:
+    """One line a clip: recording, animal, split, class, minute (of its start) and start (frame)."""
+    lines = [
+        {
+            "recording": f.recording.name, "animal": f.recording.animal, "split": f.split,
+            "class": f.recording.classes[label], "minute": start / f.recording.fps / 60, "start": int(start),
+        }
+        for f in found
+        for start, label in zip(f.starts, f.labels, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(lines, columns=["recording", "animal", "split", "class", "minute", "start"])
+
+
+def embeddings_of(found: Sequence[FoundClips], protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
+    """(N, D) embeddings of the clips in the protocol's view, in order."""
+    rows = [
+        embed_recording(f.recording, f.starts.tolist(), protocol.clips, embedder, folder)[protocol.view] for f in found
+    ]
+    return np.concatenate(rows)
+
+
+def pose_features(found: Sequence[FoundClips], clip_settings: ClipSettings) -> np.ndarray:
+    """(N, 8) geometry and motion of both mice over each clip's time: what a clip's poses alone tell."""
+    rows = []
+    for f in found:
+        length = max(2, round(clip_settings.seconds * f.recording.fps))
+        for start in f.starts:
+            first = min(start, len(f.recording) - 2)
+            g = measure(f.recording.keypoints[first : start + length], f.recording.fps, f.recording.frame_size)
+            rows.append((g.distance, g.change, *g.speeds, *g.facing, g.parallel, g.edge))
+    return np.array(rows)
+
+
+def spaces(
+    found: Sequence[FoundClips], protocol: Protocol, folder: Path, twin_seed: int | None = 0
+) -> dict[str, np.ndarray]:
+    """The clips in the spaces that are compared, (N, D) each: the model's, its untrained twin's, and the poses' own.
+
+    twin_seed: of the twin's weights; None leaves the twin out, which takes as much disk and time as the model.
+    """
+    model = protocol.embedder.model
+    points = {Path(model).name: embeddings_of(found, protocol, load_embedder(protocol.embedder), folder)}
+    if twin_seed is not None:
+        twin = replace(protocol.embedder, model=str(untrained_twin(model, folder, twin_seed)))
+        points["untrained twin"] = embeddings_of(found, protocol, load_embedder(twin), folder)
+    return points | {"poses": pose_features(found, protocol.clips)}
+
+
+def captions_of(
+    found: Sequence[FoundClips], clip_settings: ClipSettings, embedder: ClipEmbedder, folder: Path,
+    max_new_tokens: int = 80,
+) -> pd.DataFrame:  # fmt: skip
+    """`clip_frame` with each clip's caption, its category, the behaviours it names and whether they are its class."""
+    frame = clip_frame(found)
+    said = [
+        caption_recording(f.recording, f.starts.tolist(), clip_settings, embedder, max_new_tokens, folder)
+        for f in found
+    ]
+    frame["seconds"] = float(clip_settings.seconds)
+    frame["caption"] = [text for texts in said for text in texts]
+    frame["category"] = frame["caption"].map(category)
+    frame["names"] = frame["caption"].map(named_behaviours)
+    classes = found[0].recording.classes if found else ()
+    pairs = zip(frame["names"], frame["class"], strict=True)
+    frame["agreement"] = [agreement(names, label, classes) for names, label in pairs]
+    return frame
+
+
+def captions_by_length(
+    found: Sequence[FoundClips], protocol: Protocol, lengths: Sequence[float], embedder: ClipEmbedder, folder: Path,
+    most: int = 0, max_new_tokens: int = 80,
+) -> pd.DataFrame:  # fmt: skip
+    """`captions_of` the clips of the same proposals at each length (s), at most `most` a split and length."""
+    parts = []
+    for seconds in lengths:
+        clips = replace(protocol.clips, seconds=seconds)
+        for split in ("train", "test"):
+            mine = spread([f for f in moved(found, protocol, seconds) if f.split == split], most)
+            parts.append(captions_of(mine, clips, embedder, folder, max_new_tokens))
+    return pd.concat(parts, ignore_index=True)
+
+
+def captions_at_the_end(
+    recordings: Sequence[Recording], seconds_left: Sequence[float], clip_settings: ClipSettings, embedder: ClipEmbedder,
+    folder: Path, max_new_tokens: int = 80,
+) -> pd.DataFrame:  # fmt: skip
+    """`captions_of` clips that start so long before their recording's end and are cut short by it; column `left`, s."""
+    parts = []
+    for left in seconds_left:
+        starts = [max(0, len(r) - max(1, round(left * r.fps))) for r in recordings]
+        found = [
+            FoundClips(r, "test", np.array([start]), r.labels[start : start + 1])
+            for r, start in zip(recordings, starts, strict=True)
+        ]
+        parts.append(captions_of(found, clip_settings, embedder, folder, max_new_tokens).assign(left=left))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,96 @@
+"""All the clips that the study will need, embedded ahead of it: alone, as a share of many jobs, or by Ray."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tqdm import tqdm
+
+from mbrepro import paths
+from mbrepro.data.recordings import TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.store import embed_recording
+from mbrepro.errors import InputError
+from mbrepro.method import protocols
+from mbrepro.method.pipeline import localize_action, needed_starts, train_localizers, train_tracks
+from mbrepro.method.protocols import Protocol
+from mbrepro.study import poster
+from mbrepro.study.few_shot import filmed_tasks
+from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """The clips of one recording that are embedded together, by first frame."""
+
+    recording: Recording
+    starts: list[int]
+
+
+def filmed_sets(
+    profile: str, name: str, tasks: Sequence[str], scale: float = 1.0, videos: Sequence[str] | None = None
+) -> list[tuple[Dataset, Protocol]]:
+    """The recordings whose clips a protocol's rows embed, with the protocol of their row; see `plan`.
+
+    videos: names of Task 1's recordings that will have video; None for those that have it now.
+    """
+    sets = []
+    if "task1" in tasks:
+        data = load_dataset("task1", profile, scale)
+        sets.append((data.filmed() if videos is None else _named(data, videos), _protocol(profile, name)))
+    if "task3" in tasks:
+        behaviours = TASK3_BEHAVIOURS if name == "corrected" else [poster.FEW_SHOT_BEHAVIOUR]
+        loaded = [load_dataset(f"task3/{behaviour}", profile, scale) for behaviour in behaviours]
+        few_shot = _protocol(profile, f"{name}_few_shot")
+        sets += [(task, few_shot) for task in filmed_tasks(loaded)]
+    return sets
+
+
+def _protocol(profile: str, name: str) -> Protocol:
+    settings = embedder_settings(profile, name.removesuffix("_few_shot"))
+    return getattr(protocols, name)(settings, training_epochs(profile, "localizer"))
+
+
+def _named(data: Dataset, names: Sequence[str]) -> Dataset:
+    train, test = (tuple(r for r in part if r.name in names) for part in (data.train, data.test))
+    return replace(data, train=train, test=test)
+
+
+def plan(
+    profile: str, name: str, seeds: int, tasks: Sequence[str] = ("task1", "task3"), scale: float = 1.0
+) -> tuple[Protocol, list[Job]]:
+    """What the study's rows under the protocol "published" or "corrected" embed: recordings and first frames.
+
+    tasks: "task1" for the clip and pose_vlm rows, "task3" for few_shot. Stage 1 is trained here if it was not before.
+    Recordings with most clips come first, so that shares of every n-th are of about one size.
+    """
+    protocol = _protocol(profile, name)
+    data = load_dataset("task1", profile, scale)
+    folder = paths.artifacts(profile)
+    models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
+    jobs = []
+    for dataset, chosen in filmed_sets(profile, name, tasks, scale):
+        tracks = [(r, train_tracks(r, models, chosen)) for r in dataset.train]
+        tracks += [(r, [localize_action(model, r) for model in models]) for r in dataset.test]
+        jobs += [Job(r, needed_starts(r, made, chosen)) for r, made in tracks]
+    return protocol, sorted((job for job in jobs if job.starts), key=lambda job: (-len(job.starts), job.recording.name))
+
+
+def shard(jobs: Sequence[Job], share: str) -> list[Job]:
+    """The share "i/n" of the jobs: every n-th from the i-th on, counted from 1. Raises InputError for another text."""
+    number, _, of = share.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise InputError(f"--shard takes I/N, such as 1/3 for the first of three shares, not {share!r}")
+    return list(jobs[int(number) - 1 :: int(of)])
+
+
+def run(jobs: Sequence[Job], protocol: Protocol, profile: str, engine: str = "local", workers: int = 1) -> None:
+    """Embed the clips of jobs into the profile's store; what is in it already is left as it is."""
+    folder = paths.artifacts(profile)
+    if engine == "ray":
+        from mbrepro.embedding.distributed import embed_with_ray
+
+        embed_with_ray([(j.recording, j.starts) for j in jobs], protocol.clips, protocol.embedder, folder, workers)
+        return
+    embedder = load_embedder(protocol.embedder)
+    for job in tqdm(jobs, "embed", unit="recording", disable=None):
+        embed_recording(job.recording, job.starts, protocol.clips, embedder, folder)

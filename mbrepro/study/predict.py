@@ -1,0 +1,156 @@
+"""Both stages on a recording of one's own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from mbrepro import paths
+from mbrepro.artifacts import replacing, write_json
+from mbrepro.data.recordings import FPS, Dataset, Recording, runs
+from mbrepro.data.tracking import (
+    back_to_frames,
+    body_length,
+    fit_to_video,
+    read_boris_events,
+    read_tracking,
+    resample,
+    to_training_scale,
+)
+from mbrepro.data.video import probe
+from mbrepro.embedding import load_embedder
+from mbrepro.errors import InputError
+from mbrepro.method import protocols
+from mbrepro.method.localizer import PoseCNN
+from mbrepro.method.pipeline import (
+    fit_clip_head,
+    label_frames,
+    localize_action,
+    propose_clips,
+    train_clips,
+    train_localizers,
+)
+from mbrepro.method.proposals import propose
+from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
+
+SEED = 0  # the first of the study's seeds; its models are used on own recordings
+
+
+def predict(
+    video: Path | None, poses: Path, out: Path, profile: str = "demo", *, stage1_only: bool = False,
+    individuals: Sequence[str] | None = None, parts: Mapping[str, str] | None = None, sequence: str | None = None,
+    fps: float | None = None, frame_size: Sequence[int] | None = None, min_score: float = 0.0,
+    compare: tuple[Path, str] | None = None,
+) -> list[Path]:  # fmt: skip
+    """Label every frame of one recording with a profile's models; return the files written into `out`.
+
+    `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
+    excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
+    says how they were made. Earlier files of the same name are replaced. With `stage1_only`, labels are action and
+    other. compare: a BORIS csv export and one of its behaviours; the notes then hold how well P(action) tells it.
+
+    Raises InputError if poses or video cannot be used; nothing is written then.
+    """
+    if video is None and not stage1_only:
+        raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
+    recording, notes = read_own(
+        video, poses, individuals=individuals, parts=parts, sequence=sequence, fps=fps, frame_size=frame_size,
+        min_score=min_score,
+    )  # fmt: skip
+    events = read_boris_events(*compare, recording.fps, len(recording)) if compare else None
+    dataset = load_dataset("task1", profile)
+    protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
+    folder = paths.artifacts(profile)
+    (model,) = train_localizers(dataset, protocol.localizer, protocol.validation_fraction, [SEED], folder)
+    p_action = localize_own(model, recording, dataset)
+    if stage1_only:
+        classes, labels, scores = ("action", "other"), *_stage1_labels(p_action, protocol)
+    else:
+        classes, labels, scores = (
+            dataset.classes,
+            *_stage2_labels(recording, p_action, dataset.filmed(), model, protocol, folder),
+        )
+    notes |= {
+        "profile": profile,
+        "models_trained_on": f"{dataset.source} recordings",
+        "stages": 1 if stage1_only else 2,
+    }
+    if compare:
+        notes["compared_with"] = {"behaviour": compare[1]} | agreement(events, p_action)
+    name = (video or poses).stem
+    return _write(Path(out), name, recording, classes, labels, scores, p_action, notes)
+
+
+def read_own(video: Path | None, poses: Path, *, fps, frame_size, **how) -> tuple[Recording, dict]:
+    """Read poses and fit them to the video's frames; also return notes on what was changed.
+
+    Raises InputError if there is neither a video nor the frame rate and size it would tell.
+    """
+    info = probe(video) if video else None
+    if info is None and (fps is None or frame_size is None):
+        raise InputError(f"{poses}: without a video, give --fps and --frame-size")
+    recording = read_tracking(
+        poses, fps=fps or info.fps, frame_size=tuple(frame_size or (info.width, info.height)), video=video, **how
+    )
+    notes = {"poses": poses.name, "video": video.name if video else None, "poses_in_file": len(recording)}
+    if info:
+        recording, added = fit_to_video(recording, info)
+        notes |= {"poses_held_at_the_end": max(added, 0), "poses_dropped_at_the_end": max(-added, 0)}
+    return recording, notes
+
+
+def localize_own(model: PoseCNN, recording: Recording, dataset: Dataset) -> np.ndarray:
+    """(T,) P(action) of a recording from another rig: poses are brought to the training recordings' scale and rate."""
+    scaled = to_training_scale(recording, body_length(dataset.train))
+    return back_to_frames(localize_action(model, resample(scaled, FPS)), FPS, recording)
+
+
+def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
+    """How well P(action) (T,) tells frames of a behaviour (T,) bool from the rest: share of frames, AUROC, AP.
+
+    Raises InputError if there is none or nothing else.
+    """
+    if events.all() or not events.any():
+        raise InputError("a comparison needs frames with the behaviour and frames without it")
+    return {
+        "share_of_frames": float(events.mean()),
+        "auroc": float(roc_auc_score(events, p_action)),
+        "average_precision": float(average_precision_score(events, p_action)),
+    }
+
+
+def _stage1_labels(p_action: np.ndarray, protocol: protocols.Protocol) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.ones(len(p_action), int)
+    for proposal in propose(p_action, protocol.rule):
+        labels[proposal.start : proposal.stop] = 0
+    return labels, np.stack([p_action, 1 - p_action], 1)
+
+
+def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tuple[np.ndarray, np.ndarray]:
+    embedder = load_embedder(protocol.embedder)
+    head = fit_clip_head(train_clips(dataset, model, protocol, embedder, folder), protocol, SEED)
+    recording = replace(recording, classes=dataset.classes)
+    clips = propose_clips(recording, p_action, protocol, embedder, folder)
+    prediction = label_frames(clips, head.scores(clips.embeddings), protocol)
+    return prediction.labels, prediction.scores
+
+
+def _write(out, name, recording, classes, labels, scores, p_action, notes) -> list[Path]:
+    segments = [
+        (classes[value], start / recording.fps, stop / recording.fps, start, stop, scores[start:stop, value].mean())
+        for start, stop, value in runs(labels)
+    ]
+    columns = ["label", "start_s", "stop_s", "start_frame", "stop_frame", "score"]
+    frames = pd.DataFrame({"frame": np.arange(len(labels)), "time_s": np.arange(len(labels)) / recording.fps})
+    frames["p_action"], frames["label"] = p_action, [classes[value] for value in labels]
+    for column, name_of_class in enumerate(classes):
+        frames[f"score_{name_of_class}"] = scores[:, column]
+    written = [out / f"{name}.{suffix}" for suffix in ("pred.csv", "frames.csv", "pred.json")]
+    for path, table in zip(written, (pd.DataFrame(segments, columns=columns), frames), strict=False):
+        with replacing(path) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+    write_json(written[2], notes)
+    return written

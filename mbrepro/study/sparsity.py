@@ -1,0 +1,245 @@
+"""How sparse behaviour is, and how well labels can be with part of the video: computed from labels alone.
+
+Everything here grants perfect knowledge: stage 1 is the labels themselves and stage 2 never errs about what it is
+shown. What falls short of 1 is lost by the way video is cut, whatever models are used.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mbrepro.data import labels as level
+from mbrepro.data.labels import LabelSet, Track
+from mbrepro.data.recordings import Dataset, behaviours, other_index
+from mbrepro.method.pipeline import ACTION, localize_action, train_localizers
+from mbrepro.method.proposals import HysteresisRule, PosterRule, Proposal, proposal_labels, propose
+from mbrepro.method.protocols import Protocol
+from mbrepro.metrics import resampling
+from mbrepro.metrics.frames import row_normalised
+
+GAPS = (0.0, 1.0, 2.0, 5.0)  # s; bouts closer than this become one proposal
+LENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0)  # s; longest proposal, length of a clip or a window
+GLANCES = (1 / 30, 0.1, 0.2, 0.5, 1.0, 2.0)  # s looked at in the middle of each proposal
+SHORTEST = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)  # s; shorter stretches of action are skipped
+PIECE = 2.0  # s; longest proposal where another length is varied, as in the corrected protocol
+TILE = 5.0  # s; the poster's clip
+DURATIONS = tuple(np.round(np.geomspace(0.1, 60, 29), 3).tolist())  # s; where the share of longer bouts is given
+
+POLICIES = {
+    "clips": "a clip round every bout",
+    "glance": "a glance at the middle of every bout",
+    "windows": "windows that hold a behaviour",
+    "longest": "the longest bouts only",
+}
+
+
+def anchor_rule(gap: float, longest: float | None, fps: float) -> HysteresisRule:
+    """Proposals that are the stretches of action, gaps up to `gap` s closed, split where longer than `longest` s."""
+    frames = None if longest is None else max(1, round(longest * fps))
+    return HysteresisRule(
+        smooth_frames=1, enter=0.5, leave=0.5, merge_gap_frames=round(gap * fps), min_frames=1, max_frames=frames
+    )
+
+
+def watch(
+    track: Track, proposals: Sequence[Proposal], seconds: float | None = None, anchor: str = "middle"
+) -> tuple[np.ndarray, np.ndarray]:
+    """What perfect naming makes of proposals: (T,) labels, and (T,) bool, the frames that were looked at.
+
+    seconds: how long one looks, round the proposal's middle or from its start (`anchor`); None for the proposal itself.
+    A proposal gets the most frequent behaviour among its frames that were looked at, "other" if they hold none, and all
+    of its frames get that label.
+    """
+    other = other_index(track.classes)
+    labels, seen = np.full(len(track), other), np.zeros(len(track), bool)
+    views = [_view(p, len(track), seconds and max(1, round(seconds * track.fps)), anchor) for p in proposals]
+    shown = [Proposal(max(p.start, a), min(p.stop, b), p.score) for p, (a, b) in zip(proposals, views, strict=True)]
+    for proposal, (start, stop), name in zip(
+        proposals, views, proposal_labels(track.labels, shown, track.classes), strict=True
+    ):
+        labels[proposal.start : proposal.stop] = name
+        seen[start:stop] = True
+    return labels, seen
+
+
+def _view(proposal: Proposal, frames: int, length: int | None, anchor: str) -> tuple[int, int]:
+    if length is None:
+        return proposal.start, proposal.stop
+    start = proposal.start if anchor == "start" else (proposal.start + proposal.stop - length) // 2
+    start = min(max(0, start), max(0, frames - length)) if anchor == "middle" else start
+    return start, min(start + length, frames)
+
+
+def watch_windows(track: Track, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of fixed length from the start, each given its most frequent class: labels, and frames looked at.
+
+    A behaviour goes before "other" where both are as frequent. Only windows that hold a behaviour are looked at.
+    """
+    length = max(1, round(seconds * track.fps))
+    order = [*(track.classes.index(name) for name in behaviours(track.classes)), other_index(track.classes)]
+    labels, seen = np.empty(len(track), np.int64), np.zeros(len(track), bool)
+    for start in range(0, len(track), length):
+        span = slice(start, start + length)
+        labels[span] = order[np.bincount(track.labels[span], minlength=len(order))[order].argmax()]
+        seen[span] = track.action[span].any()
+    return labels, seen
+
+
+def without_short(action: np.ndarray, frames: int) -> np.ndarray:
+    """Action (T,) bool without its stretches of fewer than `frames` frames."""
+    padded = np.diff(np.r_[False, action, False].astype(np.int8))
+    kept = action.copy()
+    for start, stop in zip(np.flatnonzero(padded == 1), np.flatnonzero(padded == -1), strict=True):
+        kept[start:stop] = stop - start >= frames
+    return kept
+
+
+def watched(policy: str, seconds: float, track: Track) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and frames looked at (both (T,)) under one of `POLICIES`, stage 1 being the labels themselves."""
+    if policy == "windows":
+        return watch_windows(track, seconds)
+    if policy == "longest":
+        action = without_short(track.action, round(seconds * track.fps))
+        return watch(track, propose(action, anchor_rule(0.0, PIECE, track.fps)))
+    longest = seconds if policy == "clips" else PIECE
+    labels, seen = watch(track, propose(track.action, anchor_rule(0.0, longest, track.fps)), seconds)
+    return labels, seen & track.action if policy == "glance" else seen
+
+
+def point(tracks: Sequence[Track], views: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """Share of the videos looked at and the macro-F1 reached, each with its interval by video."""
+    true, labels, seen = [t.labels for t in tracks], [v[0] for v in views], [v[1] for v in views]
+    return {
+        "touched": resampling.share([s.sum() for s in seen], [len(t) for t in tracks]),
+        "f1": resampling.f1(true, labels, tracks[0].classes),
+    }
+
+
+def curve(
+    tracks: Sequence[Track], lengths: Sequence[float] = LENGTHS, glances: Sequence[float] = GLANCES
+) -> dict[str, list[dict]]:
+    """Share of video touched against the best reachable F1: policy → points, each with its length in seconds."""
+    grid = {"clips": lengths, "glance": glances, "windows": lengths, "longest": SHORTEST}
+    return {
+        policy: [{"seconds": s, **point(tracks, [watched(policy, s, t) for t in tracks])} for s in seconds]
+        for policy, seconds in grid.items()
+    }
+
+
+def ceilings(
+    tracks: Sequence[Track], gaps: Sequence[float] = GAPS, lengths: Sequence[float | None] = (1.0, 2.0, 5.0, None)
+) -> dict[str, dict[str, dict]]:
+    """Best macro-F1 with one label a proposal: merge gap → longest proposal (None for no limit) → F1 and proposals."""
+    grid = {}
+    for gap in gaps:
+        row = grid[f"gap_{gap:g}s"] = {}
+        for length in lengths:
+            found = [propose(t.action, anchor_rule(gap, length, t.fps)) for t in tracks]
+            labels = [watch(t, p)[0] for t, p in zip(tracks, found, strict=True)]
+            best = resampling.f1([t.labels for t in tracks], labels, tracks[0].classes)
+            row["whole" if length is None else f"{length:g}s"] = {**best, "proposals": sum(map(len, found))}
+    return grid
+
+
+def windows(tracks: Sequence[Track], lengths: Sequence[float] = LENGTHS) -> dict[str, dict]:
+    """Best macro-F1 with one label a window of fixed length, every window being looked at: length (s) → F1."""
+    true, classes = [t.labels for t in tracks], tracks[0].classes
+    return {f"{s:g}s": resampling.f1(true, [watch_windows(t, s)[0] for t in tracks], classes) for s in lengths}
+
+
+def posters_rule(tracks: Sequence[Track]) -> dict[str, dict[str, float]]:
+    """The poster's proposals and 5 s clips with perfect knowledge, cut at the right time; only action gets labels."""
+    views = []
+    for track in tracks:
+        labels, seen = watch(track, propose(track.action, PosterRule()), TILE, "start")
+        views.append((np.where(track.action, labels, other_index(track.classes)), seen))
+    return point(tracks, views)
+
+
+def localizer_points(data: Dataset, protocols: Mapping[str, Protocol], folder: Path) -> dict[str, dict]:
+    """Where a trained localizer's own proposals lie on the curve (first seed), stage 2 being perfect.
+
+    Clips are cut at the right time in both protocols, and labels are written as each protocol writes them.
+    """
+    points = {}
+    for name, protocol in protocols.items():
+        (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
+        views = []
+        for recording in data.test:
+            p_action = localize_action(model, recording)
+            labels, seen = watch(recording, propose(p_action, protocol.rule), protocol.clips.seconds, protocol.anchor)
+            if protocol.written == "action":
+                labels = np.where(p_action >= ACTION, labels, other_index(data.classes))
+            views.append((labels, seen))
+        points[f"this study's localizer, {name}"] = point(data.test, views)
+    return points
+
+
+def tiles_touched(tracks: Sequence[Track], gap: float) -> dict[str, float]:
+    """Share of the videos under clips of 5 s laid end to end over every stretch of action, gaps closed."""
+    touched = []
+    for track in tracks:
+        seen, length = np.zeros(len(track), bool), round(TILE * track.fps)
+        for p in propose(track.action, anchor_rule(gap, None, track.fps)):
+            seen[p.start : p.start + length * -(-(p.stop - p.start) // length)] = True
+        touched.append(seen.sum())
+    return resampling.share(touched, [len(t) for t in tracks])
+
+
+def skippable(tracks: Sequence[Track]) -> dict[str, float]:
+    """Share of frames that are other: what a perfect localizer lets a system skip."""
+    return resampling.share([(~t.action).sum() for t in tracks], [len(t) for t in tracks])
+
+
+def bout_statistics(tracks: Sequence[Track]) -> dict[str, object]:
+    """Bouts of each behaviour and of all, the gaps between them, and what follows what.
+
+    Durations in seconds; "longer" is the share of bouts longer than each of `DURATIONS`.
+    """
+    classes = tracks[0].classes
+    named = {name: level.bout_seconds(tracks, name) for name in behaviours(classes)}
+    named["all"] = level.bout_seconds(tracks)
+    gaps = level.gap_seconds(tracks)
+    follows = level.transitions(tracks, classes)
+    return {
+        "bouts": {name: _durations(seconds) for name, seconds in named.items()},
+        "gaps": {"n": len(gaps), **_percentiles(gaps)},
+        "transitions": _named(follows, classes),
+        "next": _named(row_normalised(follows), classes),
+    }
+
+
+def _named(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    return {name: dict(zip(classes, row, strict=True)) for name, row in zip(classes, matrix.tolist(), strict=True)}
+
+
+def _durations(by_video: Sequence[np.ndarray]) -> dict[str, object]:
+    """Of a behaviour that never occurs everything but its number is NaN."""
+    seconds, whole = np.concatenate(by_video), [len(s) for s in by_video]
+    under = {f"under_{limit:g}s": resampling.share([(s < limit).sum() for s in by_video], whole) for limit in (1, 5)}
+    longer = [float((seconds > limit).mean()) if len(seconds) else np.nan for limit in DURATIONS]
+    mean = float(seconds.mean()) if len(seconds) else np.nan
+    return {"n": len(seconds), "mean": mean, **_percentiles(seconds), **under, "longer": longer}
+
+
+def _percentiles(seconds: np.ndarray) -> dict[str, float]:
+    values = np.percentile(seconds, level.PERCENTILES).tolist() if len(seconds) else len(level.PERCENTILES) * [np.nan]
+    return {f"p{percent:02d}": value for percent, value in zip(level.PERCENTILES, values, strict=True)}
+
+
+def figures(data: LabelSet | Dataset) -> dict[str, object]:
+    """Every figure of the page on sparsity, by split."""
+    found = {}
+    for split in level.SPLITS:
+        tracks = getattr(data, split)
+        found[split] = {
+            "skippable": skippable(tracks),
+            "touched_5s": {f"gap_{gap:g}s": tiles_touched(tracks, gap) for gap in (0.0, 1.0, 2.0)},
+            "ceilings": ceilings(tracks),
+            "windows": windows(tracks),
+            "curve": curve(tracks),
+            "posters_rule": posters_rule(tracks),
+            **bout_statistics(tracks),
+        }
+    return found

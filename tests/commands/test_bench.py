@@ -1,0 +1,111 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mbrepro.commands import bench, bench_reading
+from mbrepro.data.calms21.read import read_calms21
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, frame_windows, pose_features
+
+
+def test_measure_merges_its_figures_and_keeps_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "BENCHMARKS", {"one": lambda: {"ratio": 2.0}, "two": lambda: {"ratio": 3.0}})
+    path = tmp_path / "results" / "bench.json"
+    bench.measure(["one"], path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"older": {"ratio": 1.0}, "two": {"ratio": 9.0}}))
+    assert bench.measure(["two"], path) == {"two": {"ratio": 3.0}}
+    assert json.loads(path.read_text()) == {"older": {"ratio": 1.0}, "one": {"ratio": 2.0}, "two": {"ratio": 3.0}}
+
+
+def test_damaged_file_and_unknown_name_are_refused_before_measuring(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "BENCHMARKS", {"one": lambda: pytest.fail("measured in vain")})
+    path = tmp_path / "bench.json"
+    for damaged in ("{", "[1]"):
+        path.write_text(damaged)
+        assert bench.main(["--out", str(path)]) == 2
+        assert "bench.json: this is not" in capsys.readouterr().err
+        assert path.read_text() == damaged
+    assert bench.main(["other", "--out", str(tmp_path / "new.json")]) == 2
+    assert "no benchmark 'other'" in capsys.readouterr().err
+
+
+def test_localizer_epoch_reports_the_ratio_of_its_two_times(monkeypatch):
+    seconds = iter([1.0, 20.0, 3.0, 50.0, 2.0, 30.0])  # ours and theirs in turn
+    monkeypatch.setattr(bench, "_epoch_seconds", lambda *_: next(seconds))
+    figures = bench.localizer_epoch(recordings=2, frames=30)
+    assert (figures["ours_s"], figures["theirs_s"], figures["ratio"]) == (2.0, 30.0, 15.0)
+    assert figures["frames"] == 60
+    assert figures["torch_threads"] == torch.get_num_threads()
+    assert figures["machine"]
+
+
+def test_windowed_epoch_shows_every_frames_window_once_with_its_label(monkeypatch):
+    settings = LocalizerSettings(context_before=6, context_after=6, channels=(4,), kernel=2, dropout=0.0)
+    recordings = [bench.random_recording("a", 150, 0), bench.random_recording("b", 37, 1)]
+    targets = [recording.labels % 2 for recording in recordings]
+    model = PoseCNN(settings)
+    seen = []
+
+    def spy(windows):
+        seen.append(windows.numpy())
+        return PoseCNN.forward_windows(model, windows)
+
+    monkeypatch.setattr(model, "forward_windows", spy)
+    labels = []
+    cross_entropy = bench.F.cross_entropy
+    monkeypatch.setattr(bench.F, "cross_entropy", lambda x, y: (labels.append(y.numpy()), cross_entropy(x, y))[1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    bench.windowed_epoch(model, optimizer, recordings, targets, np.random.default_rng(0))
+    assert [len(batch) for batch in seen] == [128, 59]
+    expected = np.concatenate([frame_windows(pose_features(r), np.arange(len(r)), settings) for r in recordings])
+    pairs = {
+        window.tobytes(): int(label) for window, label in zip(np.concatenate(seen), np.concatenate(labels), strict=True)
+    }
+    assert len(pairs) == 187
+    assert pairs == {
+        np.ascontiguousarray(w).tobytes(): y for w, y in zip(expected, np.concatenate(targets), strict=True)
+    }
+
+
+def test_json_reads_compare_medians_of_sides_that_take_turns(monkeypatch):
+    asked = []
+    seconds = {"theirs": iter([20.0, 30.0, 90.0]), "first": iter([4.0, 5.0, 9.0]), "second": iter([0.5, 0.1, 0.25])}
+    peaks = {"theirs": 1600.0, "first": 400.0, "second": 100.0}
+
+    def run(side, path, stored):
+        asked.append((side, path.is_file(), stored.name))
+        return {"s": next(seconds[side]), "idle_mb": 30.0, "peak_mb": peaks[side]}
+
+    monkeypatch.setattr(bench_reading, "_run", run)
+    found = bench_reading.compare(3, sequences=2, frames=700)
+    assert asked == [(side, True, f"data{k}") for k in range(3) for side in ("theirs", "first", "second")]
+    assert (found["first"]["ratio"], found["first"]["memory_ratio"]) == (6.0, 4.0)
+    assert (found["second"]["ratio"], found["second"]["memory_ratio"]) == (120.0, 16.0)
+    assert (found["second"]["ours_s"], found["second"]["theirs_s"], found["second"]["theirs_idle_mb"]) == (0.25, 30, 30)
+
+
+def test_json_reads_run_each_side_in_its_own_process(tmp_path):
+    found = bench_reading.compare(1, sequences=3, frames=1400)
+    for side in ("first", "second"):
+        assert (found[side]["sequences"], found[side]["frames"]) == (3, 1400)
+        assert 0 < found[side]["ours_idle_mb"] <= found[side]["ours_peak_mb"]
+        assert 0 < found[side]["theirs_idle_mb"] < found[side]["ours_idle_mb"]  # theirs needs fewer libraries
+    assert found["second"]["ours_s"] < found["first"]["ours_s"]
+
+
+def test_written_file_has_the_sequences_and_frames_it_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("MBREPRO_DATA", str(tmp_path / "data"))
+    path = bench_reading._write_file(tmp_path, 4, 2000)
+    lengths = [len(recording) for recording in read_calms21(path)]
+    assert len(lengths) == 4 and sum(lengths) == 2000
+    assert lengths[3] / lengths[0] == pytest.approx(9, rel=0.02)
+
+
+def test_peak_is_of_this_program_alone_whatever_its_parent_held():
+    held = np.ones(40_000_000)  # 320 MB
+    code = "from mbrepro.bench_reading import peak_mb; print(peak_mb())"
+    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert held.sum() == 40_000_000 and 10 < float(said.stdout) < 150

@@ -1,0 +1,487 @@
+import itertools
+import json
+import os
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from mbrepro.data.recordings import KEYPOINTS, Recording
+from mbrepro.data.tracking import (
+    back_to_frames,
+    body_length,
+    fill_gaps,
+    fit_to_video,
+    read_boris_events,
+    read_tracking,
+    resample,
+    to_training_scale,
+)
+from mbrepro.data.tracking.deeplabcut import read_deeplabcut, unpickle_plain
+from mbrepro.data.video import probe, write_video
+from mbrepro.errors import InputError
+from tests.fixtures.sequences import sequence, write_release
+
+PARTS = ("nose", "leftear", "Right Ear", "neck", "left_hip", "righthip", "tail base", "tail tip")
+RIG = {"fps": 30, "frame_size": (1000, 800)}
+
+
+def columns_of(individuals=("adult", "juvenile"), parts=PARTS, cells=("x", "y", "likelihood")):
+    return [("DLC_net", *names) for names in itertools.product(individuals, parts, cells)]
+
+
+def values_of(columns, frames=6):
+    """Values that spell their frame and column; likelihoods stay within 0 to 1."""
+    values = np.arange(frames)[:, None] * 1000.0 + np.arange(len(columns)) + 0.5
+    scored = [column[3] == "likelihood" for column in columns]
+    values[:, scored] = values[:, scored] % 97 / 97
+    return values
+
+
+def write_csv(path, columns, values):
+    levels = ("scorer", "individuals", "bodyparts", "coords")
+    header = [",".join([level, *names]) for level, names in zip(levels, zip(*columns, strict=True), strict=True)]
+    rows = [
+        ",".join([str(frame), *("" if np.isnan(v) else repr(float(v)) for v in row)])
+        for frame, row in enumerate(values)
+    ]
+    path.write_text("\n".join(header + rows) + "\n")
+    return path
+
+
+def write_fixed(path, columns, values):
+    """pandas' fixed form, as DeepLabCut 3 and AmadeusGPT write it: sorted levels and codes, no pickles."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs.update({"pandas_type": np.bytes_("frame"), "nblocks": 1, "block0_items_nlevels": 4})
+        for level, names in enumerate(zip(*columns, strict=True)):
+            known = sorted(set(names))
+            group[f"block0_items_level{level}"] = np.array(known, "S")
+            group[f"block0_items_label{level}"] = np.array([known.index(name) for name in names], np.int8)
+        group["axis1"] = np.arange(len(values))
+        group["block0_values"] = values
+        group["block0_values"].attrs["transposed"] = np.uint8(1)
+    return path
+
+
+def write_table(path, columns, values, labels=None):
+    """pandas' table form, as DeepLabCut 2 writes it through PyTables: column labels pickled with protocol 0."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs["pandas_type"] = np.bytes_("frame_table")
+        rows = np.zeros(len(values), [("index", "<i8"), ("values_block_0", "<f8", (len(columns),))])
+        rows["index"], rows["values_block_0"] = np.arange(len(values)), values
+        group["table"] = rows
+        group["table"].attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(columns, 0) if labels is None else labels)
+    return path
+
+
+WRITERS = {"poses.csv": write_csv, "fixed.h5": write_fixed, "table.h5": write_table}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_form_gives_the_same_recording(tmp_path, name):
+    columns = columns_of()
+    values = values_of(columns)
+    recording = read_tracking(WRITERS[name](tmp_path / name, columns, values), **RIG)
+    assert (len(recording), recording.fps, recording.frame_size, recording.labels) == (6, 30, (1000, 800), None)
+    for mouse, part in np.ndindex(2, 7):
+        at = (mouse * len(PARTS) + part) * 3  # parts 0 to 6 of the file are our seven, in order
+        np.testing.assert_array_equal(recording.keypoints[:, mouse, part], values[:, at : at + 2])
+        np.testing.assert_allclose(recording.scores[:, mouse, part], values[:, at + 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_individuals_are_taken_in_the_order_named_and_parts_as_mapped(tmp_path, name):
+    parts = ("tail base", "nose", "left ear", "right ear", "neck", "left hindpaw", "right hindpaw")
+    columns = columns_of(("mouse1", "mouse2", "mouse3"), parts, ("x", "y"))
+    path = WRITERS[name](tmp_path / name, columns, np.round(values_of(columns)))
+    renamed = {"left_hip": "left hindpaw", "right_hip": "Right_Hindpaw"}
+    recording = read_tracking(path, individuals=["mouse3", "mouse1"], parts=renamed, **RIG)
+    assert recording.scores is None
+    # frame 2; mouse3 is third of three, its nose the second of seven parts: column 2 * 14 + 2
+    assert recording.keypoints[2, 0, 0].tolist() == [2030.0, 2032.0]  # 2030.5 and 2031.5, rounded half to even
+    assert recording.keypoints[2, 1, 6].tolist() == [2000.0, 2002.0]  # mouse1's tail base comes first
+    with pytest.raises(
+        InputError, match="name the two individuals, resident first, out of its 3: mouse1, mouse2, mouse3"
+    ):
+        read_tracking(path, parts=renamed, **RIG)
+    with pytest.raises(InputError, match="no individual rat, only mouse1, mouse2, mouse3"):
+        read_tracking(path, individuals=["mouse1", "rat"], parts=renamed, **RIG)
+    with pytest.raises(InputError, match="two different individuals"):
+        read_tracking(path, individuals=["mouse1", "mouse1"], parts=renamed, **RIG)
+    with pytest.raises(InputError, match=r"missing parts: left_hip, right_hip; .* tail base, nose, left ear"):
+        read_tracking(path, individuals=["mouse1", "mouse2"], **RIG)
+    with pytest.raises(InputError, match="'paw' is none of the seven parts"):
+        read_tracking(path, individuals=["mouse1", "mouse2"], parts={"paw": "nose"}, **RIG)
+
+
+def test_real_pose_file_with_three_mice(real_data):
+    path = next((real_data / "mabe22_video").glob("*.h5"))
+    hips = {"left_hip": "left hindpaw", "right_hip": "right hindpaw"}
+    recording = read_tracking(path, individuals=["mouse2", "mouse1"], parts=hips, fps=30, frame_size=(512, 512))
+    assert len(recording) == 1800 and recording.scores is None
+    video = probe(next((real_data / "mabe22_video").glob("*.mp4")))
+    fitted, added = fit_to_video(recording, video)
+    assert (len(fitted), added) == (1801, 1)
+    with h5py.File(path) as file:
+        stored = file["df_with_missing/block0_values"][:]
+    assert recording.keypoints[0, 1, 0].tolist() == stored[0, :2].tolist()  # mouse1's nose is written first
+    assert (stored[59, :24] == 0).all() and recording.keypoints[59].min() > 20  # mouse1 is not seen in frame 59
+
+
+def test_real_csv_and_events_of_two_mice(real_data):
+    path = real_data / "ethome_dyad" / "poses_dlc.csv"
+    recording = read_tracking(path, parts={"tail_base": "tail"}, fps=30, frame_size=(1000, 1000))
+    assert len(recording) == 5700
+    assert recording.keypoints[0, 0, 0].tolist() == pytest.approx([606.248, 718.07])
+    assert recording.keypoints[0, 1, 0].tolist() == pytest.approx([279.401, 250.082])
+    events = read_boris_events(real_data / "ethome_dyad" / "labels_boris.csv", "interact", 30, 5700)
+    assert np.flatnonzero(np.diff(events))[:2].tolist() == [895, 1041]  # 29.850 s and 34.725 s
+    distance = np.linalg.norm(recording.keypoints[:, 0].mean(1) - recording.keypoints[:, 1].mean(1), axis=1)
+    assert roc_auc_score(events, -distance) > 0.9  # interacting mice are close: clocks and mice are not mixed up
+
+
+def test_gaps_are_filled_linearly_and_ends_held():
+    positions = np.full((6, 2, 7, 2), 5.0)
+    positions[:, 1, 2, 0] = [np.nan, 10, np.nan, np.nan, 40, np.nan]
+    positions[:, 1, 2, 1] = [1, 2, 3, np.nan, 0, 7]  # a point counts as seen where both coordinates are
+    filled = fill_gaps("poses.csv", positions)
+    np.testing.assert_allclose(filled[:, 1, 2, 0], [10, 10, 20, 30, 40, 40])
+    np.testing.assert_allclose(filled[:, 1, 2, 1], [2, 2, 2 - 2 / 3, 2 - 4 / 3, 0, 0])
+    positions[:, 0, 0] = [[8, 8], [0, 0], [0, 4], [4, 0], [0, 0], [0, 0]]  # (0, 0) stands for not seen
+    expected = [[8, 8], [4, 6], [0, 4], [4, 0], [4, 0], [4, 0]]
+    np.testing.assert_allclose(fill_gaps("poses.csv", positions)[:, 0, 0], expected)
+    assert (filled[:, 0] == 5).all() and np.isnan(positions[0, 1, 2, 0])
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=30).filter(any), st.floats(0, 5), st.floats(1, 100))
+@settings(max_examples=60, deadline=None)
+def test_gaps_in_straight_motion_are_filled_exactly_between_what_was_seen(seen, slope, start):
+    line = start + slope * np.arange(len(seen))
+    positions = np.broadcast_to(line[:, None, None, None], (len(seen), 2, 7, 2)).copy()
+    positions[~np.array(seen)] = np.nan
+    first, last = np.flatnonzero(seen)[[0, -1]]
+    expected = line[np.clip(np.arange(len(seen)), first, last)]
+    np.testing.assert_allclose(fill_gaps("a", positions)[:, 1, 4, 1], expected, atol=1e-9)
+
+
+def test_unlikely_positions_count_as_gaps_only_on_request(tmp_path):
+    columns = columns_of()
+    values = values_of(columns, frames=5)
+    likelihoods = [place for place, column in enumerate(columns) if column[3] == "likelihood"]
+    values[:, likelihoods] = 0.9
+    values[2, likelihoods[3]] = 0.2  # the adult's neck
+    values[2, likelihoods[3] - 2] = 9999.0
+    path = write_csv(tmp_path / "a.csv", columns, values)
+    assert read_tracking(path, **RIG).keypoints[2, 0, 3, 0] == 9999.0
+    careful = read_tracking(path, min_score=0.5, **RIG)
+    assert careful.keypoints[2, 0, 3, 0] == values[[1, 3], likelihoods[3] - 2].mean()
+    assert careful.scores[2, 0, 3] == np.float32(0.2)
+    with pytest.raises(InputError, match="nose of adult was never seen"):
+        read_tracking(path, min_score=0.95, **RIG)
+    unscored = write_csv(tmp_path / "b.csv", columns_of(cells=("x", "y")), values_of(columns_of(cells=("x", "y"))))
+    with pytest.raises(InputError, match="no likelihoods"):
+        read_tracking(unscored, min_score=0.5, **RIG)
+
+
+def test_part_never_seen_is_refused_by_name(tmp_path):
+    columns = columns_of()
+    values = values_of(columns)
+    values[:, len(PARTS) * 3 + 9] = np.nan
+    with pytest.raises(InputError, match="neck of juvenile was never seen"):
+        read_tracking(write_csv(tmp_path / "a.csv", columns, values), **RIG)
+
+
+def test_calms21_json_is_read_by_sequence(tmp_path):
+    path = write_release(
+        tmp_path / "poses", {"task1/train/mouse001_x": sequence(4), "task1/train/mouse002_x": sequence(5)}
+    )
+    for name in ("mouse002_x", "task1/train/mouse002_x"):
+        recording = read_tracking(path, sequence=name, fps=30, frame_size=(1024, 570))
+        assert (recording.name, len(recording), recording.labels) == ("mouse002_x", 5, None)
+        assert recording.keypoints[3, 1, 5].tolist() == [355.0, 375.0]
+    swapped = read_tracking(path, sequence="mouse001_x", individuals=["intruder", "resident"], **RIG)
+    assert swapped.keypoints[3, 0, 5].tolist() == [355.0, 375.0]
+    with pytest.raises(InputError, match=r"name one of its 2 sequences .*mouse001_x, task1/train/mouse002_x"):
+        read_tracking(path, **RIG)
+    bare = sequence(4, annotations=None, scores=None, metadata=None)
+    assert len(read_tracking(write_release(tmp_path / "one.json", {"mine": bare}), **RIG)) == 4
+
+
+class Payload:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("protocol", range(5))
+def test_hostile_pickle_in_an_h5_file_runs_nothing(tmp_path, protocol):
+    target = tmp_path / "made_by_the_pickle"
+    hostile = pickle.dumps([Payload(target)], protocol)
+    columns = columns_of()
+    path = tmp_path / "bad.h5"
+    write_table(path, columns, values_of(columns))
+    with h5py.File(path, "a") as file:
+        file["df_with_missing/table"].attrs["values_block_0_kind"] = np.void(hostile)
+    with pytest.raises(InputError, match=r"column names are not plain text .*mkdir"):
+        read_tracking(path, **RIG)
+    assert not target.exists()
+    pickle.loads(hostile)
+    assert target.exists(), "the pickle is harmless, so this test would show nothing"
+
+
+def test_plain_pickles_are_read_and_broken_ones_refused():
+    labels = columns_of()
+    for protocol in range(5):
+        assert unpickle_plain("a.h5", pickle.dumps(labels, protocol)) == labels
+    for broken in (
+        b"",
+        b"(lp0",
+        pickle.dumps(labels)[:-20],
+        b"\x80\xff.",
+        b"garbage",
+        b"0.",
+        b"Pabc\n.",
+        b"Np4000000000\n.",
+        b"\x95" + b"\0" * 7 + b"\x80",
+        np.int64(10**12),
+    ):
+        with pytest.raises(InputError, match=r"^a\.h5: its column names.*csv$"):
+            unpickle_plain("a.h5", broken)
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_unpickle_to_plain_values_or_are_refused(data):
+    try:
+        unpickle_plain("a.h5", data)
+    except InputError as error:
+        assert "a.h5" in str(error) and "\n" not in str(error)
+
+
+def _single_animal_csv(path):
+    path.write_text("scorer,a,a\nbodyparts,nose,nose\ncoords,x,y\n0,1,2\n")
+
+
+def _cut_csv(path):
+    write_csv(path, columns_of(), values_of(columns_of()))
+    path.write_text(path.read_text()[:-200])
+
+
+def _text_in_csv(path):
+    write_csv(path, columns_of(), values_of(columns_of()))
+    path.write_text(path.read_text().replace("2000.5", "two", 1))
+
+
+def _frames_missing(path):
+    write_csv(path, columns_of(), values_of(columns_of()))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:6] + lines[7:]) + "\n")
+
+
+def _no_frames(path):
+    write_csv(path, columns_of(), values_of(columns_of(), frames=0))
+
+
+def _repeated_column(path):
+    columns = [*columns_of(), columns_of()[0]]
+    write_csv(path, columns, values_of(columns))
+
+
+def _cut_h5(path):
+    write_fixed(path, columns_of(), values_of(columns_of()))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _long_row_in_csv(path):
+    write_csv(path, columns_of(), values_of(columns_of()))
+    path.write_text(path.read_text().replace("2000.5", '"', 1))
+
+
+def _h5_without_table(path):
+    with h5py.File(path, "w") as file:
+        file["numbers"] = np.arange(4)
+
+
+def _h5_lacking_values(path):
+    write_fixed(path, columns_of(), values_of(columns_of()))
+    with h5py.File(path, "a") as file:
+        del file["df_with_missing/block0_values"]
+
+
+def _h5_of_objects(path):
+    write_fixed(path, columns_of(), values_of(columns_of()))
+    with h5py.File(path, "a") as file:
+        del file["df_with_missing/block0_items_level1"]
+        objects = file.create_dataset("df_with_missing/block0_items_level1", (1,), h5py.vlen_dtype(np.uint8))
+        objects[0] = np.frombuffer(pickle.dumps(["adult", "juvenile"]), np.uint8)
+
+
+def _table_of_one_animal(path):
+    columns = columns_of()
+    write_table(path, columns, values_of(columns), pickle.dumps([column[:3] for column in columns], 0))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_single_animal_csv, "not DeepLabCut's csv of two animals"),
+        (_cut_csv, "line 10 has .* cells, not 49"),
+        (_long_row_in_csv, "does not hold numbers only"),
+        (_text_in_csv, "does not hold numbers only"),
+        (_frames_missing, "frame numbers do not run 0, 1, 2"),
+        (_no_frames, "no frames"),
+        (_repeated_column, "repeated column DLC_net / adult / nose / x"),
+        (_cut_h5, "not a whole DeepLabCut h5 file"),
+        (_h5_without_table, "one table, this one 0"),
+        (_h5_lacking_values, "not a whole DeepLabCut h5 file"),
+        (_h5_of_objects, "holds objects"),
+        (_table_of_one_animal, "must track two animals"),
+        (lambda path: path.write_bytes(bytes(range(256))), "neither CalMS21 JSON nor DeepLabCut"),
+        (lambda path: path.write_text(json.dumps({"a": {"b": {}}})), "sequence b has no keypoints"),
+        (lambda path: path.write_text('{"a": '), "not a whole JSON file"),
+        (lambda path: path.write_text(""), "not DeepLabCut's csv"),
+        (lambda path: None, "cannot be read"),
+    ],
+)
+def test_unusable_pose_file_is_refused_in_one_sentence(tmp_path, make, words):
+    path = tmp_path / "poses"
+    make(path)
+    with pytest.raises(InputError, match=words) as caught:
+        read_tracking(path, **RIG)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_values_of_several_blocks_and_untransposed_ones_are_joined(tmp_path):
+    columns = columns_of(cells=("x", "y"))
+    values = values_of(columns)
+    path = write_fixed(tmp_path / "a.h5", columns[:20], values[:, :20])
+    other = write_fixed(tmp_path / "b.h5", columns[20:], values[:, 20:])
+    with h5py.File(path, "a") as file, h5py.File(other) as more:
+        group = file["df_with_missing"]
+        group.attrs.update({"nblocks": 2, "block1_items_nlevels": 4})
+        for level, kind in itertools.product(range(4), ("level", "label")):
+            group[f"block1_items_{kind}{level}"] = more[f"df_with_missing/block0_items_{kind}{level}"][()]
+        group["block1_values"] = values[:, 20:].T
+        group["block1_values"].attrs["transposed"] = np.uint8(0)
+    np.testing.assert_array_equal(read_deeplabcut(path).positions.reshape(6, -1), values)
+
+
+def moving(frames=60, fps=30.0, length=40.0, labels=None, **changes):
+    """Two mice of one body length that walk to the right at 3 px a frame."""
+    keypoints = np.zeros((frames, 2, 7, 2))
+    keypoints[..., 0] = np.arange(frames)[:, None, None] * 3 + np.linspace(length, 0, 7)
+    keypoints[:, 1, :, 1] += 50
+    return Recording("own", keypoints, labels=labels, fps=fps, frame_size=(512, 512), **changes)
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "own.mp4"
+    write_video(path, [np.zeros((16, 16, 3), np.uint8)] * 60, 30, 16, 16)
+    return probe(path)
+
+
+@pytest.mark.parametrize(("frames", "added"), [(60, 0), (59, 1), (63, -3), (30, 30), (90, -30)])
+def test_poses_are_fitted_to_the_videos_frames(info, frames, added):
+    recording = moving(frames, scores=np.arange(frames)[:, None, None] * np.ones((2, 7)))
+    fitted, number = fit_to_video(recording, info)
+    assert (len(fitted), number, fitted.video) == (60, added, info.path)
+    expected = np.minimum(np.arange(60), frames - 1)
+    np.testing.assert_array_equal(fitted.keypoints, recording.keypoints[expected])
+    np.testing.assert_array_equal(fitted.scores[:, 0, 0], expected)
+
+
+@pytest.mark.parametrize("frames", [29, 91])
+def test_poses_of_another_video_are_refused_with_both_counts(info, frames):
+    with pytest.raises(InputError, match=rf"own: {frames} poses do not belong to the 60 frames of .*own\.mp4"):
+        fit_to_video(moving(frames), info)
+    assert len(fit_to_video(moving(frames), info, tolerance_s=2.0)[0]) == 60
+
+
+def test_poses_are_scaled_to_the_training_body_length_and_centred():
+    recording = moving(101, length=40.0)
+    assert body_length([recording]) == pytest.approx(40.0)
+    assert body_length([moving(10, length=10.0), moving(30, length=40.0)]) == pytest.approx(40.0)
+    scaled = to_training_scale(recording, 200.0)
+    assert (scaled.frame_size, scaled.video, len(scaled)) == ((1024, 570), None, 101)
+    assert body_length([scaled]) == pytest.approx(200.0)
+    steps = np.diff(scaled.keypoints[:, 0, KEYPOINTS.index("neck"), 0])
+    np.testing.assert_allclose(steps, 15.0, rtol=1e-4)  # 3 px a frame, five times as large
+    np.testing.assert_allclose(np.percentile(scaled.keypoints[..., 1], [1, 99]).mean(), 285, rtol=1e-4)
+    np.testing.assert_allclose(np.percentile(scaled.keypoints[..., 0], [1, 99]).mean(), 512, rtol=1e-4)
+    with pytest.raises(InputError, match="own: nose and tail base are at one place"):
+        to_training_scale(moving(length=0.0), 200.0)
+
+
+def test_resampled_motion_keeps_its_speed_in_seconds():
+    labels = np.repeat([0, 3], 30)
+    recording = moving(60, fps=60.0, labels=labels)
+    slower = resample(recording, 30.0)
+    assert (len(slower), slower.fps, slower.video) == (30, 30.0, None)
+    np.testing.assert_array_equal(slower.keypoints, recording.keypoints[::2])
+    np.testing.assert_array_equal(slower.labels, labels[::2])
+    faster = resample(moving(60, fps=20.0), 30.0)
+    assert len(faster) == 90
+    np.testing.assert_allclose(np.diff(faster.keypoints[:88, 0, 0, 0]), 2.0, rtol=1e-4)  # 60 px/s either way
+    assert resample(recording, 60.0) is recording
+
+
+@pytest.mark.parametrize(("fps", "new"), [(60.0, 30.0), (25.0, 30.0), (29.97, 30.0), (30.0, 7.0)])
+def test_results_come_back_to_the_recordings_own_frames(fps, new):
+    recording = moving(100, fps=fps)
+    times = np.arange(len(resample(recording, new))) / new
+    back = back_to_frames(np.stack([times, 5 - times], 1).astype(np.float32), new, recording)
+    assert back.shape == (100, 2) and back.dtype == np.float32
+    expected = np.minimum(np.arange(100) / fps, times[-1])
+    np.testing.assert_allclose(back[:, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(back_to_frames(times, new, recording), expected, atol=1e-9)
+
+
+def write_boris(
+    path, events, header="Time,Media file path,Total length,FPS,Subject,Behavior,Behavioral category,Status"
+):
+    top = "Observation id,x,,\n,,,\nTime offset (s),0.0,,\n"
+    rows = [f"{time},/a b.avi,9,30,{subject},{behaviour},,{status}" for time, subject, behaviour, status in events]
+    path.write_text(top + "\n".join([header, *rows]) + "\n")
+    return path
+
+
+def test_boris_events_become_frames(tmp_path):
+    events = [
+        (0.5, "adult", "interact", "START"), (0.6, "adult", "groom", "START"), (1.0, "adult", "interact", "STOP"),
+        (1.1, "juvenile", "interact", "START"), (1.2, "adult", "interact", "START"), (1.2, "adult", "groom", "STOP"),
+        (1.3, "juvenile", "interact", "STOP"), (9.0, "adult", "interact", "STOP"),
+    ]  # fmt: skip
+    happening = read_boris_events(write_boris(tmp_path / "a.csv", events), "interact", 10, 20)
+    assert np.flatnonzero(happening).tolist() == [5, 6, 7, 8, 9, *range(11, 20)]
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([(1, "a", "groom", "START"), (2, "a", "groom", "STOP")], "no 'interact' in it, only groom"),
+        ([(1, "a", "interact", "START")], "the last interact of 'a' has a START but no STOP"),
+        ([(1, "a", "interact", "STOP")], "interact at 1 s is STOP out of turn"),
+        ([(1, "a", "interact", "START"), (2, "a", "interact", "START")], "interact at 2 s is START out of turn"),
+        ([(1, "a", "interact", "POINT")], "interact at 1 s is POINT out of turn"),
+        ([("soon", "a", "interact", "START")], "'soon' is not a time"),
+    ],
+)
+def test_unusable_events_are_refused(tmp_path, events, words):
+    with pytest.raises(InputError, match=words):
+        read_boris_events(write_boris(tmp_path / "a.csv", events), "interact", 30, 100)
+
+
+def test_file_that_is_no_event_export_is_refused(tmp_path):
+    with pytest.raises(InputError, match="not a BORIS csv export"):
+        read_boris_events(write_boris(tmp_path / "a.csv", [], header="a,b"), "interact", 30, 100)
+    with pytest.raises(InputError, match="cannot be read as a BORIS csv"):
+        read_boris_events(tmp_path / "none.csv", "interact", 30, 100)

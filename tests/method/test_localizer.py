@@ -1,0 +1,343 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+from torch import nn
+
+from mbrepro.data.recordings import Recording
+from mbrepro.errors import InputError
+from mbrepro.method import localizer
+from mbrepro.method.localizer import (
+    LocalizerSettings,
+    PoseCNN,
+    action_targets,
+    fit_localizer,
+    frame_windows,
+    load_localizer,
+    localize,
+    pose_features,
+    save_localizer,
+)
+
+SMALL = LocalizerSettings(
+    context_before=10, context_after=10, step=2, channels=(8, 6), kernel=3, epochs=6, batch_crops=4, crop_samples=16
+)
+VARIANTS = {
+    "published": LocalizerSettings(),
+    "four classes": LocalizerSettings(classes=4),
+    "causal": LocalizerSettings(context_after=0),
+    "every frame": LocalizerSettings(context_before=50, context_after=50, step=1),
+    "other kernel": LocalizerSettings(kernel=3, channels=(16, 8)),
+    "uneven window": LocalizerSettings(context_before=99, context_after=100, step=3, kernel=2, channels=(8, 8, 8, 4)),
+}
+
+
+def made_recording(name: str, frames: int, seed: int) -> Recording:
+    """The intruder comes near for stretches; it is labelled as investigation while it is near."""
+    rng = np.random.default_rng(seed)
+    near = np.repeat(rng.random(frames // 25 + 1) < 0.5, 25)[:frames]
+    keypoints = rng.normal(0, 15, (frames, 2, 7, 2)) + rng.uniform(300, 500, (1, 1, 1, 2))
+    keypoints[:, 1, :, 0] += np.where(near, 40, 250)[:, None]
+    return Recording(name, keypoints, labels=np.where(near, 1, 3))
+
+
+def random_network(settings: LocalizerSettings, seed: int, dtype=torch.float64) -> PoseCNN:
+    """A network whose running statistics and biases are not the trivial ones it starts with."""
+    torch.manual_seed(seed)
+    model = PoseCNN(settings)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+        elif isinstance(module, nn.Conv1d):
+            nn.init.normal_(module.bias)
+    return model.to(dtype).eval()
+
+
+def dense_input(features: np.ndarray, s: LocalizerSettings) -> torch.Tensor:
+    padded = np.pad(features, ((s.context_before, s.context_after), (0, 0)))
+    return torch.from_numpy(padded.T.copy())[None]
+
+
+def published_network(model: PoseCNN) -> nn.Sequential:
+    """The official network layer by layer, flattened in PyTorch's order (channel, sample), with the model's weights."""
+    layers = [model.input_norm]
+    for conv, norm in zip(model.convs, model.norms, strict=True):
+        layers += [conv, norm, nn.ReLU(), nn.MaxPool1d(2), nn.Dropout(0.5)]
+    return nn.Sequential(*layers, nn.Flatten(), model.classify).eval()
+
+
+def window_by_hand(features: np.ndarray, frame: int, s: LocalizerSettings) -> np.ndarray:
+    columns = []
+    for t in range(frame - s.context_before, frame + s.context_after + 1, s.step):
+        columns.append(features[t] if 0 <= t < len(features) else np.zeros(28, features.dtype))
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 15, 16, 17, 230])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_dense_form_equals_published_network_on_each_window(variant, frames):
+    s = VARIANTS[variant]
+    features = np.random.default_rng(frames).normal(size=(frames, 28))
+    model = random_network(s, seed=frames)
+    windows = torch.from_numpy(np.stack([window_by_hand(features, t, s) for t in range(frames)]))
+    with torch.no_grad():
+        published = published_network(model)(windows)
+        assert torch.allclose(model.forward_windows(windows), published, atol=1e-12)
+        dense = model(dense_input(features, s))[0].T
+        assert dense.shape == (frames, s.classes)
+        assert (dense - published).abs().max() < 1e-10
+        single = model.float()
+        single_published = published_network(single)(windows.float())
+        assert (single(dense_input(features, s).float())[0].T - single_published).abs().max() < 1e-5
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    before=st.integers(0, 40),
+    after=st.integers(0, 40),
+    step=st.integers(1, 4),
+    kernel=st.integers(1, 4),
+    blocks=st.integers(1, 3),
+    frames=st.integers(1, 40),
+    batch=st.integers(1, 3),
+)
+def test_dense_form_is_exact_for_any_settings(before, after, step, kernel, blocks, frames, batch):
+    try:
+        s = LocalizerSettings(
+            context_before=before, context_after=after, step=step, kernel=kernel, channels=(3, 4, 2)[:blocks]
+        )
+    except InputError:
+        return  # the window is too short for the network
+    features = np.random.default_rng(0).normal(size=(batch, frames, 28))
+    model = random_network(s, seed=1)
+    with torch.no_grad():
+        dense = model(torch.cat([dense_input(f, s) for f in features]))
+        for k in range(batch):
+            windows = torch.from_numpy(frame_windows(features[k], np.arange(frames), s).copy())
+            assert torch.allclose(dense[k].T, model.forward_windows(windows), atol=1e-10)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_thinned_input_gives_the_dense_output_of_every_second_frame(first):
+    s = LocalizerSettings()
+    x = dense_input(np.random.default_rng(0).normal(size=(75, 28)), s)
+    model = random_network(s, seed=0)
+    with torch.no_grad():
+        thinned = model.forward_samples(x[..., first :: s.step])
+        every_second = model(x)[..., first :: s.step]
+        shared = min(thinned.shape[-1], every_second.shape[-1])
+        assert shared >= 37
+        assert torch.allclose(thinned[..., :shared], every_second[..., :shared], atol=1e-12)
+
+
+def test_published_settings_are_a_window_of_101_samples_pooled_to_9():
+    s = LocalizerSettings()
+    assert (s.samples, s.pooled_samples) == (101, 9)
+    assert PoseCNN(s).classify.in_features == 9 * 32
+
+
+def test_windows_hold_the_frames_around_and_zeros_beyond_the_ends():
+    s = LocalizerSettings(context_before=4, context_after=4, step=2, kernel=2, channels=(3,))
+    features = np.arange(1, 6)[:, None] * np.ones(28)
+    windows = frame_windows(features, np.array([0, 3]), s)
+    assert windows[:, 5].tolist() == [[0, 0, 1, 3, 5], [0, 2, 4, 0, 0]]
+
+
+def test_features_are_shares_of_the_frame_in_the_order_mouse_part_xy():
+    keypoints = np.zeros((1, 2, 7, 2))
+    keypoints[0, 1, 6] = (256, 57)  # the intruder's tail base
+    features = pose_features(Recording("a", keypoints, frame_size=(1024, 570)))
+    assert features.shape == (1, 28)
+    assert features.dtype == np.float32
+    assert features[0, -2:] == pytest.approx([0.25, 0.1])
+    half = pose_features(Recording("a", keypoints / 2, frame_size=(512, 285)))
+    assert half == pytest.approx(features)
+
+
+def test_targets_code_action_0_and_other_1():
+    recording = Recording("a", np.zeros((4, 2, 7, 2)), labels=np.array([0, 1, 2, 3]))
+    assert action_targets(recording).tolist() == [0, 0, 0, 1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=4), seed=st.integers(0, 99))
+def test_an_epoch_visits_every_frame_once_with_its_own_context(lengths, seed):
+    rng = np.random.default_rng(seed)
+    recordings = [Recording(f"r{k}", rng.uniform(1, 500, (n, 2, 7, 2))) for k, n in enumerate(lengths)]
+    firsts = np.cumsum([0, *lengths])
+    targets = [np.arange(a, b) for a, b in pairwise(firsts)]  # each frame its own target
+    by_frame = {}
+    for x, y in localizer._batches(recordings, targets, SMALL, rng):
+        assert x.shape[1:] == (28, 16 + SMALL.samples - 1)
+        for crop, target in zip(x.numpy(), y.numpy(), strict=True):
+            for k in np.flatnonzero(target >= 0):
+                assert int(target[k]) not in by_frame
+                by_frame[int(target[k])] = crop[:, k : k + SMALL.samples]
+    assert sorted(by_frame) == list(range(sum(lengths)))
+    for recording, target in zip(recordings, targets, strict=True):
+        padded = np.pad(pose_features(recording), ((10, 10), (0, 0)))
+        for t, frame in enumerate(target):
+            assert np.array_equal(by_frame[int(frame)], padded[t : t + 21 : 2].T)
+
+
+@pytest.fixture(scope="module")
+def made() -> list[Recording]:
+    return [made_recording(f"r{k}", 600, seed=k) for k in range(5)]
+
+
+@pytest.fixture(scope="module")
+def fitted(made):
+    return fit_localizer(made[:4], [action_targets(r) for r in made[:4]], SMALL, seed=3)
+
+
+def test_localizer_learns_a_pattern_and_gives_probabilities(made, fitted):
+    model, history = fitted
+    assert not model.training
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    probabilities = localize(model, made[4])
+    assert probabilities.shape == (600, 2)
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(1) == pytest.approx(np.ones(600), abs=1e-6)
+    assert f1_score(made[4].action, probabilities[:, 0] > 0.5) > 0.9
+
+
+def test_localize_is_the_published_network_on_each_frame(made, fitted):
+    model, _ = fitted
+    windows = frame_windows(pose_features(made[4]), np.arange(600), SMALL)
+    with torch.no_grad():
+        expected = published_network(model)(torch.from_numpy(windows.copy())).softmax(1).numpy()
+    assert np.abs(localize(model, made[4]) - expected).max() < 1e-5
+
+
+def test_localize_gives_the_same_in_pieces(made, fitted, monkeypatch):
+    whole = localize(fitted[0], made[4])
+    monkeypatch.setattr(localizer, "_FRAMES_AT_ONCE", 37)
+    assert np.abs(localize(fitted[0], made[4]) - whole).max() < 1e-6
+
+
+def test_one_seed_gives_one_network_and_leaves_the_global_seed_alone(made, fitted):
+    torch.manual_seed(11)
+    expected_draw = torch.rand(3)
+    torch.manual_seed(11)
+    again, history = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], SMALL, seed=3)
+    assert torch.equal(torch.rand(3), expected_draw)
+    assert history == fitted[1]
+    for name, value in fitted[0].state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+    other, _ = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], replace(SMALL, epochs=1), seed=4)
+    assert not torch.equal(other.convs[0].weight, fitted[0].convs[0].weight)
+
+
+def test_validation_f1_is_macro_over_all_classes(made):
+    train, validation = [action_targets(r) for r in made[:2]], [(made[4], action_targets(made[4]))]
+    model, history = fit_localizer(made[:2], train, replace(SMALL, epochs=2), 0, validation)
+    predicted = localize(model, made[4]).argmax(1)
+    assert history[-1]["validation_f1"] == f1_score(action_targets(made[4]), predicted, average="macro")
+
+
+def test_after_each_epoch_the_network_is_that_of_so_many_epochs(made):
+    targets, after = [action_targets(r) for r in made[:2]], {}
+
+    def keep(epoch: int, model: PoseCNN) -> None:
+        after[epoch] = {name: value.clone() for name, value in model.state_dict().items()}
+
+    fit_localizer(made[:2], targets, replace(SMALL, epochs=3), 0, after_epoch=keep)
+    assert list(after) == [1, 2, 3]
+    shorter, _ = fit_localizer(made[:2], targets, replace(SMALL, epochs=2), 0)
+    for name, value in shorter.state_dict().items():
+        assert torch.equal(after[2][name], value), name
+
+
+def test_input_is_normalised_by_all_train_frames(made):
+    model, _ = fit_localizer(made[:2], [action_targets(r) for r in made[:2]], replace(SMALL, epochs=1), 0)
+    pooled = np.concatenate([pose_features(r) for r in made[:2]])
+    assert model.input_norm.running_mean.numpy() == pytest.approx(pooled.mean(0), rel=1e-5)
+    assert model.input_norm.running_var.numpy() == pytest.approx(pooled.var(0), rel=1e-3)
+    assert not model.train().input_norm.training and model.convs[0].training
+
+
+@pytest.mark.parametrize("samples", [9, 10])
+def test_pooling_of_neighbours_equals_its_parts_forward_and_backward(samples):
+    x = torch.randn(3, 2, samples, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(0))
+    weight = torch.arange(1.0, 6 * 2 * ((samples - 1) // 2) + 1, dtype=torch.float64)
+    found = localizer._PoolNeighbours.apply(x, 0.0)
+    (gradient,) = torch.autograd.grad((found.flatten() * weight).sum(), x)
+    pooled = torch.relu(x).unfold(-1, 2, 1).amax(-1)  # (3, 2, samples - 1)
+    pairs = (samples - 1) // 2
+    expected = torch.cat([pooled[..., 0 : 2 * pairs : 2], pooled[..., 1 : 2 * pairs : 2]])
+    (expected_gradient,) = torch.autograd.grad((expected.flatten() * weight).sum(), x)
+    assert torch.equal(found, expected) and torch.allclose(gradient, expected_gradient)
+
+
+def test_pooling_drops_out_the_share_that_is_asked_for():
+    torch.manual_seed(0)
+    x = torch.full((50, 4, 81), 2.0, requires_grad=True)
+    found = localizer._PoolNeighbours.apply(x, 0.25)
+    assert found.unique().tolist() == pytest.approx([0, 2 / 0.75])
+    assert (found == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    found.sum().backward()
+    assert x.grad.sum().item() == pytest.approx((found > 0).sum().item() / 0.75, rel=1e-5)
+
+
+def test_class_weights_move_the_balance(made):
+    train = [action_targets(r) for r in made[:2]]
+    shares = []
+    for weights in ((1.0, 0.02), (0.02, 1.0)):
+        model, _ = fit_localizer(made[:2], train, replace(SMALL, epochs=20, class_weights=weights), seed=0)
+        shares.append(float((localize(model, made[4])[:, 0] > 0.5).mean()))
+    assert shares[0] > 0.6
+    assert shares[1] < 0.1
+
+
+def test_saved_network_is_the_same_bytes_and_the_same_network(tmp_path, made, fitted):
+    model, _ = fitted
+    save_localizer(tmp_path / "a.safetensors", model)
+    save_localizer(tmp_path / "b.safetensors", model)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    loaded = load_localizer(tmp_path / "a.safetensors")
+    assert loaded.settings == SMALL
+    assert np.array_equal(localize(loaded, made[4]), localize(model, made[4]))
+
+
+def test_files_that_are_no_localizer_are_refused(tmp_path, fitted):
+    with pytest.raises(InputError, match="no such localizer"):
+        load_localizer(tmp_path / "absent.safetensors")
+    save_localizer(tmp_path / "a.safetensors", fitted[0])
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    for broken in (b"", b"not a network", whole[: len(whole) // 2], whole.replace(b"classes", b"klasses")):
+        (tmp_path / "broken.safetensors").write_bytes(broken)
+        with pytest.raises(InputError, match=r"broken.safetensors: this is not a localizer"):
+            load_localizer(tmp_path / "broken.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"context_before": 0, "context_after": 0}, "window of 1 samples is too short"),
+        ({"step": 0}, "step must be at least 1"),
+        ({"context_after": -1}, "must not be negative"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"class_weights": (1.0, 2.0, 3.0)}, "3 class weights are given for 2 classes"),
+    ],
+)
+def test_settings_out_of_range_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        LocalizerSettings(**changes)
+
+
+def test_targets_that_do_not_fit_are_refused(made):
+    with pytest.raises(InputError, match=r"r0: targets have shape \(5,\), not \(600,\)"):
+        fit_localizer(made[:1], [np.zeros(5, int)], SMALL, seed=0)
+    with pytest.raises(InputError, match="r0: targets must be from 0 to 1"):
+        fit_localizer(made[:1], [made[0].labels], SMALL, seed=0)
+    with pytest.raises(InputError, match="at least one training recording"):
+        fit_localizer([], [], SMALL, seed=0)

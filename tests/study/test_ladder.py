@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mbrepro import paths
+from mbrepro.artifacts import write_json
+from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.demo.simulated import DemoSettings, demo_dataset
+from mbrepro.errors import InputError
+from mbrepro.method import single_frame
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN
+from mbrepro.metrics.frames import evaluate
+from mbrepro.study import ladder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Dataset:
+    few = DemoSettings(2, 2, seconds=50, test_seconds=50)
+    return demo_dataset("task1", few, tmp_path_factory.mktemp("recordings"), videos=False)
+
+
+@pytest.fixture(scope="module")
+def measured(data, tmp_path_factory) -> tuple:
+    folder = tmp_path_factory.mktemp("networks")
+    return ladder.ladder(data, 2, folder, epochs=1), folder
+
+
+def test_every_rung_is_measured_beside_its_published_figure(measured):
+    table, _ = measured
+    assert list(table.columns) == ["network", "metric", "mean", "sd", "published"]
+    for network, metrics in ladder.PUBLISHED.items():
+        rows = table[table["network"] == network].set_index("metric")
+        assert rows["published"].to_dict() == metrics
+        assert rows["mean"].between(0, 1).all() and (rows["sd"] >= 0).all()
+
+
+def test_a_rung_is_the_mean_over_seeds_of_the_networks_scores(data, measured):
+    table, folder = measured
+    runs = ladder.single_frame(data, ladder.SingleFrameSettings(epochs=1), 2, folder)
+    f1 = []
+    for run in runs:
+        true, labels, scores = ([getattr(video, name) for video in run.videos] for name in ("true", "labels", "scores"))
+        f1.append(evaluate(true, labels, scores, run.classes)["f1"])
+    row = table.set_index(["network", "metric"]).loc[("single frame", "f1")]
+    assert row["mean"] == pytest.approx(np.mean(f1)) and row["sd"] == pytest.approx(np.std(f1))
+
+
+def test_the_single_frame_network_sees_one_frame_and_is_read_back(data, measured):
+    settings, folder = ladder.SingleFrameSettings(epochs=1), measured[1]
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    (whole,) = ladder.single_frame(data, settings, 1, folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    test = data.test[0]
+    order = np.random.default_rng(0).permutation(len(test))
+    shuffled = Recording(test.name, test.keypoints[order], labels=test.labels[order])
+    (mixed,) = ladder.single_frame(replace(data, test=(shuffled,)), settings, 1, folder)
+    np.testing.assert_allclose(mixed.videos[0].scores, whole.videos[0].scores[order], atol=1e-6)
+
+
+@pytest.mark.parametrize(("before", "last"), [(ladder.CAUSAL_BEFORE, -2), (100, -14)])
+def test_how_much_of_a_causal_window_the_poolings_drop(before, last):
+    """The last frame, counted from the one to be named, on which a network's answer depends."""
+    torch.manual_seed(0)
+    settings = LocalizerSettings(context_before=before, context_after=0)
+    windows = torch.randn(64, 28, settings.samples, requires_grad=True)
+    PoseCNN(settings).eval().forward_windows(windows).sum().backward()
+    used = windows.grad.abs().sum((0, 1)).nonzero()
+    assert settings.step * (int(used.max()) - (settings.samples - 1)) == last
+
+
+def test_the_single_frame_network_is_the_official_one():
+    torch.manual_seed(0)
+    made = single_frame.network(ladder.SingleFrameSettings())
+    widths = [layer.out_features for layer in made if isinstance(layer, torch.nn.Linear)]
+    assert widths == [512, 256, 128, 64, 4]
+    assert [layer.p for layer in made if isinstance(layer, torch.nn.Dropout)] == [0.2] * 4
+
+
+# --- what is recorded -----------------------------------------------------------------------------------------------
+
+
+def test_recorded_ladder_was_measured_with_this_simulator_and_these_networks():
+    found = ladder.recorded()
+    assert set(found["network"]) == set(ladder.PUBLISHED) and found["mean"].between(0, 1).all()
+
+
+def test_methods_rank_on_the_demo_as_on_mice():
+    found = ladder.recorded().set_index(["network", "metric"])
+    off = (found["mean"] - found["published"]).abs().unstack()
+    assert off[["f1", "map"]].max(axis=None) <= 0.05 and off.loc["localization", "f1"] <= 0.02
+    for network in ("single frame", "causal", "±100 frames"):
+        scores = found["mean"][network]
+        order = [scores[f"f1_{name}"] for name in ("attack", "investigation", "mount", "other")]
+        assert order == sorted(order)
+
+
+def test_a_ladder_of_another_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "recorded", lambda: tmp_path)
+    with pytest.raises(InputError, match=r"ladder.json: no recorded ladder .*run make ladder"):
+        ladder.recorded()
+    write_json(tmp_path / "ladder.json", {"key": "other", "rows": []})
+    with pytest.raises(InputError, match="measured with another simulator or network; run make ladder"):
+        ladder.recorded()
+
+
+def test_the_ladder_joins_the_other_comparisons():
+    columns = ["network", "metric", "mean", "sd", "published"]
+    table = pd.DataFrame([("causal", "f1", 0.7, 0.01, 0.713)], columns=columns)
+    before = pd.DataFrame([("x", 1.0, 2.0, "px", "y")], columns=["what", "simulated", "real", "unit", "source"])
+    kept, row = ladder.with_ladder(before, table).to_dict("records")
+    assert kept == before.iloc[0].to_dict()
+    assert row == {
+        "what": "ladder: causal, f1",
+        "simulated": 0.7,
+        "real": 0.713,
+        "unit": "score",
+        "source": ladder.SOURCE,
+    }
+    (shown,) = ladder.beside_published(table).to_dict("records")
+    assert (shown["simulated"], shown["difference"]) == ("0.700 ± 0.010", "-0.013")
