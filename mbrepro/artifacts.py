@@ -1,7 +1,9 @@
 """Keyed artifacts: what is computed once is stored under a hash of everything that made it.
 
-A key covers settings, input data and the source code of the modules named. Files are written to a temporary name
-and renamed, so a kill at any moment leaves either the whole file or none.
+A key covers settings, input data, the versions of libraries, and the `VERSION` that each computing module sets by hand
+and raises when what it gives changes (`tests/test_golden.py` catches a forgotten one); source code is no part of it, so
+that a comment costs nothing. Files are written to a temporary name and renamed, so a kill at any moment leaves either
+the whole file or none.
 """
 
 import contextlib
@@ -15,15 +17,16 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 
 def fingerprint(*parts: object) -> str:
-    """Hash any mix of plain values, dataclasses, arrays, files and modules into 16 hexadecimal digits.
+    """Hash any mix of plain values, dataclasses, arrays and files into 16 hexadecimal digits.
 
-    A `Path` contributes the bytes of its file, a module the bytes of its source, a dataclass its class name and
-    fields. Raises TypeError for anything whose identity would depend on the run (a set, a function, an object).
+    A `Path` contributes the bytes of its file, a dataclass its class name and fields. Raises TypeError for anything
+    whose identity would depend on the run (a set, a function, an object).
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -43,8 +46,6 @@ def _feed(digest, part: object) -> None:
     elif isinstance(part, Path):
         with part.open("rb") as file:
             digest.update(b"<file" + hashlib.file_digest(file, "sha256").digest())
-    elif isinstance(part, ModuleType):
-        _feed(digest, Path(part.__file__))
     elif isinstance(part, dict):
         digest.update(b"<dict")
         for name in sorted(part):
@@ -59,6 +60,14 @@ def _feed(digest, part: object) -> None:
     else:
         raise TypeError(f"{type(part).__name__} has no stable fingerprint")
     digest.update(b">")
+
+
+def versions(*modules: ModuleType) -> dict[str, str]:
+    """What of a key the code itself is: each module's name → its `VERSION`, or a library's `__version__`.
+
+    Raises AttributeError for a module that has neither.
+    """
+    return {m.__name__: str(m.VERSION) if hasattr(m, "VERSION") else m.__version__ for m in modules}
 
 
 def file_hash(path: Path) -> str:
@@ -84,6 +93,18 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time make `path`; the others wait here. A killed process gives its lock up."""
+    lock = Path(path).with_name(f".{Path(path).name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # whoever waits for the file that is gone makes a new one
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,6 +11,8 @@ from mbrepro.data.recordings import Recording
 from mbrepro.data.video import VideoInfo, check_video, iter_frames
 from mbrepro.errors import InputError
 
+VERSION = 1  # raise it when a clip holds other frames or pixels
+
 CROPS = ("frame", "mice", "follow")
 FOLLOW_S = 0.5  # over which the path of a following square is smoothed
 CLOCK_ERROR_S = 1e-3  # some files' clocks, Matroska's among them, tick in milliseconds

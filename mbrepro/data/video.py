@@ -18,6 +18,8 @@ from mbrepro.artifacts import replacing
 from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 
+VERSION = 1  # raise it when decoding gives other frames, or writing other files
+
 SEEK_FRAMES = 12  # decoding this many unwanted frames of 1024x570 costs about as much as one seek
 FPS_TOLERANCE = 0.05  # a camera's clock may drift from its nominal rate; 25 for 30 is another recording
 

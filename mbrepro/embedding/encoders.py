@@ -12,12 +12,14 @@ import torch
 import transformers
 from transformers import AutoModel, Siglip2VisionModel, SiglipVisionModel
 
-from mbrepro.artifacts import fingerprint
+from mbrepro.artifacts import versions
 from mbrepro.embedding import checkpoint, pictures
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.packing import check_clip
 from mbrepro.embedding.pictures import read_preparation
 from mbrepro.errors import InputError
+
+VERSION = 1  # raise it when a view holds other values
 
 CLASSES = {
     "vjepa2": AutoModel,
@@ -70,7 +72,8 @@ class EncoderEmbedder:
             "dtype": self.dtype,
             "batch_size": settings.batch_size,
             "attention": checkpoint.ATTENTION,
-            "code": fingerprint(Path(__file__), pictures),
+            **versions(pictures),
+            __name__: VERSION,
         }
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:

@@ -17,6 +17,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from mbrepro.errors import InputError
 
+VERSION = 1  # raise it when frames are packed otherwise
+
 
 @dataclass(frozen=True)
 class PatchLayout:

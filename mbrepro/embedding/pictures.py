@@ -15,6 +15,8 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_s
 
 from mbrepro.errors import InputError
 
+VERSION = 1  # raise it when pictures are made ready otherwise
+
 # Files that say how pictures are made ready, the library's preferred one first, and where in them.
 FILES = (
     ("processor_config.json", "video_processor"),

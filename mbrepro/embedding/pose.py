@@ -1,14 +1,15 @@
 """The control embedder: what the poses alone say about a clip, no picture looked at."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from mbrepro.artifacts import fingerprint
+from mbrepro.artifacts import versions
 from mbrepro.data.recordings import KEYPOINTS, MICE, Recording
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
+
+VERSION = 1  # raise it when a feature holds other values
 
 POSES = "poses"  # what `EmbedderSettings.model` says for it
 SPAN_S = 0.25  # over which speeds are taken, as tracking noise makes a mouse that sits look restless
@@ -33,7 +34,7 @@ class PoseEmbedder:
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
         self.width = len(FEATURES) * len(SUMMARIES)
-        self.identity = {"model": POSES, "numpy": np.__version__, "code": fingerprint(Path(__file__))}
+        self.identity = {"model": POSES, __name__: VERSION, **versions(np)}
 
     def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Embed clips given as the (F,) frames of the recording that each shows; (N, D) and (N, t, features) float32.

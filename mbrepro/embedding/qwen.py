@@ -7,18 +7,19 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
 
-from mbrepro.artifacts import fingerprint
+from mbrepro.artifacts import versions
 from mbrepro.embedding import checkpoint, packing, qwen3
 from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.packing import PatchLayout, Space, pack_clips
 from mbrepro.errors import InputError
+
+VERSION = 1  # raise it when a view holds other values
 
 SUPPORTED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 VIDEO = 2  # the library's token type of a video token; text is 0
@@ -57,7 +58,8 @@ class QwenVLEmbedder:
             "device": self.device,
             "dtype": self.dtype,
             "attention": checkpoint.ATTENTION,
-            "code": fingerprint(Path(__file__), packing, qwen3),
+            **versions(packing),
+            __name__: VERSION,
         }
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:

@@ -1,21 +1,22 @@
-"""Embeddings on disk: one file per recording and key, with a JSON file beside it that says what made it.
+"""Embeddings on disk: one file for each recording, way to cut clips and embedder, with every clip embedded so far.
 
-While a recording is worked on, each block of clips is kept in a file of its own in a folder `NAME-KEY.parts`; the last
-block joins them. Which clips are in a block, and which in a batch, follows from their place in the list alone, so work
-that was killed and taken up again, or done on another machine, gives the bytes that going straight through gives.
+A clip is known by its first frame. What is asked for and not there yet is embedded a block at a time, and each block
+is joined to the file before the next is begun: a kill costs the block in hand, and asking for more embeds only what is
+new. The order in which clips were asked for leaves no trace, as a file holds them by first frame.
 """
 
-import contextlib
 import dataclasses
-import shutil
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from mbrepro.artifacts import file_hash, fingerprint, replacing, write_json
+from mbrepro.artifacts import file_hash, fingerprint, locked, replacing, versions
 from mbrepro.data import clips, video
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
 from mbrepro.data.recordings import Recording
@@ -24,46 +25,45 @@ from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import ClipEmbedder
 
 BLOCK_BATCHES = 8  # batches whose frames are in memory at a time, and the most work that a kill can cost
+STARTS = "starts"  # the index of a file: each row's first frame, ascending
 
 
 def embed_recording(
-    recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder, folder: Path
+    recording: Recording,
+    starts: Sequence[int],
+    settings: ClipSettings,
+    embedder: ClipEmbedder,
+    folder: Path,
+    views: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Embed the clips that begin at frames `starts`: view → (N, D) or (N, t, D) float32, in their order.
+    """Embed the clips that begin at frames `starts`: view → (N, D) float32, in their order.
 
-    Computed once and then read from `folder`. The key covers the video's bytes, what of the recording decides a clip,
-    the starts, the settings and the embedder's identity. Raises InputError if the recording's video is missing or
-    damaged, or a clip would lie outside it.
+    Clips that `folder` holds are read, the others embedded and added to it; a process that wants the same recording at
+    the same time waits. views: those that are wanted; all are stored. Raises InputError if the recording's video is
+    missing or damaged, or a clip would lie outside it.
     """
+    views = embedder.views if views is None else views
     if len(starts) == 0:
-        return _embed(recording, [], settings, embedder)
-    path = stored_path(recording, starts, settings, embedder, folder)
-    parts = path.with_suffix(".parts")
-    if path.exists():
-        with contextlib.suppress(SafetensorError):
-            found = load_file(path)
-            shutil.rmtree(parts, ignore_errors=True)  # of a process killed after its last block
-            return {view: found[view] for view in embedder.views}
-    blocks = _blocks(recording, starts, settings, embedder, parts)
-    embeddings = {view: np.concatenate([block[view] for block in blocks]) for view in embedder.views}
-    write_json(parts / path.with_suffix(".json").name, _described(recording, starts, settings, embedder, embeddings))
-    _save(parts / path.name, embeddings)
-    for name in (path.with_suffix(".json").name, path.name):
-        (parts / name).replace(path.with_name(name))
-    shutil.rmtree(parts, ignore_errors=True)
-    return embeddings
+        nothing = _embed(recording, [], settings, embedder)
+        return {view: nothing[view] for view in views}
+    path = stored_path(recording, settings, embedder, folder)
+    stored = _read(path, views)
+    if len(_missing(stored, starts)):
+        with locked(path):
+            _embed_missing(recording, starts, settings, embedder, path)
+            stored = _read(path, views)
+    places = np.searchsorted(stored[STARTS], starts)
+    return {view: stored[view][places] for view in views}
 
 
-def stored_path(
-    recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder, folder: Path
-) -> Path:
-    """The file that holds the embeddings of these clips, or will hold them."""
-    key = fingerprint(clips_key(recording, starts, settings, embedder), embedder.identity)
+def stored_path(recording: Recording, settings: ClipSettings, embedder: ClipEmbedder, folder: Path) -> Path:
+    """The file that holds the embeddings of a recording's clips, or will hold them."""
+    key = fingerprint(recording_key(recording, settings, embedder), embedder.identity)
     return Path(folder) / f"{recording.name.replace('/', '_')}-{key}.safetensors"
 
 
-def clips_key(recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder) -> str:
-    """Fingerprint of everything that decides what of a recording its clips show to the embedder."""
+def recording_key(recording: Recording, settings: ClipSettings, embedder: ClipEmbedder) -> str:
+    """Fingerprint of all that, with its first frame, decides what a clip of a recording shows to the embedder."""
     posed = settings.crop != "frame" or embedder.takes == "poses"
     return fingerprint(
         recording.name,
@@ -72,41 +72,32 @@ def clips_key(recording: Recording, starts: Sequence[int], settings: ClipSetting
         recording.fps,
         list(recording.frame_size),
         recording.keypoints if posed else len(recording),
-        np.asarray(starts, np.int64),
         settings,
-        *(Path(module.__file__) for module in (clips, video)),
+        versions(clips, video, av, cv2),
     )
 
 
-def _described(recording, starts, settings, embedder, embeddings: dict[str, np.ndarray]) -> dict[str, object]:
-    return {
-        "recording": recording.name,
-        "starts": [int(start) for start in starts],
-        "video_start": recording.video_start,
-        "clips": dataclasses.asdict(settings),
-        "embedder": embedder.identity,
-        "model": embedder.settings.model,
-        "shapes": {view: list(array.shape) for view, array in embeddings.items()},
-    }
+def _missing(stored: dict[str, np.ndarray], starts: Sequence[int]) -> np.ndarray:
+    return np.setdiff1d(np.asarray(starts, np.int64), stored.get(STARTS, []))
 
 
-def _blocks(recording, starts, settings, embedder, parts: Path) -> list[dict[str, np.ndarray]]:
-    """Every block of clips, those that a killed process left behind read and the others embedded, cutting ahead."""
+def _embed_missing(recording, starts, settings, embedder, path: Path) -> None:
+    """Embed the clips that a file lacks, ascending, a block after the other, frames being cut ahead."""
+    stored = _read(path, embedder.views)
     size = BLOCK_BATCHES * embedder.settings.batch_size
-    kept = {first: _kept(parts / f"{first:06}.safetensors") for first in range(0, len(starts), size)}
-    missing = [first for first, block in kept.items() if block is None]
-    cut = made_ahead(_cutter(recording, starts, size, settings, embedder), missing)
-    for first, shown in zip(missing, cut, strict=True):
-        kept[first] = _embed(recording, shown, settings, embedder)
-        _save(parts / f"{first:06}.safetensors", kept[first])
-    return list(kept.values())
+    missing = _missing(stored, starts).tolist()
+    blocks = [missing[first : first + size] for first in range(0, len(missing), size)]
+    shown = made_ahead(_cutter(recording, settings, embedder), blocks)
+    for block, cut in zip(blocks, shown, strict=True):
+        stored = _joined(stored, {STARTS: np.array(block), **_embed(recording, cut, settings, embedder)})
+        _write(path, stored, described(recording, settings, embedder))
 
 
-def _cutter(recording, starts, size: int, settings, embedder) -> Callable[[int], list[np.ndarray]]:
-    """What makes the block that begins with a clip ready: its pictures, or the frames they would be, for poses."""
+def _cutter(recording, settings, embedder) -> Callable[[list[int]], list[np.ndarray]]:
+    """What makes a block of clips ready: its pictures, or the frames they would be, for poses."""
     if embedder.takes == "poses":
-        return lambda first: [clip_frames(start, recording, settings) for start in starts[first : first + size]]
-    return lambda first: cut_clips(recording, starts[first : first + size], settings)
+        return lambda block: [clip_frames(start, recording, settings) for start in block]
+    return lambda block: cut_clips(recording, block, settings)
 
 
 def _embed(recording, shown: Sequence[np.ndarray], settings, embedder) -> dict[str, np.ndarray]:
@@ -115,11 +106,33 @@ def _embed(recording, shown: Sequence[np.ndarray], settings, embedder) -> dict[s
     return embedder.embed(shown, sampled_rate(settings, len(shown[0]) if len(shown) else 1))
 
 
-def _kept(path: Path) -> dict[str, np.ndarray] | None:
-    with contextlib.suppress(SafetensorError, FileNotFoundError):  # another process may just have joined the parts
-        return load_file(path)
+def _joined(stored: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    both = {name: np.concatenate([stored[name], rows]) for name, rows in new.items()} if stored else new
+    order = np.argsort(both[STARTS])
+    return {name: rows[order] for name, rows in both.items()}
 
 
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def described(recording: Recording, settings: ClipSettings, embedder: ClipEmbedder) -> dict[str, object]:
+    """What made a stored file, in plain values for a reader of it."""
+    return {
+        "recording": recording.name,
+        "video_start": recording.video_start,
+        "clips": dataclasses.asdict(settings),
+        "embedder": embedder.identity,
+        "model": embedder.settings.model,
+    }
+
+
+def _read(path: Path, views: Sequence[str]) -> dict[str, np.ndarray]:
+    """The index and some views of a file; nothing if it is not there or cannot be read (a disk fault)."""
+    try:
+        with safe_open(path, "numpy") as file:
+            return {name: file.get_tensor(name) for name in (STARTS, *views)}
+    except (SafetensorError, FileNotFoundError):
+        return {}
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], described: dict[str, object]) -> None:
     with replacing(path) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        arrays = {name: np.ascontiguousarray(rows) for name, rows in arrays.items()}
+        save_file(arrays, temporary, metadata={"made_from": json.dumps(described, sort_keys=True)})

@@ -8,9 +8,11 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from mbrepro.artifacts import fingerprint
+from mbrepro.artifacts import fingerprint, versions
 from mbrepro.embedding import checkpoint
 from mbrepro.embedding.checkpoint import save_checkpoint
+
+VERSION = 1  # raise it when the twin gets other weights
 
 
 def untrained_twin(model: str, folder: Path, seed: int) -> Path:
@@ -20,7 +22,7 @@ def untrained_twin(model: str, folder: Path, seed: int) -> Path:
     """
     source = checkpoint.find(model)
     tokenizer = checkpoint.load_tokenizer(source)
-    made_from = source / "config.json", seed, torch.__version__, transformers.__version__, Path(__file__)
+    made_from = source / "config.json", seed, VERSION, versions(torch, transformers)
     twin = Path(folder) / f"twin-{fingerprint(*made_from)}"
     if not twin.exists():
         twin.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,8 @@ from mbrepro.artifacts import replacing
 from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 
+VERSION = 1  # raise it when training or inference gives other values
+
 LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action, so P(action) is localize(...)[:, 0]
 PUBLISHED_BATCH = 128  # windows a step in the official baseline
 FEATURES = 28  # 2 mice x 7 keypoints x (x, y)

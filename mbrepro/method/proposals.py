@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mbrepro.data.recordings import OTHER, behaviours, other_index, runs
+from mbrepro.data.recordings import FPS, OTHER, behaviours, other_index, runs
 from mbrepro.errors import InputError
 
 
@@ -28,8 +28,9 @@ class PosterRule:
     horizon_frames, at the next proposal's start or at the recording's end. So a recording that begins with action has
     no proposal before its second onset, and a proposal never starts in the last min_action_frames - 1 frames.
 
-    Defaults: the slides and code of Douglas (2025, github.com/audreyadouglas/mouse_action_rec), more than half of 300
-    frames; the paper's text there says 13 of the next 300 (min_action_frames=13).
+    It counts frames whatever the recording's rate, as the code does. Defaults: the slides and code of Douglas (2025,
+    github.com/audreyadouglas/mouse_action_rec), more than half of 300 frames; the paper's text there says 13 of the
+    next 300 (min_action_frames=13).
     Raises InputError if a number is out of range.
     """
 
@@ -49,34 +50,34 @@ class PosterRule:
 class HysteresisRule:
     """A proposal is a stretch of likely action: smooth, two thresholds, merge, drop, split, in this order.
 
-    smooth_frames: length of the centred moving average, shortened at the recording's ends; 1 leaves P(action) as it is.
+    smooth_s: length of the centred moving average, shortened at the recording's ends; 0 leaves P(action) as it is.
     enter, leave: a proposal is a run at or above leave that reaches enter.
-    merge_gap_frames: proposals with a gap of at most this many frames become one; 0 merges none.
-    min_frames: shorter ones are dropped. max_frames: longer ones are split into equal parts, None for no limit.
+    merge_gap_s: proposals with a gap of at most this become one; 0 merges none.
+    min_s: shorter ones are dropped. max_s: longer ones are split into equal parts, None for no limit.
 
-    Defaults, at 30 fps: half of CalMS21's bouts are shorter than about 1.2 s and one label for every 2 s costs far less
-    than one for every 5 s, so gaps of a third of a second are merged and proposals are at most 2 s long.
-    Raises InputError if a number is out of range.
+    Seconds become the nearest number of frames at the recording's own rate. Defaults: half of CalMS21's bouts are
+    shorter than about 1.2 s and one label for every 2 s costs far less than one for every 5 s, so gaps of a third of a
+    second are merged and proposals are at most 2 s long. Raises InputError if a number is out of range.
     """
 
-    smooth_frames: int = 9
+    smooth_s: float = 0.3
     enter: float = 0.6
     leave: float = 0.4
-    merge_gap_frames: int = 10
-    min_frames: int = 10
-    max_frames: int | None = 60
+    merge_gap_s: float = 1 / 3
+    min_s: float = 1 / 3
+    max_s: float | None = 2.0
 
     def __post_init__(self):
-        if self.leave > self.enter:
+        if not self.leave <= self.enter:
             raise InputError(f"leave ({self.leave}) must not be above enter ({self.enter})")
-        if self.smooth_frames < 1 or self.min_frames < 1 or self.merge_gap_frames < 0:
-            raise InputError("smooth_frames and min_frames must be at least 1 and merge_gap_frames at least 0")
-        if self.max_frames is not None and self.max_frames < self.min_frames:
-            raise InputError(f"max_frames ({self.max_frames}) must not be below min_frames ({self.min_frames})")
+        if not min(self.smooth_s, self.min_s, self.merge_gap_s) >= 0:
+            raise InputError("smooth_s, min_s and merge_gap_s must not be negative")
+        if self.max_s is not None and not self.max_s >= self.min_s:
+            raise InputError(f"max_s ({self.max_s}) must not be below min_s ({self.min_s})")
 
 
-def propose(p_action: np.ndarray, rule: PosterRule | HysteresisRule) -> list[Proposal]:
-    """Proposals of one recording from P(action) (T,): inside it, in order, disjoint.
+def propose(p_action: np.ndarray, rule: PosterRule | HysteresisRule, fps: float = FPS) -> list[Proposal]:
+    """Proposals of one recording from P(action) (T,), `fps` frames a second: inside it, in order, disjoint.
 
     Raises InputError unless p_action is one-dimensional with finite values from 0 to 1.
     """
@@ -86,7 +87,8 @@ def propose(p_action: np.ndarray, rule: PosterRule | HysteresisRule) -> list[Pro
     if not np.all((p_action >= 0) & (p_action <= 1)):
         frame = int(np.argmin((p_action >= 0) & (p_action <= 1)))
         raise InputError(f"P(action) must be from 0 to 1, and is {p_action[frame]} at frame {frame}")
-    spans = _poster_spans(p_action, rule) if isinstance(rule, PosterRule) else _hysteresis_spans(p_action, rule)
+    poster = isinstance(rule, PosterRule)
+    spans = _poster_spans(p_action, rule) if poster else _hysteresis_spans(p_action, rule, fps)
     return [Proposal(start, stop, float(p_action[start:stop].mean())) for start, stop in spans]
 
 
@@ -101,16 +103,18 @@ def _poster_spans(p_action: np.ndarray, rule: PosterRule) -> list[tuple[int, int
     return [(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
 
 
-def _hysteresis_spans(p_action: np.ndarray, rule: HysteresisRule) -> list[tuple[int, int]]:
-    smooth = moving_average(p_action, rule.smooth_frames)
+def _hysteresis_spans(p_action: np.ndarray, rule: HysteresisRule, fps: float) -> list[tuple[int, int]]:
+    smooth_frames, shortest = (max(1, round(seconds * fps)) for seconds in (rule.smooth_s, rule.min_s))
+    longest = None if rule.max_s is None else max(1, round(rule.max_s * fps))
+    smooth = moving_average(p_action, smooth_frames)
     entered = [(a, b) for a, b, above in runs(smooth >= rule.leave) if above and smooth[a:b].max() >= rule.enter]
     merged: list[tuple[int, int]] = []
     for start, stop in entered:
-        if merged and start - merged[-1][1] <= rule.merge_gap_frames:
+        if merged and start - merged[-1][1] <= round(rule.merge_gap_s * fps):
             start = merged.pop()[0]
         merged.append((start, stop))
-    kept = [(start, stop) for start, stop in merged if stop - start >= rule.min_frames]
-    return [part for span in kept for part in _split(*span, rule.max_frames)]
+    kept = [(start, stop) for start, stop in merged if stop - start >= shortest]
+    return [part for span in kept for part in _split(*span, longest)]
 
 
 def moving_average(values: np.ndarray, length: int) -> np.ndarray:

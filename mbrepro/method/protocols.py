@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from mbrepro.data.clips import ClipSettings
-from mbrepro.data.recordings import FPS
 from mbrepro.embedding.embedder import PROMPT, EmbedderSettings
 from mbrepro.method.heads import HeadSettings
 from mbrepro.method.localizer import LocalizerSettings
@@ -72,7 +71,7 @@ def corrected(
     return Protocol(
         name="corrected",
         localizer=LocalizerSettings(classes=2, epochs=epochs),
-        rule=HysteresisRule(max_frames=max(round(clip_seconds * FPS), HysteresisRule.min_frames)),
+        rule=HysteresisRule(max_s=max(clip_seconds, HysteresisRule.min_s)),
         clips=ClipSettings(seconds=clip_seconds, sampled_fps=sampled_fps, crop=crop),
         embedder=replace(embedder, prompt=PROMPT),
         head=HeadSettings(kind=head),

@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mbrepro.artifacts import fingerprint, replacing
+from mbrepro.artifacts import fingerprint, replacing, versions
 from mbrepro.data.recordings import Dataset, Prediction
 from mbrepro.method.localizer import FEATURES, pose_features
-from mbrepro.method.pipeline import one_thread, side_by_side
+from mbrepro.method.training import one_thread, side_by_side
+
+VERSION = 1  # raise it when training gives other weights
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def single_frame(
 
     It is trained on the train recordings; trained networks are kept in `folder` by what made them.
     """
-    made_from = [settings, Path(__file__), torch.__version__]
+    made_from = [settings, VERSION, versions(torch)]
     for recording in data.train:
         made_from += [recording.keypoints, recording.labels, recording.frame_size]
     made = [folder / "localizers" / f"single-{fingerprint(seed, *made_from)}.safetensors" for seed in range(seeds)]

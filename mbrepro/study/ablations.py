@@ -7,7 +7,7 @@ which model and recordings. All of it is simulated.
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -82,7 +82,7 @@ def provenance(data: Dataset, protocol: Protocol, seeds: int, scale: float) -> d
         "data": f"{data.source}, {len(data.train)} train and {len(data.test)} test recordings of {data.task}",
         "recordings": fingerprint(*made),
         "weights": load_embedder(protocol.embedder).identity["weights"],
-        "protocol": fingerprint(protocol),
+        "protocol": asdict(protocol),
         "seeds": seeds,
         "scale": scale,
         "computed_by": "mbrepro.study.ablations.compute",

@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
-from mbrepro.data.recordings import Dataset
-from mbrepro.method.localizer import LocalizerSettings
-from mbrepro.method.pipeline import (
-    predict_frames,
-    train_localizers,
-)
+from mbrepro.data.recordings import Dataset, Prediction
+from mbrepro.method.localizer import LocalizerSettings, localize
+from mbrepro.method.training import train_localizers
 from mbrepro.study.results import Run
 
 
 def baseline(
     data: Dataset, settings: LocalizerSettings, validation_fraction: float, seeds: int, folder: Path
 ) -> list[Run]:
-    """Row "baseline": the pose network names every frame's class, no video looked at."""
+    """Row "baseline": every test frame gets the class that the pose network finds most probable; a run for each seed.
+
+    settings: of a network with as many classes as `data`. validation_fraction, folder: as of `train_localizers`.
+    """
     models = train_localizers(data, settings, validation_fraction, range(seeds), folder)
     runs = []
     for seed, model in enumerate(models):
-        runs.append(Run(seed, data.task, data.classes, tuple(predict_frames(model, r) for r in data.test)))
+        scored = [(recording, localize(model, recording)) for recording in data.test]
+        videos = tuple(Prediction(r.name, r.labels, scores.argmax(1), scores) for r, scores in scored)
+        runs.append(Run(seed, data.task, data.classes, videos))
     return runs

@@ -15,10 +15,10 @@ from mbrepro.embedding.captions import caption_recording
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.embedding.twin import untrained_twin
-from mbrepro.method.localizer import PoseCNN
-from mbrepro.method.pipeline import clip_starts, localize_action, train_localizers
-from mbrepro.method.proposals import Proposal, proposal_labels, propose
+from mbrepro.method.pipeline import clip_starts, localize_action, propose, propose_for_head
+from mbrepro.method.proposals import Proposal
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.training import train_localizers
 from mbrepro.study.captions import agreement, category, named_behaviours
 
 
@@ -40,31 +40,20 @@ class FoundClips:
 
 def find_clips(data: Dataset, protocol: Protocol, folder: Path) -> list[FoundClips]:
     """The clips of a protocol's first seed: what its head is trained on in the train split, its proposals in the test
-    split, of recordings with video. They are those `study.two_stages` embeds, so its stored embeddings are used again.
+    split, of recordings with video. They are those `two_stages` embeds, so its stored embeddings are used again.
     """
     filmed = data.filmed()
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
-    found = [_find(r, "train", _train_track(r, model, protocol), protocol) for r in filmed.train]
-    return found + [_find(r, "test", localize_action(model, r), protocol) for r in filmed.test]
-
-
-def _train_track(recording: Recording, model: PoseCNN, protocol: Protocol) -> np.ndarray:
-    if protocol.head_clips == "localized":
-        return localize_action(model, recording)
-    return recording.action.astype(np.float32)
-
-
-def _find(recording: Recording, split: str, p_action: np.ndarray, protocol: Protocol) -> FoundClips:
-    proposals = tuple(propose(p_action, protocol.rule))
-    starts = np.array(clip_starts(proposals, recording, protocol), np.int64)
-    labels = proposal_labels(recording.labels, proposals, recording.classes)
-    return FoundClips(recording, split, starts, labels, proposals)
+    train = [propose_for_head(r, model, protocol) for r in filmed.train]
+    test = [propose(r, localize_action(model, r), protocol) for r in filmed.test]
+    by_split = [("train", p) for p in train] + [("test", p) for p in test]
+    return [FoundClips(p.recording, split, p.starts, p.labels, p.proposals) for split, p in by_split]
 
 
 def moved(found: Sequence[FoundClips], protocol: Protocol, seconds: float) -> list[FoundClips]:
     """The clips of the same proposals at another length, where the protocol's anchor puts them."""
     longer = replace(protocol, clips=replace(protocol.clips, seconds=seconds))
-    return [replace(f, starts=np.array(clip_starts(f.proposals, f.recording, longer), np.int64)) for f in found]
+    return [replace(f, starts=clip_starts(f.proposals, f.recording, longer)) for f in found]
 
 
 def spread(found: Sequence[FoundClips], most: int) -> list[FoundClips]:
@@ -94,8 +83,9 @@ def clip_frame(found: Sequence[FoundClips]) -> pd.DataFrame:
 
 def embeddings_of(found: Sequence[FoundClips], protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
     """(N, D) embeddings of the clips in the protocol's view, in order."""
+    views = [protocol.view]
     rows = [
-        embed_recording(f.recording, f.starts.tolist(), protocol.clips, embedder, folder)[protocol.view] for f in found
+        embed_recording(f.recording, f.starts, protocol.clips, embedder, folder, views)[protocol.view] for f in found
     ]
     return np.concatenate(rows)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from tqdm import tqdm
 
 from mbrepro import paths
@@ -11,8 +12,9 @@ from mbrepro.embedding import load_embedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import protocols
-from mbrepro.method.pipeline import localize_action, needed_starts, train_localizers, train_tracks
+from mbrepro.method.pipeline import localize_action, propose, propose_for_head
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.training import train_localizers
 from mbrepro.study import poster
 from mbrepro.study.few_shot import filmed_tasks
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
@@ -69,9 +71,9 @@ def plan(
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
     jobs = []
     for dataset, chosen in filmed_sets(profile, name, tasks, scale):
-        tracks = [(r, train_tracks(r, models, chosen)) for r in dataset.train]
-        tracks += [(r, [localize_action(model, r) for model in models]) for r in dataset.test]
-        jobs += [Job(r, needed_starts(r, made, chosen)) for r, made in tracks]
+        wanted = [(r, [propose_for_head(r, model, chosen) for model in models]) for r in dataset.train]
+        wanted += [(r, [propose(r, localize_action(model, r), chosen) for model in models]) for r in dataset.test]
+        jobs += [Job(r, np.unique(np.concatenate([p.starts for p in by_seed])).tolist()) for r, by_seed in wanted]
     return protocol, sorted((job for job in jobs if job.starts), key=lambda job: (-len(job.starts), job.recording.name))
 
 

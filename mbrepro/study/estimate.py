@@ -45,7 +45,8 @@ def estimate(
 
 def _clips(data: Dataset, protocol: Protocol, seeds: int) -> int:
     train, test = (
-        sum(len(propose(r.action.astype(np.float32), protocol.rule)) for r in part) for part in (data.train, data.test)
+        sum(len(propose(r.action.astype(np.float32), protocol.rule, r.fps)) for r in part)
+        for part in (data.train, data.test)
     )
     return seeds * test + (seeds * train if protocol.head_clips == "localized" else train)
 

@@ -5,19 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
-from mbrepro.method.pipeline import (
-    fit_clip_head,
-    label_frames,
-    localize_action,
-    train_localizers,
-)
-from mbrepro.method.proposals import propose
+from mbrepro.method.pipeline import embed, localize_action, propose, train_head, write_frames
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.training import train_localizers
 from mbrepro.study.results import Run, score
-from mbrepro.study.two_stages import clips_by_seed
 
 
 def few_shot(
@@ -32,10 +27,12 @@ def few_shot(
         return runs
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
     for task in tasks:
-        for seed, train, test in clips_by_seed(task, models, protocol, embedder, folder):
-            head = fit_clip_head(train, protocol, seed)
-            labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
-            runs.append(Run(seed, task.task, task.classes, labelled))
+        for seed, model in enumerate(tqdm(models, task.task, disable=None)):
+            head = train_head(task.train, model, protocol, embedder, folder, seed)
+            proposed = [propose(r, localize_action(model, r), protocol) for r in task.test]
+            scores = [head.scores(embed(p, protocol, embedder, folder)) for p in proposed]
+            written = tuple(write_frames(p, s, protocol) for p, s in zip(proposed, scores, strict=True))
+            runs.append(Run(seed, task.task, task.classes, written))
     return runs
 
 
@@ -53,10 +50,10 @@ def reach(
     for task in tasks:
         inside = behaviour = frames = 0
         for recording in task.test:
-            proposed = np.zeros(len(recording), bool)
-            for proposal in propose(localize_action(model, recording), protocol.rule):
-                proposed[proposal.start : proposal.stop] = True
-            inside += (proposed & recording.action).sum()
+            reached = np.zeros(len(recording), bool)
+            for proposal in propose(recording, localize_action(model, recording), protocol).proposals:
+                reached[proposal.start : proposal.stop] = True
+            inside += (reached & recording.action).sum()
             behaviour, frames = behaviour + recording.action.sum(), frames + len(recording)
         mine = score("few_shot", protocol.name, [r for r in runs if r.task == task.task]).set_index("metric")["mean"]
         share = behaviour / frames

@@ -9,8 +9,7 @@ from mbrepro.data.recordings import Dataset, other_index
 from mbrepro.embedding import check_embedder
 from mbrepro.embedding.lora import LabelledClip, LoraSettings, check_start, fine_tune
 from mbrepro.method import protocols
-from mbrepro.method.pipeline import clip_starts
-from mbrepro.method.proposals import proposal_labels, propose
+from mbrepro.method.pipeline import propose
 from mbrepro.method.protocols import Protocol
 from mbrepro.study.profiles import embedder_settings, load_dataset
 
@@ -33,10 +32,9 @@ def labelled_clips(data: Dataset, protocol: Protocol) -> list[LabelledClip]:
     """The clips round the labelled bouts of the train recordings, with their classes; those labelled other left out."""
     clips = []
     for recording in data.train:
-        proposals = propose(recording.action.astype(np.float32), protocol.rule)
-        starts = clip_starts(proposals, recording, protocol)
-        labels = proposal_labels(recording.labels, proposals, recording.classes)
-        for frames, label in zip(cut_clips(recording, starts, protocol.clips), labels, strict=True):
+        proposed = propose(recording, recording.action.astype(np.float32), protocol)
+        cut = cut_clips(recording, proposed.starts.tolist(), protocol.clips)
+        for frames, label in zip(cut, proposed.labels, strict=True):
             if label != other_index(data.classes):
                 clips.append(LabelledClip(frames, int(label), recording.animal))
     return clips

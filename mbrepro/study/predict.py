@@ -23,17 +23,11 @@ from mbrepro.data.tracking import (
 from mbrepro.data.video import probe
 from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
-from mbrepro.method import protocols
+from mbrepro.method import pipeline, protocols
 from mbrepro.method.localizer import PoseCNN
-from mbrepro.method.pipeline import (
-    fit_clip_head,
-    label_frames,
-    localize_action,
-    propose_clips,
-    train_clips,
-    train_localizers,
-)
+from mbrepro.method.pipeline import localize_action
 from mbrepro.method.proposals import propose
+from mbrepro.method.training import train_localizers
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
 
 SEED = 0  # the first of the study's seeds; its models are used on own recordings
@@ -67,7 +61,7 @@ def predict(
     (model,) = train_localizers(dataset, protocol.localizer, protocol.validation_fraction, [SEED], folder)
     p_action = localize_own(model, recording, dataset)
     if stage1_only:
-        classes, labels, scores = ("action", "other"), *_stage1_labels(p_action, protocol)
+        classes, labels, scores = ("action", "other"), *_stage1_labels(p_action, recording.fps, protocol)
     else:
         classes, labels, scores = (
             dataset.classes,
@@ -122,19 +116,19 @@ def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
     }
 
 
-def _stage1_labels(p_action: np.ndarray, protocol: protocols.Protocol) -> tuple[np.ndarray, np.ndarray]:
+def _stage1_labels(p_action: np.ndarray, fps: float, protocol: protocols.Protocol) -> tuple[np.ndarray, np.ndarray]:
     labels = np.ones(len(p_action), int)
-    for proposal in propose(p_action, protocol.rule):
+    for proposal in propose(p_action, protocol.rule, fps):
         labels[proposal.start : proposal.stop] = 0
     return labels, np.stack([p_action, 1 - p_action], 1)
 
 
 def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tuple[np.ndarray, np.ndarray]:
     embedder = load_embedder(protocol.embedder)
-    head = fit_clip_head(train_clips(dataset, model, protocol, embedder, folder), protocol, SEED)
-    recording = replace(recording, classes=dataset.classes)
-    clips = propose_clips(recording, p_action, protocol, embedder, folder)
-    prediction = label_frames(clips, head.scores(clips.embeddings), protocol)
+    head = pipeline.train_head(dataset.train, model, protocol, embedder, folder, SEED)
+    proposed = pipeline.propose(replace(recording, classes=dataset.classes), p_action, protocol)
+    scores = head.scores(pipeline.embed(proposed, protocol, embedder, folder))
+    prediction = pipeline.write_frames(proposed, scores, protocol)
     return prediction.labels, prediction.scores
 
 

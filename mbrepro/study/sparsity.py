@@ -12,9 +12,10 @@ import numpy as np
 from mbrepro.data import labels as level
 from mbrepro.data.labels import LabelSet, Track
 from mbrepro.data.recordings import Dataset, behaviours, other_index
-from mbrepro.method.pipeline import ACTION, localize_action, train_localizers
+from mbrepro.method.pipeline import ACTION, localize_action
 from mbrepro.method.proposals import HysteresisRule, PosterRule, Proposal, proposal_labels, propose
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.training import train_localizers
 from mbrepro.metrics import resampling
 from mbrepro.metrics.frames import row_normalised
 
@@ -34,12 +35,9 @@ POLICIES = {
 }
 
 
-def anchor_rule(gap: float, longest: float | None, fps: float) -> HysteresisRule:
+def anchor_rule(gap: float, longest: float | None) -> HysteresisRule:
     """Proposals that are the stretches of action, gaps up to `gap` s closed, split where longer than `longest` s."""
-    frames = None if longest is None else max(1, round(longest * fps))
-    return HysteresisRule(
-        smooth_frames=1, enter=0.5, leave=0.5, merge_gap_frames=round(gap * fps), min_frames=1, max_frames=frames
-    )
+    return HysteresisRule(smooth_s=0.0, enter=0.5, leave=0.5, merge_gap_s=gap, min_s=0.0, max_s=longest)
 
 
 def watch(
@@ -101,9 +99,9 @@ def watched(policy: str, seconds: float, track: Track) -> tuple[np.ndarray, np.n
         return watch_windows(track, seconds)
     if policy == "longest":
         action = without_short(track.action, round(seconds * track.fps))
-        return watch(track, propose(action, anchor_rule(0.0, PIECE, track.fps)))
+        return watch(track, propose(action, anchor_rule(0.0, PIECE), track.fps))
     longest = seconds if policy == "clips" else PIECE
-    labels, seen = watch(track, propose(track.action, anchor_rule(0.0, longest, track.fps)), seconds)
+    labels, seen = watch(track, propose(track.action, anchor_rule(0.0, longest), track.fps), seconds)
     return labels, seen & track.action if policy == "glance" else seen
 
 
@@ -135,7 +133,7 @@ def ceilings(
     for gap in gaps:
         row = grid[f"gap_{gap:g}s"] = {}
         for length in lengths:
-            found = [propose(t.action, anchor_rule(gap, length, t.fps)) for t in tracks]
+            found = [propose(t.action, anchor_rule(gap, length), t.fps) for t in tracks]
             labels = [watch(t, p)[0] for t, p in zip(tracks, found, strict=True)]
             best = resampling.f1([t.labels for t in tracks], labels, tracks[0].classes)
             row["whole" if length is None else f"{length:g}s"] = {**best, "proposals": sum(map(len, found))}
@@ -168,7 +166,9 @@ def localizer_points(data: Dataset, protocols: Mapping[str, Protocol], folder: P
         views = []
         for recording in data.test:
             p_action = localize_action(model, recording)
-            labels, seen = watch(recording, propose(p_action, protocol.rule), protocol.clips.seconds, protocol.anchor)
+            labels, seen = watch(
+                recording, propose(p_action, protocol.rule, recording.fps), protocol.clips.seconds, protocol.anchor
+            )
             if protocol.written == "action":
                 labels = np.where(p_action >= ACTION, labels, other_index(data.classes))
             views.append((labels, seen))
@@ -181,7 +181,7 @@ def tiles_touched(tracks: Sequence[Track], gap: float) -> dict[str, float]:
     touched = []
     for track in tracks:
         seen, length = np.zeros(len(track), bool), round(TILE * track.fps)
-        for p in propose(track.action, anchor_rule(gap, None, track.fps)):
+        for p in propose(track.action, anchor_rule(gap, None), track.fps):
             seen[p.start : p.start + length * -(-(p.stop - p.start) // length)] = True
         touched.append(seen.sum())
     return resampling.share(touched, [len(t) for t in tracks])

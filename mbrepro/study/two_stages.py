@@ -1,6 +1,6 @@
 """Rows "clip" and "pose_vlm": both stages, and what their proposals watch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +10,17 @@ from tqdm import tqdm
 from mbrepro.data.clips import clip_frames
 from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
-from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.pipeline import (
-    ProposedClips,
     choose_view,
-    classify_clips,
-    clip_starts,
-    fit_clip_head,
-    label_frames,
+    embed,
     localize_action,
-    proposed_for_seeds,
-    train_clips_for_seeds,
-    train_localizers,
+    name_clips,
+    propose,
+    train_head,
+    write_frames,
 )
-from mbrepro.method.proposals import propose
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.training import train_localizers
 from mbrepro.study.results import Run
 
 
@@ -33,25 +29,22 @@ def two_stages(
 ) -> tuple[list[Run], list[Run]]:
     """Rows "clip" and "pose_vlm": classes of the test clips that hold a behaviour, and of every test frame.
 
-    Stage 1 is trained on every train recording, the head and the test on those with video.
+    Stage 1 is trained on every train recording, the head and the test on those with video. Each seed has its own
+    network, proposals and head.
     """
     clips, frames, filmed = [], [], data.filmed()
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
-    for seed, train, test in clips_by_seed(filmed, models, protocol, embedder, folder):
-        head = fit_clip_head(train, protocol, seed)
-        clips.append(Run(seed, data.task, data.classes, tuple(classify_clips(c, head) for c in test)))
-        labelled = tuple(label_frames(c, head.scores(c.embeddings), protocol) for c in test)
-        frames.append(Run(seed, data.task, data.classes, labelled))
+    for seed, model in enumerate(tqdm(models, "seeds", disable=None)):
+        head = train_head(filmed.train, model, protocol, embedder, folder, seed)
+        named, written = [], []
+        for recording in filmed.test:
+            proposed = propose(recording, localize_action(model, recording), protocol)
+            scores = head.scores(embed(proposed, protocol, embedder, folder))
+            named.append(name_clips(proposed, scores))
+            written.append(write_frames(proposed, scores, protocol))
+        clips.append(Run(seed, data.task, data.classes, tuple(named)))
+        frames.append(Run(seed, data.task, data.classes, tuple(written)))
     return clips, frames
-
-
-def clips_by_seed(
-    data: Dataset, models: Sequence[PoseCNN], protocol: Protocol, embedder: ClipEmbedder, folder: Path
-) -> Iterator[tuple[int, list[ProposedClips], list[ProposedClips]]]:
-    """Each seed with the clips its head is trained on and those it is asked about."""
-    train = train_clips_for_seeds(data, models, protocol, embedder, folder)
-    test = proposed_for_seeds(data, models, protocol, embedder, folder)
-    return tqdm(zip(range(len(models)), train, test, strict=True), "seeds", len(models), disable=None)
 
 
 def with_view(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:
@@ -83,9 +76,8 @@ def share_watched(data: Dataset, protocols: Mapping[str, Protocol], folder: Path
         (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
         seen = total = 0
         for recording in data.filmed().test:
-            starts = clip_starts(propose(localize_action(model, recording), protocol.rule), recording, protocol)
             watched = np.zeros(len(recording), bool)
-            for start in starts:
+            for start in propose(recording, localize_action(model, recording), protocol).starts:
                 first, *_, last = clip_frames(start, recording, protocol.clips)
                 watched[first : last + 1] = True
             seen, total = seen + watched.sum(), total + len(recording)

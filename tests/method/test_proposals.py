@@ -9,6 +9,7 @@ from mbrepro.data.recordings import TASK1_CLASSES
 from mbrepro.errors import InputError
 from mbrepro.method.proposals import HysteresisRule, PosterRule, Proposal, moving_average, proposal_labels, propose
 
+FPS = 10.0  # of the hand-made tracks, so that k frames are k / 10 s
 PAPER_TEXT = PosterRule(min_action_frames=13)
 P_ACTION = st.lists(st.integers(0, 64).map(lambda k: k / 64), max_size=80).map(np.array)  # sums without rounding
 SHORT_POSTER = st.builds(
@@ -16,12 +17,12 @@ SHORT_POSTER = st.builds(
 )
 SHORT_HYSTERESIS = st.builds(
     HysteresisRule,
-    smooth_frames=st.integers(1, 6),
+    smooth_s=st.integers(1, 6).map(lambda frames: frames / FPS),
     enter=st.sampled_from([0.5, 0.75]),
     leave=st.sampled_from([0.25, 0.5]),
-    merge_gap_frames=st.integers(0, 5),
-    min_frames=st.integers(1, 4),
-    max_frames=st.one_of(st.none(), st.integers(4, 12)),
+    merge_gap_s=st.integers(0, 5).map(lambda frames: frames / FPS),
+    min_s=st.integers(1, 4).map(lambda frames: frames / FPS),
+    max_s=st.one_of(st.none(), st.integers(4, 12).map(lambda frames: frames / FPS)),
 )
 
 
@@ -54,7 +55,7 @@ def test_posters_rule_is_its_plain_reading(p_action, rule):
 @given(P_ACTION, st.one_of(SHORT_POSTER, SHORT_HYSTERESIS))
 def test_proposals_are_inside_in_order_disjoint_and_scored(p_action, rule):
     stop = 0
-    for proposal in propose(p_action, rule):
+    for proposal in propose(p_action, rule, FPS):
         assert stop <= proposal.start < proposal.stop <= len(p_action)
         assert proposal.score == pytest.approx(p_action[proposal.start : proposal.stop].mean())
         stop = proposal.stop
@@ -86,14 +87,15 @@ def test_nothing_gives_nothing(rule):
 
 def test_recording_of_action_alone_has_no_onset_for_the_poster():
     assert propose(np.ones(1000), PosterRule()) == []
-    whole = propose(np.ones(1000), HysteresisRule(max_frames=None))
+    whole = propose(np.ones(1000), HysteresisRule(max_s=None))
     assert whole == [Proposal(0, 1000, 1.0)]
-    assert spans(propose(np.ones(9), HysteresisRule(min_frames=1, max_frames=4))) == [(0, 3), (3, 6), (6, 9)]
+    assert spans(propose(np.ones(9), HysteresisRule(min_s=0.1, max_s=0.4), FPS)) == [(0, 3), (3, 6), (6, 9)]
 
 
 def by_steps(p_action: np.ndarray, rule: HysteresisRule) -> list[tuple[int, int]]:
     """Hysteresis as a state machine over frames, then merging, dropping and splitting on sets of frames."""
-    back, ahead = (rule.smooth_frames - 1) // 2, rule.smooth_frames // 2
+    smooth_frames, gap, shortest = (int(FPS * s + 0.5) for s in (rule.smooth_s, rule.merge_gap_s, rule.min_s))
+    back, ahead = (smooth_frames - 1) // 2, smooth_frames // 2
     smooth = [p_action[max(0, t - back) : t + ahead + 1].mean() for t in range(len(p_action))]
     inside = [value >= rule.enter for value in smooth]
     for _ in inside:  # spread from where it enters to neighbours that have not left
@@ -101,11 +103,11 @@ def by_steps(p_action: np.ndarray, rule: HysteresisRule) -> list[tuple[int, int]
             now or (smooth[t] >= rule.leave and any(inside[max(0, t - 1) : t + 2])) for t, now in enumerate(inside)
         ]
     frames = np.flatnonzero(inside)
-    groups = np.split(frames, np.flatnonzero(np.diff(frames) > rule.merge_gap_frames + 1) + 1)
-    kept = [(g[0], g[-1] + 1) for g in groups if len(g) and g[-1] + 1 - g[0] >= rule.min_frames]
+    groups = np.split(frames, np.flatnonzero(np.diff(frames) > gap + 1) + 1)
+    kept = [(g[0], g[-1] + 1) for g in groups if len(g) and g[-1] + 1 - g[0] >= shortest]
     parts = []
     for a, b in kept:
-        count = 1 if rule.max_frames is None else int(np.ceil((b - a) / rule.max_frames))
+        count = 1 if rule.max_s is None else int(np.ceil((b - a) / int(FPS * rule.max_s + 0.5)))
         edges = [a + (k * (b - a)) // count for k in range(count + 1)]
         parts += pairwise(edges)
     return parts
@@ -113,18 +115,27 @@ def by_steps(p_action: np.ndarray, rule: HysteresisRule) -> list[tuple[int, int]
 
 @given(P_ACTION, SHORT_HYSTERESIS)
 def test_hysteresis_is_its_state_machine(p_action, rule):
-    assert spans(propose(p_action, rule)) == by_steps(p_action, rule)
+    assert spans(propose(p_action, rule, FPS)) == by_steps(p_action, rule)
 
 
 def test_hysteresis_by_hand():
     p = np.array([0.0, 0.5, 0.8, 0.5, 0.1, 0.5, 0.5, 0.0, 0.9, 0.0])
-    plain = HysteresisRule(1, enter=0.7, leave=0.4, merge_gap_frames=0, min_frames=1, max_frames=None)
-    assert spans(propose(p, plain)) == [(1, 4), (8, 9)]  # frames 5 and 6 never enter
-    merging = HysteresisRule(1, enter=0.7, leave=0.4, merge_gap_frames=4, min_frames=1, max_frames=None)
-    assert spans(propose(p, merging)) == [(1, 9)]
-    longer = HysteresisRule(1, enter=0.7, leave=0.4, merge_gap_frames=0, min_frames=2, max_frames=None)
-    assert spans(propose(p, longer)) == [(1, 4)]
-    assert propose(p, longer)[0].score == pytest.approx(0.6)
+    plain = HysteresisRule(0.0, enter=0.7, leave=0.4, merge_gap_s=0.0, min_s=0.1, max_s=None)
+    assert spans(propose(p, plain, FPS)) == [(1, 4), (8, 9)]  # frames 5 and 6 never enter
+    merging = HysteresisRule(0.0, enter=0.7, leave=0.4, merge_gap_s=0.4, min_s=0.1, max_s=None)
+    assert spans(propose(p, merging, FPS)) == [(1, 9)]
+    longer = HysteresisRule(0.0, enter=0.7, leave=0.4, merge_gap_s=0.0, min_s=0.2, max_s=None)
+    assert spans(propose(p, longer, FPS)) == [(1, 4)]
+    assert propose(p, longer, FPS)[0].score == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("fps", [15.0, 30.0, 60.0, 120.0])
+def test_a_rule_in_seconds_finds_the_same_stretches_at_every_frame_rate(fps):
+    """13 short calls within a second are one proposal; a rule in frames of 30 fps made 13 of them at 120 fps."""
+    seconds = np.arange(0, 20, 1 / fps)
+    p_action = ((seconds % 0.4 < 0.2) & (seconds > 5) & (seconds < 11)).astype(float)
+    found = propose(p_action, HysteresisRule(smooth_s=0.0, max_s=None), fps)
+    assert [(p.start / fps, p.stop / fps) for p in found] == [pytest.approx((5.2, 11.0), abs=0.25)]
 
 
 def test_moving_average_is_shorter_at_the_ends():
@@ -187,8 +198,9 @@ def test_p_action_that_is_no_probability_track_is_refused(p_action, message, rul
         (PosterRule, {"min_action_frames": 300}),
         (PosterRule, {"min_action_frames": 0}),
         (HysteresisRule, {"enter": 0.2, "leave": 0.3}),
-        (HysteresisRule, {"smooth_frames": 0}),
-        (HysteresisRule, {"max_frames": 5, "min_frames": 6}),
+        (HysteresisRule, {"min_s": float("nan")}),
+        (HysteresisRule, {"smooth_s": -0.1}),
+        (HysteresisRule, {"max_s": 0.5, "min_s": 0.6}),
     ],
 )
 def test_rules_out_of_range_are_refused(rule, changes):

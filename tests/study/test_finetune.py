@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from mbrepro import cli, paths
+from mbrepro import cli
 from mbrepro.data.clips import cut_clips
 from mbrepro.demo.simulated import DemoSettings
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.method import protocols
-from mbrepro.method.pipeline import train_clips
+from mbrepro.method.pipeline import propose_for_head
 from mbrepro.study import profiles
 from mbrepro.study.finetune import labelled_clips
 from mbrepro.study.profiles import embedder_settings, load_dataset
@@ -28,9 +28,8 @@ def small_demo(tmp_path_factory):
 def test_clips_are_those_a_head_is_trained_on(small_demo):
     protocol = protocols.corrected(embedder_settings("demo", "corrected"))
     made = labelled_clips(small_demo, protocol)
-    embedder = load_embedder(protocol.embedder)
-    for used in train_clips(small_demo, None, protocol, embedder, paths.artifacts("demo")):
-        recording = used.recording
+    for recording in small_demo.filmed().train:
+        used = propose_for_head(recording, None, protocol)
         mine = [clip for clip in made if clip.animal == recording.animal]
         assert [clip.label for clip in mine] == [k for k in used.labels if k != 3]
         middles = [(p.start + p.stop) // 2 for p, k in zip(used.proposals, used.labels, strict=True) if k != 3]

@@ -79,7 +79,7 @@ def test_what_policies_look_at(video, seconds):
 @settings(max_examples=60, deadline=None)
 @given(TRACKS)
 def test_a_label_for_every_frame_loses_nothing(video):
-    labels, seen = sparsity.watch(video, propose(video.action, sparsity.anchor_rule(0.0, 0.1, video.fps)), 0.1)
+    labels, seen = sparsity.watch(video, propose(video.action, sparsity.anchor_rule(0.0, 0.1), video.fps), 0.1)
     np.testing.assert_array_equal(labels, video.labels)
     np.testing.assert_array_equal(seen, video.action)
     np.testing.assert_array_equal(sparsity.watch_windows(video, 0.1)[0], video.labels)

@@ -19,6 +19,7 @@ from mbrepro.artifacts import fingerprint, replacing
 from mbrepro.errors import InputError
 
 FIELDS = ("keypoints", "scores", "labels")
+VERSION = 1  # raise it when reading gives other arrays
 ALIGNMENT_BYTES = 64  # of each array in its file, so that mapped arrays are aligned as made ones are
 
 
@@ -68,7 +69,7 @@ def stored_sequences(path: Path, code: tuple, parse: Callable[[Path], Iterable[S
 def _stored(
     path: Path, identity: tuple[int, ...], folder: Path, code: tuple, parse: Callable[[Path], Iterable[Sequence]]
 ) -> tuple[Sequence, ...]:
-    stored = folder / f"{path.stem}-{fingerprint(path, *code)}.h5"
+    stored = folder / f"{path.stem}-{fingerprint(path, [m.__name__ for m in code], VERSION)}.h5"
     if stored.is_file():
         with contextlib.suppress(_DamagedError):
             return _mapped(stored)

@@ -13,14 +13,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mbrepro.artifacts import cached_arrays, fingerprint
-from mbrepro.data import video as video_module
+from mbrepro.artifacts import cached_arrays, fingerprint, versions
+from mbrepro.data import video
 from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording
-from mbrepro.demo.simulated import behaviours, cage, frames, motion, poses, schedule, wandering
+from mbrepro.demo.simulated import cage, frames, poses, schedule
 from mbrepro.errors import InputError
 
-_CODE = (schedule, motion, wandering, behaviours, poses, cage, frames, video_module)
-_MADE_BY = (*_CODE, schedule.STATISTICS, np.__version__, cv2.__version__, av.__version__)
+VERSION = 1  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
+_MADE_BY = (VERSION, schedule.STATISTICS, versions(np))
+_FILMED_BY = versions(video, cv2, av)
 _EXTRA = range(501, 1001)  # numbers of animals that are in neither split
 _RARE = 0.02  # base rate of a Task 3 behaviour below which its recordings are longer
 
@@ -171,9 +172,9 @@ def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndar
     }  # fmt: skip
 
 
-def _recording(task: str, name: str, arrays: dict[str, np.ndarray], video: Path | None) -> Recording:
+def _recording(task: str, name: str, arrays: dict[str, np.ndarray], path: Path | None) -> Recording:
     return Recording(
-        name, arrays["keypoints"], _classes(task), labels=arrays["labels"], scores=arrays["scores"], video=video
+        name, arrays["keypoints"], _classes(task), labels=arrays["labels"], scores=arrays["scores"], video=path
     )
 
 
@@ -181,7 +182,8 @@ def _recordings(
     task: str, names: list[str], settings: DemoSettings, folder: Path, filmed: Sequence[str]
 ) -> list[Recording]:
     folder = folder / task
-    paths = {name: folder / f"{name}-{fingerprint(*_made_from(task, name, settings))}.mp4" for name in filmed}
+    keys = {name: fingerprint(_FILMED_BY, *_made_from(task, name, settings)) for name in filmed}
+    paths = {name: folder / f"{name}-{key}.mp4" for name, key in keys.items()}
     _film_all([(task, name, settings, folder, path) for name, path in paths.items() if not path.exists()])
     return [_recording(task, name, _stored(task, name, settings, folder), paths.get(name)) for name in names]
 
@@ -208,4 +210,4 @@ def _film(task: str, name: str, settings: DemoSettings, folder: Path, path: Path
     arrays = _stored(task, name, settings, folder)
     look = cage.draw_look(_rngs(task, name, settings.seed)[3])
     pictures = frames.render(arrays["true_keypoints"], look, settings.video_size)
-    video_module.write_video(path, pictures, FPS, *settings.video_size)
+    video.write_video(path, pictures, FPS, *settings.video_size)

@@ -1,0 +1,133 @@
+"""Stage 1's networks: trained once for each seed, kept under what made them, and read back."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from mbrepro.artifacts import fingerprint, versions, write_json
+from mbrepro.data.recordings import Dataset, Recording, split_by_animal
+from mbrepro.errors import InputError
+from mbrepro.method import localizer
+from mbrepro.method.localizer import (
+    LocalizerSettings,
+    PoseCNN,
+    action_targets,
+    fit_localizer,
+    load_localizer,
+    save_localizer,
+)
+
+
+def train_localizers(
+    dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, seeds: Sequence[int], folder: Path
+) -> list[PoseCNN]:
+    """The pose networks trained on a dataset's train recordings, one a seed, read from `folder` if trained before.
+
+    With 2 classes the targets are the poster's, action and other; otherwise they are the labels. With a validation
+    fraction that share of the train animals is first held out to choose one number of epochs for all seeds, and then
+    trained on too. One training run gives the network after each of its epochs, so that the networks of a validation
+    fraction and those without are of the same runs. Seeds are trained side by side, each on one thread, so that the
+    weights do not depend on the number of cores. A stored network or choice that cannot be read is made again.
+    """
+    made_from = [replace(settings, epochs=1), versions(localizer, torch)]
+    for recording in dataset.train:
+        made_from += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
+    folder = folder / "localizers"
+    stems = {seed: folder / fingerprint(seed, *made_from) for seed in seeds}
+    missing = [(seed, stem) for seed, stem in stems.items() if _stored(stem, settings.epochs) is None]
+    jobs = [(_train, dataset.train, settings, *job) for job in missing]
+    choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made_from)}.json"
+    if validation_fraction and _validation_f1(choice) is None:
+        jobs.append((_try_epochs, dataset.train, settings, validation_fraction, choice))
+    side_by_side(jobs)
+    epochs = settings.epochs
+    if validation_fraction:
+        epochs = 1 + int(np.argmax(_validation_f1(choice)))
+    damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
+    side_by_side([(_train, dataset.train, settings, *job) for job in damaged])
+    return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+
+
+def side_by_side(jobs: Sequence[tuple]) -> None:
+    """Do jobs (function, argument, …), as many at a time as there are cores, each in an interpreter of its own.
+
+    A fresh interpreter for each worker, as fork and torch's threads do not mix.
+    """
+    workers = min(os.cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        for function, *arguments in jobs:
+            function(*arguments)
+        return
+    # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(*job) for job in jobs]
+        for done in tqdm(as_completed(waiting), "train", len(jobs), unit="network", disable=None):
+            done.result()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread while the block runs, for sums that do not depend on the number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _after(stem: Path, epoch: int) -> Path:
+    return stem.with_name(f"{stem.name}-{epoch}.safetensors")
+
+
+def _stored(stem: Path, epoch: int) -> PoseCNN | None:
+    with contextlib.suppress(InputError):
+        return load_localizer(_after(stem, epoch))
+    return None
+
+
+def _validation_f1(path: Path) -> list[float] | None:
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        return [float(value) for value in json.loads(path.read_text(encoding="utf-8"))["validation_f1"]]
+    return None
+
+
+def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, stem: Path) -> None:
+    """Train a network and keep it as it is after each epoch."""
+
+    def keep(epoch: int, model: PoseCNN) -> None:
+        model.settings = replace(settings, epochs=epoch)
+        save_localizer(_after(stem, epoch), model)
+
+    with one_thread():
+        fit_localizer(train, [_targets(r, settings) for r in train], settings, seed, after_epoch=keep)
+
+
+def _try_epochs(
+    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, path: Path
+) -> None:
+    """Write how good each number of epochs, up to the settings', is for train animals held out; once, with seed 0."""
+    fit, validation = split_by_animal(train, validation_fraction, seed=0)
+    held_out = [(r, _targets(r, settings)) for r in validation]
+    with one_thread():
+        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
+    write_json(path, {"validation_f1": [row["validation_f1"] for row in history]})
+
+
+def _targets(recording: Recording, settings: LocalizerSettings) -> np.ndarray:
+    if settings.classes == 2:
+        return action_targets(recording)
+    if settings.classes != len(recording.classes):
+        raise InputError(f"{recording.name}: a network of {settings.classes} classes cannot learn {recording.classes}")
+    return recording.labels
