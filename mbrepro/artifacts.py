@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ import numpy as np
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+
+SOURCE = Path(__file__).parent
 
 
 def fingerprint(*parts: object) -> str:
@@ -68,6 +71,17 @@ def versions(*modules: ModuleType) -> dict[str, str]:
     Raises AttributeError for a module that has neither.
     """
     return {m.__name__: str(m.VERSION) if hasattr(m, "VERSION") else m.__version__ for m in modules}
+
+
+def package_versions() -> dict[str, str]:
+    """Every module's `VERSION`, read off the package's sources without importing it."""
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        stated = re.search(r"^VERSION = (\d+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if stated:
+            name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = stated[1]
+    return found
 
 
 def file_hash(path: Path) -> str:

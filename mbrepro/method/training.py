@@ -38,14 +38,12 @@ def train_localizers(
     fraction and those without are of the same runs. Seeds are trained side by side, each on one thread, so that the
     weights do not depend on the number of cores. A stored network or choice that cannot be read is made again.
     """
-    made_from = [replace(settings, epochs=1), versions(localizer, torch)]
-    for recording in dataset.train:
-        made_from += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
+    made = made_from(dataset, settings)
     folder = folder / "localizers"
-    stems = {seed: folder / fingerprint(seed, *made_from) for seed in seeds}
+    stems = {seed: folder / fingerprint(seed, *made) for seed in seeds}
     missing = [(seed, stem) for seed, stem in stems.items() if _stored(stem, settings.epochs) is None]
     jobs = [(_train, dataset.train, settings, *job) for job in missing]
-    choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made_from)}.json"
+    choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made)}.json"
     if validation_fraction and _validation_f1(choice) is None:
         jobs.append((_try_epochs, dataset.train, settings, validation_fraction, choice))
     side_by_side(jobs)
@@ -55,6 +53,14 @@ def train_localizers(
     damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
     side_by_side([(_train, dataset.train, settings, *job) for job in damaged])
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+
+
+def made_from(dataset: Dataset, settings: LocalizerSettings) -> list[object]:
+    """What decides a network beside its seed and its epochs: the train recordings, settings, code and library."""
+    parts = [replace(settings, epochs=1), versions(localizer, torch)]
+    for recording in dataset.train:
+        parts += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
+    return parts
 
 
 def side_by_side(jobs: Sequence[tuple]) -> None:

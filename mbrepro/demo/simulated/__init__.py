@@ -141,7 +141,8 @@ def _seconds(task: str, number: int, settings: DemoSettings) -> float:
     return (frames + (number <= longer)) / FPS
 
 
-def _made_from(task: str, name: str, settings: DemoSettings) -> tuple:
+def made_from(task: str, name: str, settings: DemoSettings) -> tuple:
+    """What decides a recording's poses and labels; see `fingerprint`."""
     number = _number(name)
     place, seconds = _place(task, number, settings), _seconds(task, number, settings)
     return task, name, settings.seed, place, seconds, list(settings.video_size), *_MADE_BY
@@ -182,14 +183,14 @@ def _recordings(
     task: str, names: list[str], settings: DemoSettings, folder: Path, filmed: Sequence[str]
 ) -> list[Recording]:
     folder = folder / task
-    keys = {name: fingerprint(_FILMED_BY, *_made_from(task, name, settings)) for name in filmed}
+    keys = {name: fingerprint(_FILMED_BY, *made_from(task, name, settings)) for name in filmed}
     paths = {name: folder / f"{name}-{key}.mp4" for name, key in keys.items()}
     _film_all([(task, name, settings, folder, path) for name, path in paths.items() if not path.exists()])
     return [_recording(task, name, _stored(task, name, settings, folder), paths.get(name)) for name in names]
 
 
 def _stored(task: str, name: str, settings: DemoSettings, folder: Path) -> dict[str, np.ndarray]:
-    return cached_arrays(folder, name, _made_from(task, name, settings), lambda: _simulate(task, name, settings))
+    return cached_arrays(folder, name, made_from(task, name, settings), lambda: _simulate(task, name, settings))
 
 
 def _film_all(jobs: list[tuple]) -> None:

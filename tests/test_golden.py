@@ -1,0 +1,249 @@
+"""Golden outputs: whoever changes what a module gives has to raise its VERSION, or what is stored would stay as it was.
+
+MBREPRO_GOLDEN=write records them anew (`make golden`), for modules whose VERSION has been raised and new ones only.
+"""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mbrepro import paths
+from mbrepro.artifacts import package_versions
+from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, frame_count, sampled_rate
+from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.video import decode_frames, probe, write_video
+from mbrepro.demo.simulated import DemoSettings, cage, frames, simulate_recording
+from mbrepro.embedding import EmbedderSettings, load_embedder
+from mbrepro.embedding.packing import pack_clips
+from mbrepro.embedding.pictures import prepare, read_preparation
+from mbrepro.embedding.twin import untrained_twin
+from mbrepro.method import protocols
+from mbrepro.method.heads import HeadSettings, fit_head
+from mbrepro.method.localizer import LocalizerSettings, fit_localizer, localize, pose_features
+from mbrepro.method.pipeline import propose, write_frames
+from mbrepro.method.single_frame import SingleFrameSettings, single_frame
+from mbrepro.metrics.frames import evaluate
+from mbrepro.metrics.resampling import interval, resample_videos, share
+from tests.fixtures.tiny_encoders import KINDS, write_encoder
+
+GOLDEN = Path(__file__).with_name("golden.json")
+NAME = "mouse001_task1_annotator1"
+SETTINGS = DemoSettings(seconds=12, test_seconds=12)
+
+
+def told(values) -> list[float]:
+    """A dozen numbers that an array of any size is known by."""
+    values = np.asarray(values, np.float64).ravel()
+    picked = values[np.linspace(0, len(values) - 1, 8).astype(int)]
+    return [float(v) for v in (len(values), values.mean(), values.std(), *picked)]
+
+
+def mouse(name: str = NAME, task: str = "task1") -> Recording:
+    return simulate_recording(task, name, SETTINGS)[0]
+
+
+def film(tmp_path: Path) -> Recording:
+    """A recording whose video is a moving gradient, the same on every machine."""
+    across = np.linspace(0, 255, 128)[None, :, None] * np.ones((72, 1, 3))
+    pictures = ((across + 3 * k) % 256 for k in range(120))
+    write_video(tmp_path / "film.mp4", (p.astype(np.uint8) for p in pictures), 30.0, 128, 72, crf=0)
+    recording = mouse()
+    points, labels = recording.keypoints[:120], recording.labels[:120]
+    return replace(recording, keypoints=points, labels=labels, scores=None, video=tmp_path / "film.mp4")
+
+
+def simulated(_):
+    made = {}
+    for name, task in ((NAME, "task1"), ("mouse003_task3_annotator1", "task3/groom")):
+        recording, true = simulate_recording(task, name, SETTINGS)
+        made |= {f"{task} keypoints": told(recording.keypoints), f"{task} labels": told(recording.labels)}
+        made |= {f"{task} scores": told(recording.scores), f"{task} true": told(true)}
+    look = cage.draw_look(np.random.default_rng(0))
+    made["pictures"] = told(list(frames.render(true[:3], look, (256, 143))))
+    return made | {"settings": asdict(DemoSettings())}
+
+
+def localizer(_):
+    torch.manual_seed(0)
+    recordings = [mouse(), mouse("mouse002_task1_annotator1")]
+    settings = LocalizerSettings(classes=4, epochs=1)
+    model, _ = fit_localizer(recordings, [r.labels for r in recordings], settings, 0)
+    return {
+        "scores": told(localize(model, recordings[0])),
+        "features": told(pose_features(recordings[0])),
+        "settings": asdict(LocalizerSettings()),
+    }
+
+
+def single(tmp_path):
+    data = Dataset("task1", TASK1_CLASSES, (mouse(),), (mouse("mouse002_task1_annotator1"),), "simulated")
+    ((prediction,),) = single_frame(data, SingleFrameSettings(epochs=1), 1, tmp_path)
+    return {"scores": told(prediction.scores), "settings": asdict(SingleFrameSettings())}
+
+
+def clips(tmp_path):
+    recording, made = film(tmp_path), {}
+    for name, settings in {
+        "published": protocols.published(EmbedderSettings()).clips,
+        "corrected": protocols.corrected(EmbedderSettings()).clips,
+        "long": ClipSettings(seconds=3.0, sampled_fps=4.0, crop="mice"),
+    }.items():
+        shown = clip_frames(40, recording, settings)
+        made[f"{name} frames"] = shown.tolist()
+        made[f"{name} rate"] = [frame_count(settings), sampled_rate(settings, len(shown))]
+        made[f"{name} pixels"] = told(cut_clips(recording, [40], settings)[0])
+    return made
+
+
+def video(tmp_path):
+    path = film(tmp_path).video
+    info = probe(path)
+    return {"times": told(info.times), "size": [info.width, info.height], "pixels": told(decode_frames(path, [0, 50]))}
+
+
+def smooth_clips(count: int = 2, shape=(4, 72, 128)) -> list[np.ndarray]:
+    t, y, x = np.indices(shape)
+    waves = [128 + 100 * np.sin(0.5 * t + 0.11 * (k + 1) * x + 0.07 * y) for k in range(count)]
+    return [np.repeat(wave[..., None], 3, -1).astype(np.uint8) for wave in waves]
+
+
+def packing(_):
+    blocks, grids = pack_clips(smooth_clips(), 56 * 84)
+    return {"blocks": told(blocks), "grids": grids.tolist()}
+
+
+def pictures(tmp_path):
+    made = {}
+    for kind in KINDS:
+        how = read_preparation(write_encoder(tmp_path / kind, kind), kind)
+        made[kind] = {name: told(value) for name, value in prepare(smooth_clips(1)[0], how).items()}
+    return made
+
+
+def qwen(_):
+    embedder = load_embedder(EmbedderSettings(max_pixels=56 * 84))
+    embedded = {view: told(rows) for view, rows in embedder.embed(smooth_clips(), 4.0).items()}
+    return embedded | {"caption": embedder.caption(smooth_clips(1), 4.0, 12), "prompt": embedder.settings.prompt}
+
+
+def encoders(tmp_path):
+    made = {}
+    for kind in KINDS:
+        embedder = load_embedder(EmbedderSettings(str(write_encoder(tmp_path / kind, kind)), batch_size=2))
+        made[kind] = {view: told(rows) for view, rows in embedder.embed(smooth_clips(shape=(16, 40, 60)), 8.0).items()}
+    return made
+
+
+def pose(_):
+    embedder = load_embedder(EmbedderSettings("poses"))
+    embedded = embedder.embed_poses(mouse(), [np.arange(0, 60, 4), np.arange(100, 160, 4)])
+    return {view: told(rows) for view, rows in embedded.items()}
+
+
+def twin(tmp_path):
+    embedder = load_embedder(EmbedderSettings(str(untrained_twin("stand-in", tmp_path, 0)), max_pixels=56 * 84))
+    return {"vision": told(embedder.embed(smooth_clips(), 4.0)["vision"])}
+
+
+def method(_):
+    recording, made = mouse(), {}
+    p_action = np.clip(0.5 + 0.5 * np.sin(np.arange(len(recording)) / 9) ** 3, 0, 1).astype(np.float32)
+    for protocol in (protocols.published(EmbedderSettings()), protocols.corrected(EmbedderSettings())):
+        found = propose(recording, p_action, protocol)
+        scores = np.tile([0.5, 0.3, 0.2, 0.0], (len(found.proposals), 1))
+        frames_written = write_frames(found, scores, protocol)
+        made[protocol.name] = {
+            "protocol": asdict(protocol),
+            "spans": [[p.start, p.stop] for p in found.proposals],
+            "starts": found.starts.tolist(),
+            "labels": found.labels.tolist(),
+            "written": told(frames_written.labels),
+            "scores": told(frames_written.scores),
+        }
+    points = np.random.default_rng(0).normal(size=(30, 4)) + np.repeat([[0], [1], [2]], 10, 0)
+    for kind in ("linear", "mlp", "knn"):
+        head = fit_head(points, np.repeat([0, 1, 2], 10), 4, HeadSettings(kind=kind), 0)
+        made[kind] = told(head.scores(points[::3]))
+    return made
+
+
+def metrics(_):
+    rng = np.random.default_rng(0)
+    true = [rng.integers(0, 4, 200) for _ in range(9)]
+    scores = [np.eye(4)[t] + rng.normal(0, 1, (200, 4)) for t in true]
+    resampled = resample_videos(true, None, scores, TASK1_CLASSES, 50)
+    return {
+        "scores": evaluate(true, None, scores, TASK1_CLASSES),
+        "intervals": {name: list(vars(interval(resampled[name])).values()) for name in ("f1", "map")},
+        "share": share([1, 2, 3], [4, 5, 6]),
+    }
+
+
+MAKERS = {
+    "mbrepro.demo.simulated": simulated, "mbrepro.method.localizer": localizer, "mbrepro.method.single_frame": single,
+    "mbrepro.data.clips": clips, "mbrepro.data.video": video, "mbrepro.embedding.packing": packing,
+    "mbrepro.embedding.pictures": pictures, "mbrepro.embedding.qwen": qwen, "mbrepro.embedding.encoders": encoders,
+    "mbrepro.embedding.pose": pose, "mbrepro.embedding.twin": twin, "mbrepro.method": method,
+    "mbrepro.metrics": metrics,
+}  # fmt: skip
+
+
+def same(one, other, place: str = "") -> str:
+    """Where two nested values differ, or nothing; numbers may differ as processors' rounding does."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return f"{place}: {sorted(one.keys() ^ other.keys())}"
+        return next(filter(None, (same(one[key], other[key], f"{place}.{key}") for key in one)), "")
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return next(
+            filter(None, (same(a, b, f"{place}[{k}]") for k, (a, b) in enumerate(zip(one, other, strict=True)))), ""
+        )
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return "" if np.isclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True) else f"{place}: {one} and {other}"
+    return "" if one == other else f"{place}: {one} and {other}"
+
+
+@pytest.mark.parametrize("module", MAKERS)
+def test_what_a_module_gives_is_what_its_version_gave(module, tmp_path):
+    torch.set_num_threads(1)
+    made = json.loads(json.dumps(MAKERS[module](tmp_path)))
+    stored = json.loads(GOLDEN.read_text(encoding="utf-8")) if GOLDEN.exists() else {}
+    version, kept = package_versions()[module], stored.get(module)
+    if os.environ.get("MBREPRO_GOLDEN") == "write" and (kept is None or kept["version"] != version):
+        stored[module] = kept = {"version": version, "gives": made}
+        GOLDEN.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    assert kept is not None and kept["version"] == version, f"{module} is new or has a new VERSION: make golden"
+    assert not same(kept["gives"], made), f"{module} gives something else: raise its VERSION, then make golden"
+
+
+def test_every_version_has_a_golden_output():
+    assert set(MAKERS) == set(package_versions())
+
+
+def test_a_comment_in_every_module_changes_no_key(tmp_path):
+    """What notebooks, networks, recordings and embeddings are kept under, in a copy with a line more in each file."""
+    copy = tmp_path / "copy"
+    shutil.copytree(paths.SOURCE / "mbrepro", copy / "mbrepro", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("notebooks", "results"):
+        shutil.copytree(paths.SOURCE / folder, copy / folder, ignore=shutil.ignore_patterns("demo", "calms21"))
+    for path in (copy / "mbrepro").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(f"{text}\n# a comment\n", encoding="utf-8")
+        assert ast.dump(ast.parse(text)) == ast.dump(ast.parse(path.read_text(encoding="utf-8")))
+    assert keys_in(copy) == keys_in(paths.SOURCE)
+
+
+def keys_in(checkout: Path) -> str:
+    """The keys of a checkout, as a fresh interpreter finds them."""
+    environment = os.environ | {"PYTHONPATH": str(checkout), "MBREPRO_ROOT": str(checkout / "root")}
+    script = Path(__file__).parent / "fixtures" / "keys.py"  # a script's own folder comes first, not the working one
+    return subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=True).stdout
