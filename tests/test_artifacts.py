@@ -1,12 +1,14 @@
+import hashlib
 import importlib.util
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from mbrepro import artifacts, errors
-from mbrepro.artifacts import cached_arrays, fingerprint, replacing, write_json
+from mbrepro.artifacts import cached_arrays, file_hash, fingerprint, replacing, write_json
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,23 @@ def test_fingerprint_follows_the_bytes_of_files_and_modules(tmp_path):
 def test_fingerprint_refuses_what_depends_on_the_run(part):
     with pytest.raises(TypeError, match="no stable fingerprint"):
         fingerprint(part)
+
+
+@pytest.mark.parametrize("how", ["written over", "another file in its place"])
+def test_a_file_changed_behind_its_size_and_time_is_hashed_again(tmp_path, how):
+    """As `cp -p` and rsync leave a file: as many bytes, and the time of change put back."""
+    path, other = tmp_path / "weights", tmp_path / "other"
+    path.write_bytes(b"first")
+    state = path.stat()
+    assert file_hash(path) == hashlib.sha256(b"first").hexdigest()
+    if how == "written over":
+        path.write_bytes(b"other")
+    else:
+        other.write_bytes(b"other")
+        other.replace(path)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    assert file_hash(path) == hashlib.sha256(b"other").hexdigest()
 
 
 def test_replacing_gives_the_whole_file_or_leaves_the_old_one(tmp_path):

@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from mbrepro.artifacts import write_json
 from mbrepro.data.recordings import split_by_animal
+from mbrepro.embedding import embedder_class
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.qwen import VIDEO, QwenVLEmbedder
 from mbrepro.errors import InputError
@@ -85,12 +86,12 @@ def fine_tune(
     Raises InputError if peft is not installed, the folder exists, the model is no Qwen-VL, there are fewer than two
     animals, or a label is none of the classes.
     """
-    check_start(folder)
+    check_start(folder, model)
     labels = [clip.label for clip in clips]
     if not labels or min(labels) < 0 or max(labels) >= classes:
         raise InputError(f"labels to fine-tune on must be from 0 to {classes - 1}, and there must be some")
     fit, held_out = split_by_animal(clips, settings.validation_fraction, settings.seed)
-    embedder = QwenVLEmbedder(model)
+    embedder = embedder_class(model.model)(model)
     adapted, head = add_adapters(embedder, classes, settings)
     history = list(train(embedder, adapted, head, fit, held_out, fps, settings))
     done = {
@@ -104,18 +105,25 @@ def fine_tune(
     return save(embedder, adapted, head, done, folder)
 
 
-def check_start(folder: Path) -> None:
-    """Raise InputError for what can be told before any clip is cut: the folder exists, or peft is not installed."""
+def check_start(folder: Path, model: EmbedderSettings) -> None:
+    """Raise InputError for what can be told before any clip is cut.
+
+    The folder exists, peft is not installed, or the model is not there or none that can be fine-tuned.
+    """
     if folder.exists():
         raise InputError(f"{folder}: exists already; give a new folder for the fine-tuned model")
     _peft()
+    kind = embedder_class(model.model)
+    if not issubclass(kind, QwenVLEmbedder):
+        raise InputError(f"{model.model}: only a Qwen-VL can be fine-tuned, and this is none")
+    kind.check(model)
 
 
 def _peft():
     try:
         import peft
     except ImportError:
-        raise InputError("fine-tuning needs peft, which is not installed: pip install 'mbrepro[lora]'") from None
+        raise InputError("fine-tuning needs peft, which is not installed: run make extras") from None
     return peft
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mbrepro.artifacts import fingerprint, write_json
 from mbrepro.data.recordings import Dataset, Prediction, Recording, other_index, split_by_animal
-from mbrepro.embedding.embedder import ClipEmbedder, pooled_views
+from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import localizer as localizer_module
@@ -166,12 +166,12 @@ def propose_for_seeds(
 ) -> list[ProposedClips]:
     """As `propose_clips` for the P(action) of each seed; a clip that several seeds propose is embedded once.
 
-    Raises InputError if the protocol's view is none that the embedder has and a head can take.
+    Raises InputError if the protocol's view is none that the embedder has.
     """
-    if protocol.view not in pooled_views(embedder.views):
+    if protocol.view not in embedder.views:
         raise InputError(
             f"{embedder.settings.model} has no view {protocol.view!r}; choose one of "
-            f"{', '.join(pooled_views(embedder.views))}, or auto"
+            f"{', '.join(embedder.views)}, or auto"
         )
     starts = needed_starts(recording, tracks, protocol)
     embeddings = embed_recording(recording, starts, protocol.clips, embedder, folder)[protocol.view]
@@ -253,7 +253,7 @@ def view_scores(
     """Macro F1 over behaviours of a head on clips of held-out train animals, for each of the embedder's views."""
     _, validation = split_by_animal(dataset.train, protocol.validation_fraction or VALIDATION, seed=0)
     held_out, scores = {recording.name for recording in validation}, {}
-    for view in pooled_views(embedder.views):
+    for view in embedder.views:
         clips = train_clips(dataset, model, replace(protocol, view=view), embedder, folder)
         head = fit_clip_head([c for c in clips if c.recording.name not in held_out], protocol, 0)
         made = [classify_clips(c, head) for c in clips if c.recording.name in held_out]

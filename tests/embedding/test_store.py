@@ -165,7 +165,7 @@ def test_equals_the_model_on_the_clips(recording, tmp_path):
     assert list(stored) == list(wanted)
     assert all(np.array_equal(stored[view], wanted[view]) for view in wanted)
     again = store.embed_recording(recording, starts, CLIPS, embedder, tmp_path / "store")
-    assert list(again) == list(wanted) and np.array_equal(again["vision_steps"], wanted["vision_steps"])
+    assert list(again) == list(wanted) and np.array_equal(again["vision"], wanted["vision"])
 
 
 class Dies(Brightness):
@@ -266,4 +266,4 @@ def test_every_kind_of_embedder_goes_through_the_store(recording, tmp_path):
     assert list(made) == list(poses.views) and len(made["pose"]) == 2
     encoder = load_embedder(EmbedderSettings(model=str(write_encoder(tmp_path / "model", "dinov3_vit")), batch_size=2))
     made = store.embed_recording(recording, [0, 20, 40], CLIPS, encoder, tmp_path)
-    assert {view: rows.shape[:-1] for view, rows in made.items()} == {"mean": (3,), "mean_steps": (3, 4), "cls": (3,)}
+    assert {view: rows.shape[:-1] for view, rows in made.items()} == {"mean": (3,), "cls": (3,)}

@@ -167,7 +167,7 @@ def test_networks_trained_side_by_side_are_those_trained_one_by_one(tmp_path):
 class Numbered:
     """Embeds a clip as the first frame it begins at, in a view that tells classes apart and one that does not."""
 
-    takes, views, identity = "poses", ("noise", "pose", "pose_steps"), {}
+    takes, views, identity = "poses", ("noise", "pose"), {}
     settings = SimpleNamespace(batch_size=4, model="numbered")
 
     def __init__(self):
@@ -177,7 +177,7 @@ class Numbered:
         first = np.array([frames[0] for frames in clips], np.float32).reshape(-1, 1)
         self.embedded += first[:, 0].tolist()
         label = np.array([recording.labels[frames[len(frames) // 2]] for frames in clips], np.float32).reshape(-1, 1)
-        return {"noise": np.sin(997 * first), "pose": np.hstack([first, 1000 * label]), "pose_steps": first[:, None]}
+        return {"noise": np.sin(997 * first), "pose": np.hstack([first, 1000 * label])}
 
 
 def track(frames, *spans):
@@ -200,7 +200,7 @@ def test_a_clip_that_seeds_share_is_embedded_once_and_each_seed_gets_its_own(tmp
         assert np.array_equal(ours.embeddings, theirs.embeddings)
 
 
-@pytest.mark.parametrize("view", ["pose_steps", "last_100", "auto"])
+@pytest.mark.parametrize("view", ["vision", "last_100", "auto"])
 def test_view_that_a_head_cannot_take_is_refused(tmp_path, view):
     with pytest.raises(InputError, match="choose one of noise, pose, or auto"):
         propose_clips(recording(100), track(100, (20, 60)), replace(CORRECTED, view=view), Numbered(), tmp_path)
