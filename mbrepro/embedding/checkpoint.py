@@ -1,8 +1,10 @@
 """Checkpoints: finding a model's folder, reading it safely, and saying in one sentence what is wrong with it."""
 
+import contextlib
 import json
 import math
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -273,6 +275,17 @@ class CheckpointEmbedder:
         """view → (N, width) float32 of all batches' rows."""
         nothing = [np.zeros((0, self.width), np.float32)]
         return {view: np.concatenate([batch[view] for batch in batches] or nothing) for view in self.views}
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `folder` and rename it to `folder` if the block succeeds; otherwise remove it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".model-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
+        partial = Path(temporary) / folder.name  # made in it, as temporary folders are their owner's alone
+        partial.mkdir()
+        yield partial
+        partial.rename(folder)
 
 
 def save_checkpoint(model: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path) -> None:

@@ -1,8 +1,6 @@
 """Fine-tuning a Qwen-VL on labelled train clips with low-rank adapters (LoRA: Hu et al. 2021, arXiv 2106.09685)."""
 
 import dataclasses
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
-from transformers.utils import logging
 
 from mbrepro.artifacts import write_json
 from mbrepro.data.recordings import split_by_animal
 from mbrepro.embedding import embedder_class
+from mbrepro.embedding.checkpoint import new_folder
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.qwen import VIDEO, QwenVLEmbedder
 from mbrepro.errors import InputError
@@ -211,17 +209,10 @@ def mean_loss(
 
 def save(embedder: QwenVLEmbedder, adapted: nn.Module, head: nn.Linear, done: dict[str, object], folder: Path) -> Path:
     """Merge the adapters and write model, tokenizer, classifier and record into a new folder; returns it."""
-    logging.disable_progress_bar()
     merged = adapted.merge_and_unload()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".fine-tuning-", dir=folder.parent))
-    try:
+    with new_folder(folder) as temporary:
         merged.save_pretrained(temporary)
         embedder.tokenizer.save_pretrained(temporary)
         save_file({name: value.cpu() for name, value in head.state_dict().items()}, temporary / "head.safetensors")
         write_json(temporary / "fine_tuning.json", done)
-        temporary.chmod(0o755)  # mkdtemp's folders are their owner's alone
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
