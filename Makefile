@@ -1,4 +1,5 @@
-# Everything runs in .venv, made here from requirements.lock; nothing else on the machine is changed.
+# Everything runs in .venv, made here from requirements.lock (make test and make extras add requirements-test.lock);
+# nothing else on the machine is changed.
 .DEFAULT_GOAL := help
 PROFILE ?= demo
 SCALE ?=
@@ -14,7 +15,7 @@ export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record lock clean
+.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record extras lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,7 +33,7 @@ data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, no
 simulate: .venv/installed ## write simulated recordings as CalMS21 is laid out, into DIR=; SCALE=full: as many as it has, poses alone
 	$(BIN)/mbrepro simulate '$(DIR)' --scale $(or $(SCALE),1)
 
-test: .venv/installed ## set up and run every test
+test: .venv/installed-test ## set up and run every test
 	$(BIN)/ruff check mbrepro tests
 	$(BIN)/ruff format --check mbrepro tests
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
@@ -61,24 +62,36 @@ ladder: .venv/installed ## measure how much context helps on the demo, beside th
 record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
 	$(BIN)/python -m mbrepro.study.recorded
 
-lock: ## write requirements.lock anew from pyproject.toml
+extras: .venv/installed-test ## add what mbrepro finetune, Ray and the tests need besides (0.5 GB)
+
+# The second lock holds what the extras add to an environment that holds the first.
+FREEZE = .venv-lock/bin/pip freeze --all --exclude pip --exclude mbrepro | sed 's/+cpu$$//'
+lock: ## write requirements.lock and requirements-test.lock anew from pyproject.toml
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet torch==2.13.0
-	.venv-lock/bin/pip install --quiet --upgrade 'setuptools>=77' '.[test]'
-	{ head -n 1 requirements.lock; .venv-lock/bin/pip freeze --all --exclude pip --exclude mbrepro | sed 's/+cpu$$//'; } > lock.partial
+	.venv-lock/bin/pip install --quiet --upgrade 'setuptools>=77' .
+	{ head -n 1 requirements.lock; $(FREEZE); } > lock.partial
+	.venv-lock/bin/pip install --quiet --constraint lock.partial '.[test]'
+	{ head -n 1 requirements-test.lock; $(FREEZE) | grep -vxFf lock.partial; } > test.lock.partial
 	mv lock.partial requirements.lock
+	mv test.lock.partial requirements-test.lock
 	rm -rf .venv-lock
 
 clean: ## remove results, book and cached artifacts; the environment stays
 	rm -rf _build artifacts book/_generated book/notebooks results/demo results/calms21
 
-# The stamp is written last, so an interrupted installation is taken up again.
+# A stamp is written last, so an interrupted installation is taken up again. Modules are compiled when they are first
+# used: most never are, and all of them would be 0.4 GB.
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo 'mbrepro needs Python 3.11: install it, or run make PYTHON=/path/to/python3.11' >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m ipykernel install --prefix .venv --name mbrepro --display-name 'Python (mbrepro)'
+	touch $@
+
+.venv/installed-test: .venv/installed requirements-test.lock
+	$(BIN)/python -m pip install --quiet --no-compile --constraint requirements.lock --requirement requirements-test.lock
 	touch $@

@@ -85,13 +85,18 @@ def package_versions() -> dict[str, str]:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, computed once while its size and time of change stay: videos and weights are gigabytes."""
+    """SHA-256 of a file, computed once while its state stays: videos and weights are gigabytes."""
+    return _file_hash(path, file_state(path))
+
+
+def file_state(path: Path) -> tuple[int, int, int, int]:
+    """Size, times of change and inode: whoever changes a file and puts its time back cannot put back the second one."""
     state = path.stat()
-    return _file_hash(path, state.st_size, state.st_mtime_ns)
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
 
 @functools.lru_cache(maxsize=1024)
-def _file_hash(path: Path, size: int, changed: int) -> str:
+def _file_hash(path: Path, state: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

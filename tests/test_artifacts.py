@@ -1,4 +1,6 @@
+import hashlib
 import json
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from mbrepro import artifacts
-from mbrepro.artifacts import cached_arrays, fingerprint, locked, replacing, versions, write_json
+from mbrepro.artifacts import cached_arrays, file_hash, fingerprint, locked, replacing, versions, write_json
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,23 @@ def test_one_process_at_a_time_makes_a_path_and_no_lock_stays(tmp_path):
 def test_fingerprint_refuses_what_depends_on_the_run(part):
     with pytest.raises(TypeError, match="no stable fingerprint"):
         fingerprint(part)
+
+
+@pytest.mark.parametrize("how", ["written over", "another file in its place"])
+def test_a_file_changed_behind_its_size_and_time_is_hashed_again(tmp_path, how):
+    """As `cp -p` and rsync leave a file: as many bytes, and the time of change put back."""
+    path, other = tmp_path / "weights", tmp_path / "other"
+    path.write_bytes(b"first")
+    state = path.stat()
+    assert file_hash(path) == hashlib.sha256(b"first").hexdigest()
+    if how == "written over":
+        path.write_bytes(b"other")
+    else:
+        other.write_bytes(b"other")
+        other.replace(path)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    assert file_hash(path) == hashlib.sha256(b"other").hexdigest()
 
 
 def test_replacing_gives_the_whole_file_or_leaves_the_old_one(tmp_path):

@@ -18,7 +18,7 @@ from mbrepro.demo.simulated.cage import draw_look
 from mbrepro.demo.simulated.frames import render
 from mbrepro.embedding import cost, load_embedder
 from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
-from mbrepro.embedding.qwen import QwenVLEmbedder
+from mbrepro.embedding.qwen import QwenVLEmbedder, clip_tflop
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 
 SHOWN = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice")  # the corrected protocol's clips
@@ -70,7 +70,7 @@ def large_model(repetitions: int, clips: int = 32, batch_size: int = 8) -> dict:
         figures = _loop_against_forward(embedder, shown, repetitions)
         tokens = int(embedder.prepare(shown[:1], 8.0)["video_grid_thw"].prod()) // embedder.layout.merge**2
         config = embedder.config
-    reached = figures["clips_per_s"] * cost.clip_tflop(config, tokens)
+    reached = figures["clips_per_s"] * clip_tflop(config, tokens)
     name = torch.cuda.get_device_name()
     peaks = [peak for known, peak in PEAK_TFLOPS.items() if known in name]
     measured = cost.measured_tflops("cuda", torch.bfloat16, side=8192)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing, write_text
+from mbrepro.embedding import model_state
 from mbrepro.errors import InputError
 from mbrepro.study.profiles import calms21_folder
 
@@ -89,7 +90,8 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> b
     """
     values = check_parameters(name, parameters)
     source = paths.notebooks() / f"{name}.ipynb"
-    key = fingerprint(source, values, *_package_files(), *_inputs(values.get("profile")))
+    chosen = model_state(values.get("model", ""))
+    key = fingerprint(source, values, *_package_files(), *_inputs(values.get("profile")), chosen)
     failed = output.parent / "failed" / f"{name}.failed.ipynb"
     if output.exists() and nbformat.read(output, as_version=4).metadata.get(KEY) == key:
         return False
@@ -122,8 +124,7 @@ def _inputs(profile: object) -> list[object]:
     if profile != "calms21":
         return []
     files = [path for path in sorted(calms21_folder().rglob("*")) if path.is_file()]
-    files += sorted(Path(model).glob("*")) if model and Path(model).is_dir() else []
-    return [model, [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]]
+    return [model, model_state(model), [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]]
 
 
 def _stable(path: Path, key: str) -> str:

@@ -1,39 +1,60 @@
 """Stage 2: clips → embeddings."""
 
+from importlib import import_module
 from pathlib import Path
 
-from mbrepro.embedding.embedder import STAND_IN, ClipEmbedder, EmbedderSettings
-from mbrepro.embedding.pose import POSES, PoseEmbedder
+from mbrepro.artifacts import file_state
+from mbrepro.embedding.embedder import POSES, ClipEmbedder, EmbedderSettings
+from mbrepro.errors import InputError
+
+# What embeds with a checkpoint, by the model_type that its configuration names: a module of this folder and its class.
+# Imported when it is asked for, as transformers takes seconds and most commands never embed anything.
+EMBEDDERS = {
+    "qwen2_vl": "qwen.QwenVLEmbedder",
+    "qwen2_5_vl": "qwen.Qwen25VLEmbedder",
+    "qwen3_vl": "qwen3.Qwen3VLEmbedder",
+    "vjepa2": "encoders.VJEPA2Embedder",
+    "videomae": "encoders.VideoMAEEmbedder",
+    "siglip": "encoders.SiglipEmbedder",
+    "siglip_vision_model": "encoders.SiglipEmbedder",
+    "siglip2": "encoders.Siglip2Embedder",
+    "siglip2_vision_model": "encoders.Siglip2Embedder",
+    "dinov3_vit": "encoders.DINOv3Embedder",
+    POSES: "pose.PoseEmbedder",
+}
 
 
-def load_embedder(settings: EmbedderSettings) -> ClipEmbedder | PoseEmbedder:
-    """Load the embedder that `settings.model` names; its kind is read from the checkpoint's own configuration.
+def embedder_class(model: str) -> type[ClipEmbedder]:
+    """The class that embeds with a model given as in `EmbedderSettings`; no weights are read or fetched.
+
+    Raises InputError if the model cannot be found or is of a kind that is not in `EMBEDDERS`.
+    """
+    kind = model
+    if model != POSES:
+        from mbrepro.embedding import checkpoint
+
+        folder = checkpoint.find_config(model)
+        kind = checkpoint.model_type(folder)
+        if kind not in EMBEDDERS:
+            raise InputError(f"{folder}: model_type {kind!r} is not supported; use one of {', '.join(EMBEDDERS)}")
+    module, _, name = EMBEDDERS[kind].partition(".")
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def load_embedder(settings: EmbedderSettings) -> ClipEmbedder:
+    """Load the embedder that `settings.model` names.
 
     Raises InputError if the model cannot be found, has no weights, or is of a kind that is not supported.
     """
-    if settings.model == POSES:
-        return PoseEmbedder(settings)
-    # Imported here because transformers takes seconds to import and most commands never embed anything.
-    from mbrepro.embedding import encoders, kinds, qwen
-
-    _, config = kinds.find_kind(settings.model)
-    encoder = config.model_type in encoders.SUPPORTED
-    return encoders.EncoderEmbedder(settings) if encoder else qwen.QwenVLEmbedder(settings)
+    return embedder_class(settings.model)(settings)
 
 
 def check_embedder(settings: EmbedderSettings, memory: bool = True) -> None:
-    """Raise InputError as `load_embedder` would, for what can be told at once: hours may lie before the loading.
+    """Raise InputError as `load_embedder` would, for what can be told at once; see `ClipEmbedder.check`."""
+    embedder_class(settings.model).check(settings, memory)
 
-    A model on the hub is asked for its configuration alone; of a folder the weights have to be there too, and with
-    `memory` have to fit into this machine's.
-    """
-    if settings.model == POSES:
-        return
-    from mbrepro.embedding import checkpoint, kinds
 
-    folder, _ = kinds.find_kind(settings.model)
-    device, dtype = checkpoint.choose_device(settings.device, settings.dtype)
-    if settings.model == STAND_IN or Path(settings.model).is_dir():
-        checkpoint.weight_files(folder)
-        if memory:
-            checkpoint.check_memory(folder, device, dtype)
+def model_state(model: str) -> list[list[object]]:
+    """The files of a model given as a folder and their `file_state`: for keys that must not read gigabytes."""
+    files = sorted(Path(model).glob("*")) if model and Path(model).is_dir() else []
+    return [[path.name, *file_state(path)] for path in files]

@@ -1,19 +1,25 @@
 """Checkpoints: finding a model's folder, reading it safely, and saying in one sentence what is wrong with it."""
 
+import contextlib
 import json
 import math
-from collections.abc import Sequence
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import huggingface_hub
+import numpy as np
 import torch
 import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from mbrepro.artifacts import file_hash, fingerprint
-from mbrepro.embedding.embedder import STAND_IN
+from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
 
@@ -26,52 +32,78 @@ DESCRIBING_FILES = (
     *PREPROCESSING_FILES,
 )  # fmt: skip
 ATTENTION = "sdpa"
+# The commits that ids without one stand for: a branch of the hub moves, and the study would move with it.
+PINNED = {
+    "Qwen/Qwen2-VL-2B-Instruct": "895c3a49bc3fa70a340399125c650a463535e71c",
+    "Qwen/Qwen2.5-VL-3B-Instruct": "66285546d2b821cf421d4f5eb2576359d3770cd3",
+}
 
 transformers.utils.logging.disable_progress_bar()  # loading takes a moment, and its bar would end up in notebooks
 
 
 def find(model: str) -> Path:
-    """The folder of a model given as "stand-in", a folder or a hub id, which is fetched or found in the hub's cache.
+    """The folder of a model given as "stand-in", a folder or ID@COMMIT, which is fetched or found in the hub's cache.
 
     Raises InputError if there is no such folder and the hub cannot give it.
     """
-    if model == STAND_IN:
-        return STAND_IN_WEIGHTS
-    if Path(model).is_dir():
-        return Path(model)
-    return _from_hub(model, CHECKPOINT_FILES)
+    return local_folder(model) or _from_hub(model, CHECKPOINT_FILES)
 
 
 def find_config(model: str) -> Path:
     """As `find`, but of a model on the hub only what describes it is fetched, kilobytes instead of gigabytes."""
-    if model == STAND_IN or Path(model).is_dir():
-        return find(model)
-    return _from_hub(model, ["config.json", *PREPROCESSING_FILES])
+    return local_folder(model) or _from_hub(model, ["config.json", *PREPROCESSING_FILES])
+
+
+def local_folder(model: str) -> Path | None:
+    """The folder of the stand-in, or of a model given as a folder; None for one that must be on the hub."""
+    if model == STAND_IN:
+        return STAND_IN_WEIGHTS
+    return Path(model) if Path(model).is_dir() else None
+
+
+def hub_model(model: str) -> tuple[str, str]:
+    """Id and commit of a model on the hub given as ID@COMMIT, or as an id alone whose commit is in `PINNED`.
+
+    Raises InputError for what is no id, and for a branch, a tag or no commit at all, which may name other weights
+    tomorrow.
+    """
+    name, _, commit = model.partition("@")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise InputError(f"{model}: no such folder, and not a hub id (owner/name) either") from None
+    commit = commit or PINNED.get(name, "")
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise InputError(
+            f"{model}: no such folder; for a model on the hub give its commit too, {name}@COMMIT, all 40 digits"
+        )
+    return name, commit
 
 
 def _from_hub(model: str, files: Sequence[str]) -> Path:
+    name, commit = hub_model(model)
     try:
-        return Path(huggingface_hub.snapshot_download(model, allow_patterns=list(files)))
-    except HFValidationError:
-        raise InputError(f"{model}: no such folder, and not a hub id (owner/name) either") from None
+        return Path(huggingface_hub.snapshot_download(name, revision=commit, allow_patterns=list(files)))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise InputError(
-            f"{model}: no such folder, and the model hub gives no such model ({type(error).__name__}); fetch it where "
-            "there is a network, or give the folder of a downloaded checkpoint"
+            f"{model}: no such folder, and the model hub gives no such model or commit ({type(error).__name__}); fetch "
+            "it where there is a network, or give the folder of a downloaded checkpoint"
         ) from None
 
 
-def read_config(folder: Path, supported: Sequence[str]) -> transformers.PretrainedConfig:
-    """The checkpoint's configuration; raises InputError if it is absent, unreadable or of an unsupported kind."""
+def model_type(folder: Path) -> str | None:
+    """The kind of model that a checkpoint's configuration names; raises InputError if that is absent or unreadable."""
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder}: no config.json in it, so it is not a model checkpoint")
     try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+        return json.loads(path.read_text(encoding="utf-8")).get("model_type")
     except (ValueError, AttributeError):
         raise InputError(f"{path}: not readable as a model configuration") from None
-    if kind not in supported:
-        raise InputError(f"{folder}: model_type {kind!r} is not supported; use one of {', '.join(supported)}")
+
+
+def read_config(folder: Path) -> transformers.PretrainedConfig:
+    """The checkpoint's configuration."""
     return AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
@@ -191,6 +223,70 @@ def identity(folder: Path) -> dict[str, object]:
         "transformers": transformers.__version__,
         "torch": torch.__version__,
     }
+
+
+class CheckpointEmbedder:
+    """What embedders that load a checkpoint share: it is found, checked and loaded once, and described for keys.
+
+    library: the library's class that reads it. chosen: settings that the embeddings depend on. code: of the modules
+    that compute them. A class adds `read(folder)`, what of the folder it needs besides the weights.
+
+    Raises InputError if the checkpoint is missing or incomplete, does not fit into memory, or its device is not there.
+    """
+
+    takes = "pixels"
+    library: type = AutoModelForImageTextToText
+    chosen: tuple[str, ...] = ("batch_size",)
+    code: ClassVar[dict[str, str]]
+
+    def __init__(self, settings: EmbedderSettings):
+        self.settings = settings
+        folder = find(settings.model)
+        self.config = read_config(folder)
+        self.device, self.dtype = choose_device(settings.device, settings.dtype)
+        self.read(folder)
+        check_memory(folder, self.device, self.dtype)
+        self.model = load_model(folder, self.dtype, self.library).to(self.device)
+        self.identity = {
+            **identity(folder),
+            "revision": None if local_folder(settings.model) else hub_model(settings.model)[1],
+            **{name: getattr(settings, name) for name in self.chosen},
+            "device": self.device,
+            "dtype": self.dtype,
+            "attention": ATTENTION,
+            **self.code,
+        }
+
+    @classmethod
+    def check(cls, settings: EmbedderSettings, memory: bool = True) -> None:
+        """See `ClipEmbedder.check`."""
+        device, dtype = choose_device(settings.device, settings.dtype)
+        folder = local_folder(settings.model)
+        if folder:
+            weight_files(folder)
+            if memory:
+                check_memory(folder, device, dtype)
+
+    def batches(self, clips: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
+        """Consecutive clips, so what a clip is batched with depends on its place alone."""
+        size = self.settings.batch_size
+        return (clips[start : start + size] for start in range(0, len(clips), size))
+
+    def gather(self, batches: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """view → (N, width) float32 of all batches' rows."""
+        nothing = [np.zeros((0, self.width), np.float32)]
+        return {view: np.concatenate([batch[view] for batch in batches] or nothing) for view in self.views}
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `folder` and rename it to `folder` if the block succeeds; otherwise remove it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".model-", dir=folder.parent, ignore_cleanup_errors=True) as temporary:
+        partial = Path(temporary) / folder.name  # made in it, as temporary folders are their owner's alone
+        partial.mkdir()
+        yield partial
+        partial.rename(folder)
 
 
 def save_checkpoint(model: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path) -> None:

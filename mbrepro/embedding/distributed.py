@@ -47,11 +47,7 @@ def embed_with_ray(
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise InputError("ray is not installed: pip install 'mbrepro[ray]', or leave --engine at local") from None
+    ray = _ray()
     check_embedder(embedder, memory=False)
     if not ray.is_initialized():
         _start(ray, workers)
@@ -74,6 +70,15 @@ def embed_with_ray(
         if told is None:
             raise
         raise InputError(told[1]) from None
+
+
+def _ray():
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise InputError("ray is not installed: run make extras, or leave --engine at local") from None
+    return ray
 
 
 def _start(ray, workers: int) -> None:

@@ -1,4 +1,4 @@
-"""What a clip embedder is, and how one is chosen by name."""
+"""What a clip embedder is, and what is chosen about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
+from mbrepro.data.clips import ClipSettings
 from mbrepro.errors import InputError
 
 POSTER_PIXELS = 360 * 420
 PROMPT = "what are the two mice doing in this video"  # the poster's question (Douglas 2025)
 STAND_IN = "stand-in"
+POSES = "poses"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -18,7 +20,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 class EmbedderSettings:
     """Everything a user chooses about stage 2, checked when it is made.
 
-    model: "stand-in" (shipped with the package), a hub id such as "Qwen/Qwen2.5-VL-3B-Instruct", or a local folder.
+    model: "stand-in" (shipped with the package), "poses", a local folder, or a model on the hub as ID@COMMIT; ids such
+    as "Qwen/Qwen2.5-VL-3B-Instruct", which are in `checkpoint.PINNED`, need no commit.
     prompt: the question asked about each clip. The default is the poster's (Douglas 2025).
     max_pixels: bound on the area of a frame as the model sees it, px. The default is the poster code's 360 x 420.
     device: "cpu", "cuda" or "auto", a GPU if there is one. dtype: "auto" is float32 on a CPU and bfloat16, in which the
@@ -48,7 +51,7 @@ class EmbedderSettings:
 
 
 class ClipEmbedder(Protocol):
-    """Turns clips into vectors.
+    """Turns clips into vectors; made from settings, which loads the model. `mbrepro.embedding.EMBEDDERS` lists them.
 
     takes: "pixels", or "poses" of an embedder that has `embed_poses(recording, frames)` in place of `embed`.
     views: names of what one pass over a clip gives, in a fixed order; a protocol chooses one of them.
@@ -61,14 +64,28 @@ class ClipEmbedder(Protocol):
     views: tuple[str, ...]
     identity: dict[str, object]
 
+    @classmethod
+    def check(cls, settings: EmbedderSettings, memory: bool = True) -> None:
+        """Raise InputError as making one would, for what can be told at once: hours may lie before the loading.
+
+        A model on the hub is asked for its configuration alone; of a folder the weights have to be there too, and with
+        `memory` have to fit into this machine's.
+        """
+
+    @classmethod
+    def cost(cls, settings: EmbedderSettings, clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, float]:
+        """Tokens of one clip, and 10^12 operations of a pass over it, from the model's configuration alone.
+
+        frame: (height, width) of the video, px.
+        """
+
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
         """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`, in one forward pass a batch.
 
-        Returns float32 arrays in the clips' order: view → (N, D), and (N, t, D), t time steps of a clip, for views
-        whose name ends in "_steps". Batches are consecutive clips.
+        Returns view → (N, D) float32 in the clips' order. Batches are consecutive clips.
         """
 
 
-def pooled_views(views: Sequence[str]) -> tuple[str, ...]:
-    """The views that are one vector a clip, which a head can take."""
-    return tuple(view for view in views if not view.endswith("_steps"))
+def picture_shape(clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, int]:
+    """(height, width), px, of a clip's pictures, cut from frames of (height, width) px."""
+    return frame if clips.crop == "frame" else (clips.crop_pixels, clips.crop_pixels)

@@ -1,8 +1,6 @@
 """Fine-tuning a Qwen-VL on labelled train clips with low-rank adapters (LoRA: Hu et al. 2021, arXiv 2106.09685)."""
 
 import dataclasses
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
-from transformers.utils import logging
 
 from mbrepro.artifacts import write_json
 from mbrepro.data.recordings import split_by_animal
+from mbrepro.embedding import embedder_class
+from mbrepro.embedding.checkpoint import new_folder
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.qwen import VIDEO, QwenVLEmbedder
 from mbrepro.errors import InputError
@@ -85,12 +84,12 @@ def fine_tune(
     Raises InputError if peft is not installed, the folder exists, the model is no Qwen-VL, there are fewer than two
     animals, or a label is none of the classes.
     """
-    check_start(folder)
+    check_start(folder, model)
     labels = [clip.label for clip in clips]
     if not labels or min(labels) < 0 or max(labels) >= classes:
         raise InputError(f"labels to fine-tune on must be from 0 to {classes - 1}, and there must be some")
     fit, held_out = split_by_animal(clips, settings.validation_fraction, settings.seed)
-    embedder = QwenVLEmbedder(model)
+    embedder = embedder_class(model.model)(model)
     adapted, head = add_adapters(embedder, classes, settings)
     history = list(train(embedder, adapted, head, fit, held_out, fps, settings))
     done = {
@@ -104,18 +103,25 @@ def fine_tune(
     return save(embedder, adapted, head, done, folder)
 
 
-def check_start(folder: Path) -> None:
-    """Raise InputError for what can be told before any clip is cut: the folder exists, or peft is not installed."""
+def check_start(folder: Path, model: EmbedderSettings) -> None:
+    """Raise InputError for what can be told before any clip is cut.
+
+    The folder exists, peft is not installed, or the model is not there or none that can be fine-tuned.
+    """
     if folder.exists():
         raise InputError(f"{folder}: exists already; give a new folder for the fine-tuned model")
     _peft()
+    kind = embedder_class(model.model)
+    if not issubclass(kind, QwenVLEmbedder):
+        raise InputError(f"{model.model}: only a Qwen-VL can be fine-tuned, and this is none")
+    kind.check(model)
 
 
 def _peft():
     try:
         import peft
     except ImportError:
-        raise InputError("fine-tuning needs peft, which is not installed: pip install 'mbrepro[lora]'") from None
+        raise InputError("fine-tuning needs peft, which is not installed: run make extras") from None
     return peft
 
 
@@ -203,17 +209,10 @@ def mean_loss(
 
 def save(embedder: QwenVLEmbedder, adapted: nn.Module, head: nn.Linear, done: dict[str, object], folder: Path) -> Path:
     """Merge the adapters and write model, tokenizer, classifier and record into a new folder; returns it."""
-    logging.disable_progress_bar()
     merged = adapted.merge_and_unload()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".fine-tuning-", dir=folder.parent))
-    try:
+    with new_folder(folder) as temporary:
         merged.save_pretrained(temporary)
         embedder.tokenizer.save_pretrained(temporary)
         save_file({name: value.cpu() for name, value in head.state_dict().items()}, temporary / "head.safetensors")
         write_json(temporary / "fine_tuning.json", done)
-        temporary.chmod(0o755)  # mkdtemp's folders are their owner's alone
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbrepro.artifacts import versions
+from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import KEYPOINTS, MICE, Recording
-from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.embedding.embedder import POSES, EmbedderSettings
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when a feature holds other values
-
-POSES = "poses"  # what `EmbedderSettings.model` says for it
 SPAN_S = 0.25  # over which speeds are taken, as tracking noise makes a mouse that sits look restless
 QUANTILES = (0.1, 0.5, 0.9)
 SUMMARIES = ("mean", "sd", *(f"q{round(100 * q)}" for q in QUANTILES))
@@ -23,21 +22,29 @@ class PoseEmbedder:
     """Distances, angles and speeds of two mice, summarised over a clip; of the settings only the model's name is used.
 
     Lengths are in body lengths, the median distance from nose to tail base of both mice over the recording; speeds are
-    body lengths a second, angles radians. Views: "pose", mean, sd and quantiles of each feature over every frame of
-    the recording that the clip spans; "pose_steps", each feature's mean over as many equal parts of the clip as the
-    models make time steps of it, one for two sampled frames.
+    body lengths a second, angles radians. Its one view, "pose", is mean, sd and quantiles of each feature over every
+    frame of the recording that the clip spans.
     """
 
     takes = "poses"
-    views = ("pose", "pose_steps")
+    views = ("pose",)
 
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
         self.width = len(FEATURES) * len(SUMMARIES)
-        self.identity = {"model": POSES, __name__: VERSION, **versions(np)}
+        self.identity = {"model": POSES, __name__: str(VERSION), **versions(np)}
+
+    @classmethod
+    def check(cls, settings: EmbedderSettings, memory: bool = True) -> None:
+        """Nothing to be found, and little memory needed."""
+
+    @classmethod
+    def cost(cls, settings: EmbedderSettings, clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, float]:
+        """No tokens, and too few operations to count."""
+        return 0, 0.0
 
     def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Embed clips given as the (F,) frames of the recording that each shows; (N, D) and (N, t, features) float32.
+        """Embed clips given as the (F,) frames of the recording that each shows; (N, D) float32.
 
         Raises InputError for clips of different F or frames outside the recording.
         """
@@ -47,17 +54,10 @@ class PoseEmbedder:
                 f"{recording.name}: clips embedded together must have as many frames, not {sorted(counts)}"
             )
         if not counts:
-            return {
-                "pose": np.zeros((0, self.width), np.float32),
-                "pose_steps": np.zeros((0, 0, len(FEATURES)), np.float32),
-            }
+            return {"pose": np.zeros((0, self.width), np.float32)}
         unit = body_length(recording)
         tracks = [frame_features(span_of(recording, frames), recording, unit) for frames in clips]
-        steps = -(-counts.pop() // 2)
-        return {
-            "pose": np.stack([summarise(track) for track in tracks]).astype(np.float32),
-            "pose_steps": np.stack([step_means(track, steps) for track in tracks]).astype(np.float32),
-        }
+        return {"pose": np.stack([summarise(track) for track in tracks]).astype(np.float32)}
 
 
 def body_length(recording: Recording) -> float:
@@ -153,11 +153,3 @@ def _to_edge(centres: np.ndarray, size: np.ndarray) -> np.ndarray:
 def summarise(track: np.ndarray) -> np.ndarray:
     """(summaries * features,) of a (T, features) track, all features' means first, then sds, then each quantile."""
     return np.concatenate([track.mean(0), track.std(0), *np.quantile(track, QUANTILES, axis=0)])
-
-
-def step_means(track: np.ndarray, steps: int) -> np.ndarray:
-    """(steps, features) means over equal parts of a (T, features) track; parts share a frame if there are too few."""
-    edges = np.linspace(0, len(track), steps + 1)
-    starts = np.floor(edges[:-1]).astype(int)
-    stops = np.maximum(np.floor(edges[1:]).astype(int), starts + 1)
-    return np.stack([track[a:b].mean(0) for a, b in zip(starts, stops, strict=True)])

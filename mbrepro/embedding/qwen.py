@@ -1,66 +1,64 @@
-"""Stage 2 with Qwen2-VL, Qwen2.5-VL or Qwen3-VL.
-
-Wang et al. 2024, arXiv 2409.12191; Bai et al. 2025, arXiv 2502.13923; Bai et al. 2025, arXiv 2511.21631.
-"""
+"""Stage 2 with Qwen2-VL (Wang et al. 2024, arXiv 2409.12191) or Qwen2.5-VL (Bai et al. 2025, arXiv 2502.13923)."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from math import prod
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 import transformers
+from transformers import AutoModelForImageTextToText
 
 from mbrepro.artifacts import versions
-from mbrepro.embedding import checkpoint, packing, qwen3
+from mbrepro.data.clips import ClipSettings, frame_count
+from mbrepro.embedding import checkpoint, packing
 from mbrepro.embedding.ahead import made_ahead
-from mbrepro.embedding.embedder import EmbedderSettings
-from mbrepro.embedding.packing import PatchLayout, Space, pack_clips
+from mbrepro.embedding.embedder import EmbedderSettings, picture_shape
+from mbrepro.embedding.packing import PatchLayout, Space, pack_clips, resized_shape
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when a view holds other values
-
-SUPPORTED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 VIDEO = 2  # the library's token type of a video token; text is 0
 DEPTHS = (25, 50, 75, 100)  # per cent of the language layers
-VIEWS = ("vision", "vision_steps", *(f"last_{d}" for d in DEPTHS), *(f"video_{d}" for d in DEPTHS))
+VIEWS = ("vision", *(f"last_{d}" for d in DEPTHS), *(f"video_{d}" for d in DEPTHS))
+PROMPT_TOKENS = 30  # the poster's question in the chat template
 
 
-class QwenVLEmbedder:
-    """Clip embeddings and captions from a Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint, loaded once.
+class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
+    """Clip embeddings and captions from a Qwen2-VL checkpoint, and what its successors have in common with it.
 
-    Views: "vision" is the mean of the vision tower's merged tokens, before the language model, and "vision_steps" their
-    mean over each pair of frames; "last_K" is the state of the prompt's last token after K % of the
-    language layers and "video_K" the mean state of the video tokens there, 100 being after the final norm.
-
-    Batches are consecutive clips of the sequence given, so what a clip is batched with depends on its index alone.
-    Raises InputError if the checkpoint is missing, incomplete, unsupported, or its device is not there.
+    Views: "vision" is the mean of the vision tower's merged tokens, before the language model; "last_K" is the state of
+    the prompt's last token after K % of the language layers and "video_K" the mean state of the video tokens there, 100
+    being after the final norm.
     """
 
-    takes = "pixels"
     views = VIEWS
+    chosen = ("prompt", "max_pixels", "batch_size")
+    code: ClassVar[dict[str, str]] = {__name__: str(VERSION), **versions(packing)}
 
-    def __init__(self, settings: EmbedderSettings):
-        self.settings = settings
-        folder = checkpoint.find(settings.model)
-        self.config = checkpoint.read_config(folder, SUPPORTED)
-        self.device, self.dtype = checkpoint.choose_device(settings.device, settings.dtype)
+    def read(self, folder: Path) -> None:
         self.tokenizer = checkpoint.load_tokenizer(folder)
-        checkpoint.check_memory(folder, self.device, self.dtype)
-        self.model = checkpoint.load_model(folder, self.dtype).to(self.device)
-        self.layout = patch_layout(self.config)
+        self.layout = self.patch_layout(self.config)
         self.width = int(self.config.get_text_config().hidden_size)
-        chosen = {name: value for name, value in vars(settings).items() if name != "model"}
-        self.identity = {
-            **checkpoint.identity(folder),
-            **chosen,
-            "device": self.device,
-            "dtype": self.dtype,
-            "attention": checkpoint.ATTENTION,
-            **versions(packing),
-            __name__: VERSION,
-        }
+
+    @staticmethod
+    def patch_layout(config: transformers.PretrainedConfig) -> PatchLayout:
+        """The patch sizes of a checkpoint's vision tower."""
+        vision = config.vision_config
+        return PatchLayout(vision.patch_size, vision.temporal_patch_size, vision.spatial_merge_size)
+
+    @classmethod
+    def cost(cls, settings: EmbedderSettings, clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, float]:
+        """See `ClipEmbedder.cost`; tokens are the video's."""
+        config = checkpoint.read_config(checkpoint.find_config(settings.model))
+        layout = cls.patch_layout(config)
+        height, width = resized_shape(*picture_shape(clips, frame), settings.max_pixels, layout)
+        pairs = -(-frame_count(clips) // layout.frames)
+        tokens = pairs * height * width // (layout.patch * layout.merge) ** 2
+        return tokens, clip_tflop(config, tokens)
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
         """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`, every view from one pass; see `ClipEmbedder`.
@@ -73,15 +71,12 @@ class QwenVLEmbedder:
                 f"clips embedded together must be as long as each other, not {sorted(pairs)} pairs of frames"
             )
         spaces = cycle([Space(), Space()])  # one is filled while the model looks at the other
-        packed = made_ahead(lambda batch: self.prepare(batch, fps, next(spaces)), self._batches(clips))
-        batches = [self.forward(inputs) for inputs in packed]
-        if not batches:
-            return {view: np.zeros((0, *[0] * view.endswith("_steps"), self.width), np.float32) for view in VIEWS}
-        return {view: np.concatenate([batch[view] for batch in batches]) for view in VIEWS}
+        packed = made_ahead(lambda batch: self.prepare(batch, fps, next(spaces)), self.batches(clips))
+        return self.gather([self.forward(inputs) for inputs in packed])
 
     def caption(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int = 80) -> list[str]:
         """Answer the prompt for each clip, choosing the most probable token each time."""
-        return [text for batch in self._batches(clips) for text in self._caption_batch(batch, fps, max_new_tokens)]
+        return [text for batch in self.batches(clips) for text in self._caption_batch(batch, fps, max_new_tokens)]
 
     def prepare(self, clips: Sequence[np.ndarray], fps: float, space: Space | None = None) -> dict[str, torch.Tensor]:
         """Model inputs for one batch: the prompt in the checkpoint's chat template, padded on the left, and the frames.
@@ -94,7 +89,7 @@ class QwenVLEmbedder:
         pixels, grids = pack_clips(clips, self.settings.max_pixels, self.layout, space)
         tokens = grids.prod(1) // self.layout.merge**2  # (N,) video tokens of each clip
         kinds, kind_of = grids.unique(dim=0, return_inverse=True)  # clips of one size have one text
-        texts = [self._text(grid, fps) for grid in kinds.tolist()]
+        texts = [self.text(grid, self.layout.frames / fps) for grid in kinds.tolist()]
         text = self.tokenizer(texts, return_tensors="pt", padding=True, padding_side="left")
         ids, attended = text["input_ids"][kind_of], text["attention_mask"][kind_of]
         video = ids == self.config.video_token_id
@@ -107,26 +102,20 @@ class QwenVLEmbedder:
             "pixel_values_videos": pixels.to(self.model.dtype),
             "video_grid_thw": grids,
         }
-        # Qwen2.5-VL alone places frames by their seconds, in whole steps: above 4 frames a second pairs share a place.
-        if self.config.model_type == "qwen2_5_vl":
-            inputs["second_per_grid_ts"] = torch.full((len(clips),), self.layout.frames / fps)
+        inputs |= self.times(len(clips), self.layout.frames / fps)
         return {name: value.to(self.device) for name, value in inputs.items()}
 
-    def _text(self, grid: Sequence[int], fps: float) -> str:
-        """The prompt about a clip of this many blocks in time, down and across."""
-        text = video_prompt(self.tokenizer, self.config, self.settings.prompt, prod(grid) // self.layout.merge**2)
-        if self.config.model_type == "qwen3_vl":
-            pad = self.tokenizer.convert_ids_to_tokens(self.config.video_token_id)
-            text = qwen3.timed(text, pad, grid[0], self.layout.frames / fps)
-        return text
+    def times(self, clips: int, step_seconds: float) -> dict[str, torch.Tensor]:
+        """Inputs that tell when frames were filmed: none."""
+        return {}
 
-    def _batches(self, clips: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
-        size = self.settings.batch_size
-        return (clips[start : start + size] for start in range(0, len(clips), size))
+    def text(self, grid: Sequence[int], step_seconds: float) -> str:
+        """The prompt about a clip of this many blocks in time, `step_seconds` apart, down and across."""
+        return video_prompt(self.tokenizer, self.config, self.settings.prompt, prod(grid) // self.layout.merge**2)
 
     @torch.inference_mode()
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-        """Every view of one batch that `prepare` made, (N, D) or (N, t, D) float32; only pooled states are kept."""
+        """Every view of one batch that `prepare` made, (N, D) float32; only pooled states are kept."""
         base = self.model.model  # without the language model's output layer, the largest product of all
         mask = (inputs["mm_token_type_ids"] == VIDEO).unsqueeze(-1)
         found = {}
@@ -137,11 +126,7 @@ class QwenVLEmbedder:
 
         def look(tokens: torch.Tensor) -> None:
             clips = tokens.float().split((inputs["video_grid_thw"].prod(1) // self.layout.merge**2).tolist())
-            steps = inputs["video_grid_thw"][:, 0].tolist()
             found["vision"] = torch.stack([clip.mean(0) for clip in clips])
-            found["vision_steps"] = torch.stack(
-                [clip.unflatten(0, (t, -1)).mean(1) for clip, t in zip(clips, steps, strict=True)]
-            )
 
         with watched(base, look, pool):
             pool(100, base(**inputs, use_cache=False).last_hidden_state)
@@ -154,6 +139,14 @@ class QwenVLEmbedder:
         tokens = self.model.generate(**inputs, max_new_tokens=max_new_tokens, **greedy)
         answers = tokens[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in self.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+
+class Qwen25VLEmbedder(QwenVLEmbedder):
+    """Qwen2.5-VL, which alone places frames by their seconds, in whole steps: above 4 a second pairs share a place."""
+
+    def times(self, clips: int, step_seconds: float) -> dict[str, torch.Tensor]:
+        """Seconds between the pairs of frames of each clip."""
+        return {"second_per_grid_ts": torch.full((clips,), step_seconds)}
 
 
 def video_prompt(tokenizer, config: transformers.PretrainedConfig, prompt: str, video_tokens: int) -> str:
@@ -214,8 +207,23 @@ def check_video_tokens(found: torch.Tensor, expected: torch.Tensor) -> None:
         )
 
 
-def patch_layout(config: transformers.PretrainedConfig) -> PatchLayout:
-    """The patch sizes of a checkpoint's vision tower."""
-    vision = config.vision_config
-    sizes = {"patch": vision.patch_size, "frames": vision.temporal_patch_size, "merge": vision.spatial_merge_size}
-    return PatchLayout(**sizes, **(qwen3.INPUTS if config.model_type == "qwen3_vl" else {}))
+def clip_tflop(config: transformers.PretrainedConfig, tokens: int) -> float:
+    """10^12 operations of one forward pass over a clip of this many video tokens.
+
+    Counted are two for every weight and place it is used at (patches in the vision tower, tokens from its merger on,
+    without the embedding table) and the language model's attention; windowed attention among patches is left out.
+    """
+    with torch.device("meta"):  # shapes without memory
+        base = AutoModelForImageTextToText.from_config(config).model
+    text = config.get_text_config()
+    merger = _weights(base.visual.merger)
+    patches = tokens * config.vision_config.spatial_merge_size**2
+    places = tokens + PROMPT_TOKENS
+    products = (_weights(base.visual) - merger) * patches + merger * tokens
+    products += (_weights(base.language_model) - _weights(base.language_model.embed_tokens)) * places
+    products += 2 * text.num_hidden_layers * text.hidden_size * places**2
+    return 2 * products / 1e12
+
+
+def _weights(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,16 +1,13 @@
 """A model's untrained twin: its configuration and tokenizer with random weights, the control for what training gave."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText
 
 from mbrepro.artifacts import fingerprint, versions
 from mbrepro.embedding import checkpoint
-from mbrepro.embedding.checkpoint import save_checkpoint
 
 VERSION = 1  # raise it when the twin gets other weights
 
@@ -25,13 +22,8 @@ def untrained_twin(model: str, folder: Path, seed: int) -> Path:
     made_from = source / "config.json", seed, VERSION, versions(torch, transformers)
     twin = Path(folder) / f"twin-{fingerprint(*made_from)}"
     if not twin.exists():
-        twin.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".twin-", dir=twin.parent))
-        try:
-            torch.manual_seed(seed)
-            config = AutoConfig.from_pretrained(source, local_files_only=True)
-            save_checkpoint(AutoModelForImageTextToText.from_config(config).eval(), tokenizer, partial)
-            partial.rename(twin)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        torch.manual_seed(seed)
+        model = AutoModelForImageTextToText.from_config(checkpoint.read_config(source)).eval()
+        with checkpoint.new_folder(twin) as partial:
+            checkpoint.save_checkpoint(model, tokenizer, partial)
     return twin

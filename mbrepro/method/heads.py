@@ -1,7 +1,8 @@
 """Heads: clip embeddings → class scores. All three are scikit-learn's."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -16,19 +17,41 @@ from mbrepro.errors import InputError
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """Which head, and its size.
+    """Which head, and its size, checked when it is made.
 
-    kind: "linear" (logistic regression), "mlp" (one hidden layer) or "knn" (share of the nearest neighbours' votes).
+    kind: one of `HEADS`: "linear" (logistic regression), "mlp" (one hidden layer) or "knn" (share of the nearest
+    neighbours' votes).
     neighbours: of knn; 1 is the poster's few-shot head (Douglas 2025, github.com/audreyadouglas/mouse_action_rec).
     hidden: width of the mlp. regularisation: L2 penalty of linear (1 / C in scikit-learn) and mlp (alpha).
     standardise: give each embedding dimension mean 0 and variance 1 over the training clips first.
+
+    Raises InputError naming the setting that is wrong.
     """
 
-    kind: Literal["linear", "mlp", "knn"] = "linear"
+    kind: str = "linear"
     neighbours: int = 1
     hidden: int = 128
     regularisation: float = 1.0
     standardise: bool = True
+
+    def __post_init__(self):
+        if self.kind not in HEADS:
+            raise InputError(f"there is no head {self.kind!r}; take {', '.join(HEADS)}")
+        for name in ("neighbours", "hidden"):
+            if getattr(self, name) < 1:
+                raise InputError(f"head setting {name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.regularisation < math.inf:
+            raise InputError(f"head setting regularisation must be a positive number, not {self.regularisation}")
+
+
+# What makes a head's estimator, by its kind, from its settings and a seed.
+HEADS: dict[str, Callable[[HeadSettings, int], ClassifierMixin]] = {
+    "linear": lambda chosen, _: LogisticRegression(C=1 / chosen.regularisation, max_iter=5000),
+    "mlp": lambda chosen, seed: MLPClassifier(
+        (chosen.hidden,), alpha=chosen.regularisation, max_iter=2000, random_state=seed
+    ),
+    "knn": lambda chosen, _: KNeighborsClassifier(chosen.neighbours),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +92,12 @@ def fit_head(embeddings: np.ndarray, labels: np.ndarray, classes: int, settings:
         raise InputError(f"head labels have shape {labels.shape}, but there are {len(embeddings)} embeddings")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"head labels must be whole numbers from 0 to {classes - 1}")
+    if settings.kind == "knn" and settings.neighbours > len(labels):
+        raise InputError(f"neighbours must be from 1 to the {len(labels)} training clips, not {settings.neighbours}")
     known = np.unique(labels)
     scaler = [StandardScaler()] if settings.standardise else []
-    model = make_pipeline(*scaler, _estimator(settings, len(labels), seed))
+    model = make_pipeline(*scaler, HEADS[settings.kind](settings, seed))
     return Head(classes, embeddings.shape[1], known, model.fit(embeddings, labels) if len(known) > 1 else None)
-
-
-def _estimator(settings: HeadSettings, clips: int, seed: int) -> ClassifierMixin:
-    if settings.kind == "linear":
-        return LogisticRegression(C=1 / settings.regularisation, max_iter=5000)
-    if settings.kind == "mlp":
-        return MLPClassifier((settings.hidden,), alpha=settings.regularisation, max_iter=2000, random_state=seed)
-    if settings.kind == "knn":
-        if not 1 <= settings.neighbours <= clips:
-            raise InputError(f"neighbours must be from 1 to the {clips} training clips, not {settings.neighbours}")
-        return KNeighborsClassifier(settings.neighbours)
-    raise InputError(f"there is no head {settings.kind!r}; take linear, mlp or knn")
 
 
 def _checked(embeddings: np.ndarray) -> np.ndarray:

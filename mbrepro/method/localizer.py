@@ -43,7 +43,6 @@ class LocalizerSettings:
     channels, kernel, dropout: of the convolution blocks, each followed by a maximum over pairs of samples.
     learning_rate: of Adam for a step that sees 128 frames, as published; it grows with the root of their number, which
     keeps the noise of Adam's steps the same (Malladi et al. 2022, arXiv:2205.10287).
-    class_weights: cross-entropy weight of each class, or None for equal weights.
     batch_crops, crop_samples: an optimizer step sees this many stretches, of each this many frames, `step` apart.
 
     Raises InputError if the window is too short for the convolutions or a number is out of range.
@@ -58,7 +57,6 @@ class LocalizerSettings:
     dropout: float = 0.5
     learning_rate: float = 1e-3
     epochs: int = 15
-    class_weights: tuple[float, ...] | None = None
     batch_crops: int = 32
     crop_samples: int = 16
 
@@ -70,8 +68,6 @@ class LocalizerSettings:
             raise InputError("localizer settings context_before and context_after must not be negative")
         if not 0 <= self.dropout < 1:
             raise InputError(f"localizer setting dropout must be at least 0 and below 1, not {self.dropout}")
-        if self.class_weights is not None and len(self.class_weights) != self.classes:
-            raise InputError(f"{len(self.class_weights)} class weights are given for {self.classes} classes")
         if self.pooled_samples < 1:
             raise InputError(
                 f"a window of {self.samples} samples is too short for {len(self.channels)} convolutions of kernel "
@@ -279,13 +275,11 @@ def train_epoch(
     rng: np.random.Generator,
 ) -> float:
     """One epoch on dense crops; returns the mean loss of its steps."""
-    weights = model.settings.class_weights
-    weights = None if weights is None else torch.tensor(weights)
     model.train()
     losses = []
     for x, y in _batches(recordings, targets, model.settings, rng):
         optimizer.zero_grad()
-        loss = F.cross_entropy(model.forward_samples(x), y, weight=weights, ignore_index=_IGNORED)
+        loss = F.cross_entropy(model.forward_samples(x), y, ignore_index=_IGNORED)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())

@@ -6,7 +6,6 @@ import numpy as np
 
 from mbrepro.data.clips import cut_clips, frame_count, sampled_rate
 from mbrepro.data.recordings import Dataset, other_index
-from mbrepro.embedding import check_embedder
 from mbrepro.embedding.lora import LabelledClip, LoraSettings, check_start, fine_tune
 from mbrepro.method import protocols
 from mbrepro.method.pipeline import propose
@@ -21,8 +20,7 @@ def finetune(profile: str, folder: Path, settings: LoraSettings, scale: float = 
     Returns `folder`, a checkpoint to give as the model of a study. Raises InputError as `fine_tune` and readers do.
     """
     protocol = protocols.corrected(embedder_settings(profile, "corrected"))
-    check_start(folder)
-    check_embedder(protocol.embedder)
+    check_start(folder, protocol.embedder)
     data = load_dataset("task1", profile, scale).filmed()
     rate = sampled_rate(protocol.clips, frame_count(protocol.clips))
     return fine_tune(protocol.embedder, labelled_clips(data, protocol), len(data.classes), rate, folder, settings)

@@ -1,7 +1,11 @@
-"""The lock, the conda environment and pyproject.toml name the same packages in the same versions."""
+"""The locks, the conda environment and pyproject.toml name the same packages in the same versions."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -12,19 +16,45 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 
 
-def locked() -> dict[str, str]:
-    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and line[0] != "#"]
+def locked(name: str = "requirements.lock") -> dict[str, str]:
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line and line[0] != "#"]
     pins = dict(line.split("==") for line in lines)
     return {canonicalize_name(name): version for name, version in pins.items()}
+
+
+def extra_locked() -> dict[str, str]:
+    return locked("requirements-test.lock")
 
 
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def requirements() -> list[Requirement]:
-    extras = [line for extra in project()["optional-dependencies"].values() for line in extra]
-    return [Requirement(line) for line in project()["dependencies"] + extras]
+def needed() -> list[Requirement]:
+    return [Requirement(line) for line in project()["dependencies"]]
+
+
+def extras() -> list[Requirement]:
+    return [Requirement(line) for extra in project()["optional-dependencies"].values() for line in extra]
+
+
+def reached(requirements: Iterable[Requirement]) -> set[str]:
+    """Every package that requirements bring, by what the installed ones say of themselves."""
+    found, todo = set(), [(r, extra) for r in requirements for extra in (None, *r.extras)]
+    while todo:
+        requirement, extra = todo.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, extra) in found:
+            continue
+        try:
+            brought = distribution(name).requires or []
+        except PackageNotFoundError:
+            pytest.fail(f"{name} is in no lock")
+        found.add((name, extra))
+        for inner in map(Requirement, brought):
+            if inner.marker is None or inner.marker.evaluate({"extra": extra or ""}):
+                todo += [(inner, each) for each in (None, *inner.extras)]
+    return {name for name, _ in found}
 
 
 def conda_pins() -> dict[str, str]:
@@ -34,14 +64,63 @@ def conda_pins() -> dict[str, str]:
     return {Requirement(name).name: version for name, version in pins.items()}
 
 
-@pytest.mark.parametrize("requirement", requirements(), ids=str)
-def test_lock_satisfies_pyproject(requirement):
-    assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)])
+@pytest.mark.parametrize("requirement", needed() + extras(), ids=str)
+def test_locks_satisfy_pyproject(requirement):
+    lock = locked() if requirement in needed() else extra_locked()
+    assert requirement.specifier.contains(lock[canonicalize_name(requirement.name)])
+
+
+def test_first_lock_is_what_the_study_brings_and_the_second_what_extras_add():
+    study, everything = reached(needed()), reached(needed() + extras())
+    build = {"setuptools", "wheel"}  # what an editable installation is built with
+    assert set(locked()) - build == study - build
+    assert set(extra_locked()) == everything - study - build
+    assert not set(locked()) & {"ray", "pyarrow", "peft", "accelerate", "hypothesis", "pytest", "ruff"}
+
+
+def test_installed_versions_are_the_locked_ones():
+    for name, version in (locked() | extra_locked()).items():
+        assert distribution(name).version.partition("+")[0] == version, name
+
+
+EXTRAS_MISSING = """
+import sys
+for name in {names}:
+    sys.modules[name] = None
+import pkgutil
+import mbrepro
+for module in pkgutil.walk_packages(mbrepro.__path__, "mbrepro."):
+    if not module.name.endswith("__main__"):
+        __import__(module.name)
+from mbrepro.embedding import EmbedderSettings, distributed, load_embedder, lora
+from mbrepro.errors import InputError
+load_embedder(EmbedderSettings())
+from pathlib import Path
+for attempt in (
+    lambda: lora.check_start(Path("nowhere"), EmbedderSettings()),
+    lambda: distributed.embed_with_ray([], None, EmbedderSettings(), Path(), 1),
+):
+    try:
+        attempt()
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_without_the_second_lock_all_can_be_imported_and_what_is_missing_is_said():
+    """The packages of the second lock hidden, as they are after make reproduce."""
+    modules = ["ray", "pyarrow", "peft", "accelerate", "hypothesis", "pytest", "_pytest", "msgpack", "google.protobuf"]
+    code = EXTRAS_MISSING.format(names=modules)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    fine_tuning, ray = done.stdout.splitlines()
+    assert fine_tuning == "fine-tuning needs peft, which is not installed: run make extras"
+    assert ray == "ray is not installed: run make extras, or leave --engine at local"
 
 
 def test_conda_environment_has_every_direct_requirement_at_the_locked_version():
     lock = locked()
-    assert conda_pins() == {r.name: lock[canonicalize_name(r.name)] for r in requirements()}
+    assert conda_pins() == {r.name: lock[canonicalize_name(r.name)] for r in needed()}
 
 
 def test_python_version_is_the_same_everywhere():

@@ -144,6 +144,19 @@ def test_other_data_or_another_model_is_another_run(study, monkeypatch):
         assert runner.run_study("calms21", {}) == []
 
 
+def test_weights_changed_behind_a_model_given_by_folder_are_another_run(study):
+    model, source = study / "model", paths.notebooks() / "toy.ipynb"
+    model.mkdir()
+    (model / "weights").write_text("1")
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells[0].source += 'model = ""\n'
+    nbformat.write(notebook, source)
+    assert runner.run_study("demo", {"model": str(model)}) == ["toy"]
+    assert runner.run_study("demo", {"model": str(model)}) == []
+    (model / "weights").write_text("2")
+    assert runner.run_study("demo", {"model": str(model)}) == ["toy"]
+
+
 def test_notebooks_that_load_an_embedder_run_stage_2_once_a_seed():
     assert runner.seeds_of_stage2("03_clip", {"seeds": 3, "baseline_epochs": 2}) == 3
     assert runner.seeds_of_stage2("07_language", {"seeds": 3}) == 1

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mbrepro.embedding import EmbedderSettings, checkpoint, load_embedder
+from mbrepro.embedding import EmbedderSettings, checkpoint, load_embedder, model_state
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.errors import InputError
-from tests.fixtures.model_hub import serve_model
+from mbrepro.study import profiles
+from tests.fixtures.model_hub import COMMIT, serve_model
 from tests.fixtures.tiny_checkpoint import KINDS, noise_clip, write_checkpoint
 
 
@@ -51,6 +52,22 @@ def test_identity_follows_what_changes_the_bytes(folders, tmp_path):
     assert {"weights", "configuration", "transformers", "torch", "attention", "code", "dtype"} <= set(first)
 
 
+def test_weights_changed_in_place_are_another_identity(folders, tmp_path):
+    """Of as many bytes, and their time of change put back, in the process that has read the first ones."""
+    folder = shutil.copytree(folders["qwen2_5_vl"], tmp_path / "model")
+    path = folder / "model.safetensors"
+    first, state, there = load(folder).identity, path.stat(), model_state(str(folder))
+    weights = load_file(path)
+    save_file({name: weight + 1 for name, weight in weights.items()}, path, {"format": "pt"})
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    second = load(folder).identity
+    assert second["weights"] != first["weights"] and second["configuration"] == first["configuration"]
+    changed = [(a[0], a != b) for a, b in zip(there, model_state(str(folder)), strict=True)]
+    assert [name for name, differs in changed if differs] == ["model.safetensors"]
+    assert model_state("poses") == model_state("") == []
+
+
 def test_old_style_chat_template_file_is_found(folders, tmp_path):
     folder = shutil.copytree(folders["qwen2_vl"], tmp_path / "old")
     template = (folder / "chat_template.jinja").read_text()
@@ -62,10 +79,21 @@ def test_old_style_chat_template_file_is_found(folders, tmp_path):
 
 
 def test_model_that_is_nowhere(tmp_path):
-    with pytest.raises(InputError, match="no such folder, and the model hub gives no such model"):
-        load("nobody/no-such-model")
+    with pytest.raises(InputError, match="no such folder, and the model hub gives no such model or commit"):
+        load(f"nobody/no-such-model@{COMMIT}")
     with pytest.raises(InputError, match="not a hub id"):
         load(tmp_path / "absent" / "folder")
+
+
+def test_a_model_of_the_hub_has_a_commit():
+    """A branch moves, so it is refused: what is fetched in another year must be the same weights."""
+    assert checkpoint.hub_model(f"owner/tiny@{COMMIT}") == ("owner/tiny", COMMIT)
+    for name in (profiles.PUBLISHED_MODEL, profiles.CORRECTED_MODEL):
+        assert checkpoint.hub_model(name) == (name, checkpoint.PINNED[name])
+        assert checkpoint.hub_model(f"{name}@{COMMIT}") == (name, COMMIT)
+    for moving in ("owner/tiny", "owner/tiny@", "owner/tiny@main", f"owner/tiny@{COMMIT[:7]}"):
+        with pytest.raises(InputError, match="give its commit too, owner/tiny@COMMIT"):
+            checkpoint.hub_model(moving)
 
 
 def test_folder_without_a_configuration(tmp_path):
@@ -180,30 +208,35 @@ def ask_hub(url: str, home: Path, code: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_a_model_on_the_hub_is_downloaded_once_and_is_the_local_one(tmp_path):
+TINY = f"owner/tiny@{COMMIT}"
+
+
+def test_a_model_on_the_hub_is_downloaded_once_at_its_commit_and_is_the_local_one(tmp_path):
+    """The hub gives nothing but the commit's files, so a branch that was followed instead would fail."""
     folder = write_checkpoint(tmp_path / "released")
+    find = f"from mbrepro.embedding.checkpoint import *; print(find('{TINY}'))"
+    load_it = f"from mbrepro.embedding import *; print(load_embedder(EmbedderSettings('{TINY}')).identity['revision'])"
     with serve_model("owner/tiny", folder) as (url, asked):
-        found = ask_hub(url, tmp_path / "home", "from mbrepro.embedding.checkpoint import *; print(find('owner/tiny'))")
+        found = ask_hub(url, tmp_path / "home", find)
         assert found.returncode == 0, found.stderr
         downloaded = Path(found.stdout.strip())
         assert {p.name for p in downloaded.iterdir()} == {p.name for p in folder.iterdir()} == set(asked)
         assert checkpoint.identity(downloaded) == checkpoint.identity(folder)
+        assert load(folder).identity["revision"] is None
         before = len(asked)
-        again = ask_hub(url, tmp_path / "home", "from mbrepro.embedding.checkpoint import *; find('owner/tiny')")
-        assert again.returncode == 0
-        assert len(asked) == before
+        again = ask_hub(url, tmp_path / "home", load_it)
+        assert again.stdout.strip() == COMMIT and len(asked) == before
 
 
 def test_an_estimate_fetches_the_configuration_alone(tmp_path):
     with serve_model("owner/tiny", write_checkpoint(tmp_path / "released")) as (url, asked):
-        code = (
-            "from mbrepro.embedding.checkpoint import *; print(read_config(find_config('owner/tiny'), ['qwen2_5_vl']))"
-        )
-        assert ask_hub(url, tmp_path / "home", code).returncode == 0
+        code = f"from mbrepro.embedding import *; print(embedder_class('{TINY}').__name__)"
+        assert ask_hub(url, tmp_path / "home", code).stdout.strip() == "Qwen25VLEmbedder"
         assert asked == ["config.json"]
 
 
-def test_a_model_the_hub_does_not_have_is_one_sentence(tmp_path):
+@pytest.mark.parametrize("model", [f"owner/other@{COMMIT}", f"owner/tiny@{COMMIT[::-1]}"])
+def test_a_model_or_commit_the_hub_does_not_have_is_one_sentence(tmp_path, model):
     with serve_model("owner/tiny", tmp_path) as (url, _):
-        told = ask_hub(url, tmp_path / "home", "from mbrepro.embedding.checkpoint import *; find('owner/other')")
-    assert "InputError: owner/other: no such folder, and the model hub gives no such model" in told.stderr
+        told = ask_hub(url, tmp_path / "home", f"from mbrepro.embedding.checkpoint import *; find('{model}')")
+    assert f"InputError: {model}: no such folder, and the model hub gives no such model or commit" in told.stderr

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from transformers.utils import is_torchvision_available
 
 from mbrepro.embedding import EmbedderSettings, load_embedder
-from mbrepro.embedding.encoders import EncoderEmbedder, frames_shown
+from mbrepro.embedding.encoders import EncoderEmbedder
 from mbrepro.embedding.pictures import ASSUMED, Preparation, prepare, read_preparation, target_shape
 from mbrepro.errors import InputError
 from tests.fixtures.tiny_checkpoint import noise_clip
@@ -19,7 +19,6 @@ from tests.fixtures.tiny_encoders import KINDS, PREPROCESSING, WIDTH, make_model
 
 FPS = 4.0
 VIDEO = ("vjepa2", "videomae")
-STEPS = {"vjepa2": 3, "videomae": 8, "siglip": 6, "siglip2": 6, "dinov3_vit": 6}  # of a clip of 6 frames
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +48,11 @@ def test_views_of_every_encoder(embedder):
     embedded = embedder.embed(clips(6, 6, 6), FPS)
     assert isinstance(embedder, EncoderEmbedder) and tuple(embedded) == embedder.views
     assert ("cls" in embedded) == (embedder.kind not in VIDEO)
-    assert embedded["mean_steps"].shape == (3, STEPS[embedder.kind], WIDTH)
     for view, rows in embedded.items():
-        assert rows.dtype == np.float32 and np.isfinite(rows).all()
-        assert view == "mean_steps" or rows.shape == (3, WIDTH)
+        assert rows.shape == (3, WIDTH) and rows.dtype == np.float32 and np.isfinite(rows).all(), view
         assert np.abs(rows[0] - rows[1]).max() > 0.01
-    np.testing.assert_allclose(embedded["mean"], embedded["mean_steps"].mean(1), atol=1e-6)
     nothing = embedder.embed([], FPS)
-    assert {view: rows.shape for view, rows in nothing.items()} == {
-        view: (0, 0, WIDTH) if view == "mean_steps" else (0, WIDTH) for view in embedder.views
-    }
+    assert {view: rows.shape for view, rows in nothing.items()} == dict.fromkeys(embedder.views, (0, WIDTH))
 
 
 def normalised(pixels: torch.Tensor, kind: str) -> torch.Tensor:
@@ -86,14 +80,12 @@ def reference(folder, kind: str, clip: np.ndarray) -> dict[str, np.ndarray]:
     whole = type(make_model(kind)).from_pretrained(folder).eval()
     if kind == "vjepa2":
         tokens = whole(by_hand(kind, clip)[None]).last_hidden_state[0]  # the predictor runs too
-        steps = tokens.view(3, 4, WIDTH).mean(1)
     elif kind == "videomae":
         order = [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5]  # 6 frames as 16, each third of a frame rounded
         tokens = whole.videomae(by_hand(kind, clip[order])[None]).last_hidden_state[0]
-        steps = tokens.view(8, 4, WIDTH).mean(1)
     elif kind == "dinov3_vit":
         hidden = whole(by_hand(kind, clip)).last_hidden_state
-        return {"mean_steps": hidden[:, 5:].mean(1).numpy(), "cls": hidden[:, 0].mean(0).numpy()}
+        return {"mean": hidden[:, 5:].mean((0, 1)).numpy(), "cls": hidden[:, 0].mean(0).numpy()}
     else:
         inputs = {"pixel_values": by_hand(kind, clip)}
         if kind == "siglip2":  # 3 x 4 patches of 16 x 16 px, colours innermost, and none left over
@@ -102,8 +94,8 @@ def reference(folder, kind: str, clip: np.ndarray) -> dict[str, np.ndarray]:
             inputs["pixel_attention_mask"] = torch.ones(len(clip), 12, dtype=torch.int32)
             inputs["spatial_shapes"] = torch.tensor([[3, 4]] * len(clip))
         output = whole.vision_model(**inputs)
-        return {"mean_steps": output.last_hidden_state.mean(1).numpy(), "cls": output.pooler_output.mean(0).numpy()}
-    return {"mean_steps": steps.numpy()}
+        return {"mean": output.last_hidden_state.mean((0, 1)).numpy(), "cls": output.pooler_output.mean(0).numpy()}
+    return {"mean": tokens.mean(0).numpy()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -111,7 +103,6 @@ def test_embedding_is_the_library_models_own(embedders, folders, kind):
     found = embedders[kind].embed(clips(6, 6, 6), FPS)
     for row, clip in enumerate(clips(6, 6, 6)):
         expected = reference(folders[kind], kind, clip)
-        expected["mean"] = expected["mean_steps"].mean(0)
         assert set(expected) == set(found)
         for view, values in expected.items():
             np.testing.assert_allclose(found[view][row], values, atol=2e-5, err_msg=view)
@@ -134,7 +125,7 @@ def test_batches_are_consecutive_clips(embedder, monkeypatch):
 
 
 def test_frames_that_each_encoder_sees(embedders):
-    shown = {kind: lambda count, e=e: frames_shown(e.kind, e.config, count).tolist() for kind, e in embedders.items()}
+    shown = {kind: lambda count, e=e: e.frames_shown(e.config, count).tolist() for kind, e in embedders.items()}
     assert shown["vjepa2"](8) == list(range(8)) and shown["vjepa2"](6) == list(range(6))
     assert shown["vjepa2"](16) == [0, 2, 4, 6, 9, 11, 13, 15]  # at most the 8 of its configuration
     assert shown["vjepa2"](1) == [0, 0] and len(shown["vjepa2"](5)) == 6
@@ -190,7 +181,7 @@ def test_same_numbers_from_the_tower_saved_alone(embedders, tmp_path):
 
 def test_tower_without_a_pooling_head_has_no_cls(tmp_path):
     embedder = load(write_encoder(tmp_path, "siglip", vision_use_head=False))
-    assert embedder.views == ("mean", "mean_steps") and set(embedder.embed(clips(2), FPS)) == set(embedder.views)
+    assert embedder.views == ("mean",) and set(embedder.embed(clips(2), FPS)) == set(embedder.views)
 
 
 @pytest.mark.parametrize(
@@ -382,8 +373,3 @@ def test_what_is_assumed_is_what_the_library_assumes(kind):
             assert theirs in ({"shortest_edge": value}, {"height": value, "width": value}, value)
         else:
             assert (tuple(theirs) if isinstance(theirs, list) else theirs) == value, entry
-
-
-def test_assertion_guards_the_number_of_frames_of_videomae(embedders):
-    with pytest.raises(AssertionError, match="own number of frames"):
-        embedders["videomae"].prepare(clips(6))

@@ -95,7 +95,7 @@ def test_folder_is_a_checkpoint_like_any_other(tuned):
 @pytest.mark.parametrize("view", ["last_100", "video_100"])
 def test_what_is_saved_reloads_exactly(tmp_path, view):
     clips, chosen = drawn(range(4), each=1), LoraSettings(view=view, epochs=2, vision=False, learning_rate=3e-3)
-    embedder = QwenVLEmbedder(MODEL)
+    embedder = load_embedder(MODEL)
     before = embedded(embedder, clips)
     adapted, head = add_adapters(embedder, CLASSES, chosen)
     assert np.array_equal(embedded(embedder, clips), before)  # adapters begin at nothing
@@ -103,7 +103,7 @@ def test_what_is_saved_reloads_exactly(tmp_path, view):
     with_adapters = embedded(embedder, clips)
     assert np.abs(with_adapters - before).max() > 1e-3
     save(embedder, adapted, head, {}, tmp_path / "model")
-    reloaded = embedded(QwenVLEmbedder(EmbedderSettings(str(tmp_path / "model"), max_pixels=PIXELS)), clips)
+    reloaded = embedded(load_embedder(EmbedderSettings(str(tmp_path / "model"), max_pixels=PIXELS)), clips)
     np.testing.assert_allclose(reloaded, with_adapters, atol=1e-4)  # merged: the same up to rounding
     assert np.array_equal(reloaded, embedded(embedder, clips))  # the merged model itself: the same bits
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -112,7 +112,7 @@ def test_what_is_saved_reloads_exactly(tmp_path, view):
 def test_best_epoch_is_what_is_kept():
     """Steps so large that the loss grows: what is left at the end is where it was least."""
     clips, chosen = drawn(range(4), each=1), LoraSettings(epochs=2, vision=False, learning_rate=1.0)
-    embedder = QwenVLEmbedder(MODEL)
+    embedder = load_embedder(MODEL)
     adapted, head = add_adapters(embedder, CLASSES, chosen)
     losses = [e["validation_loss"] for e in train(embedder, adapted, head, clips[2:], clips[:2], FPS, chosen)]
     with torch.no_grad():
@@ -122,7 +122,7 @@ def test_best_epoch_is_what_is_kept():
 
 def test_loss_by_hand():
     """Cross-entropy of a linear readout of one view, from the library's hidden states."""
-    clips, embedder = drawn([1], each=1), QwenVLEmbedder(MODEL)
+    clips, embedder = drawn([1], each=1), load_embedder(MODEL)
     head = torch.nn.Linear(128, CLASSES)
     inputs = embedder.prepare([clip.frames for clip in clips], FPS)
     with torch.no_grad():
@@ -174,7 +174,7 @@ def test_what_cannot_be_fine_tuned(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="at least 2 animals"):
         fine_tune(MODEL, drawn([0], each=1), CLASSES, FPS, tmp_path / "new")
     encoder = EmbedderSettings(str(write_encoder(tmp_path / "encoder", "siglip")))
-    with pytest.raises(InputError, match="'siglip' is not supported"):
+    with pytest.raises(InputError, match="only a Qwen-VL can be fine-tuned"):
         fine_tune(encoder, clips, CLASSES, FPS, tmp_path / "new")
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(InputError, match="needs peft"):

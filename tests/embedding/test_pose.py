@@ -4,15 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbrepro.data.recordings import KEYPOINTS, Recording
-from mbrepro.embedding import EmbedderSettings, PoseEmbedder, load_embedder
+from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.pose import (
     FEATURES,
     QUANTILES,
     SUMMARIES,
+    PoseEmbedder,
     body_length,
     frame_features,
     rate,
-    step_means,
     summarise,
 )
 from mbrepro.errors import InputError
@@ -98,13 +98,6 @@ def test_summaries_by_hand():
     assert len(QUANTILES) == 3 and by_name["q50"].tolist() == [2, 5]
 
 
-def test_time_steps_are_equal_parts():
-    track = np.arange(10.0)[:, None]
-    assert step_means(track, 5)[:, 0].tolist() == [0.5, 2.5, 4.5, 6.5, 8.5]
-    assert step_means(track, 1)[:, 0].tolist() == [4.5]
-    assert step_means(track[:2], 4)[:, 0].tolist() == [0, 0, 1, 1]
-
-
 def test_rate_is_the_slope_of_a_line():
     assert rate(3.0 * np.arange(12), 30.0) == pytest.approx([90.0] * 12)
     assert rate(np.ones((1, 2)), 30.0).tolist() == [[0, 0]]
@@ -117,11 +110,9 @@ def test_views_of_clips(wandering):
     views = made.embed_poses(wandering, clips)
     assert tuple(views) == made.views
     assert views["pose"].shape == (2, made.width) and views["pose"].dtype == np.float32
-    assert views["pose_steps"].shape == (2, 8, len(FEATURES)) and views["pose_steps"].dtype == np.float32
     alone = made.embed_poses(wandering, clips[1:])
     assert all(np.array_equal(alone[view][0], views[view][1]) for view in views)
-    nothing = made.embed_poses(wandering, [])
-    assert nothing["pose"].shape == (0, made.width) and nothing["pose_steps"].shape == (0, 0, len(FEATURES))
+    assert made.embed_poses(wandering, [])["pose"].shape == (0, made.width)
 
 
 def test_only_the_clips_own_frames_count(wandering):

@@ -288,16 +288,6 @@ def test_pooling_drops_out_the_share_that_is_asked_for():
     assert x.grad.sum().item() == pytest.approx((found > 0).sum().item() / 0.75, rel=1e-5)
 
 
-def test_class_weights_move_the_balance(made):
-    train = [action_targets(r) for r in made[:2]]
-    shares = []
-    for weights in ((1.0, 0.02), (0.02, 1.0)):
-        model, _ = fit_localizer(made[:2], train, replace(SMALL, epochs=20, class_weights=weights), seed=0)
-        shares.append(float((localize(model, made[4])[:, 0] > 0.5).mean()))
-    assert shares[0] > 0.6
-    assert shares[1] < 0.1
-
-
 def test_saved_network_is_the_same_bytes_and_the_same_network(tmp_path, made, fitted):
     model, _ = fitted
     save_localizer(tmp_path / "a.safetensors", model)
@@ -326,7 +316,6 @@ def test_files_that_are_no_localizer_are_refused(tmp_path, fitted):
         ({"step": 0}, "step must be at least 1"),
         ({"context_after": -1}, "must not be negative"),
         ({"dropout": 1.0}, "dropout"),
-        ({"class_weights": (1.0, 2.0, 3.0)}, "3 class weights are given for 2 classes"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):

@@ -132,7 +132,7 @@ def test_a_clip_that_seeds_share_is_embedded_once_and_each_seed_gets_its_own(tmp
     assert [found.labels.tolist() for found in by_seed] == [[0, 0], [0, 0], []]
 
 
-@pytest.mark.parametrize("view", ["pose_steps", "last_100", "auto"])
+@pytest.mark.parametrize("view", ["vision", "last_100", "auto"])
 def test_view_that_a_head_cannot_take_is_refused(tmp_path, view):
     protocol = replace(CORRECTED, view=view)
     found = propose(recording(100), track(100, (20, 60)), protocol)

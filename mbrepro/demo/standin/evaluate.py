@@ -15,7 +15,7 @@ from mbrepro.data.clips import ClipSettings, cut_clips, sampled_rate
 from mbrepro.data.recordings import Recording, runs
 from mbrepro.demo.standin.phrases import measure
 from mbrepro.embedding import load_embedder
-from mbrepro.embedding.embedder import EmbedderSettings, pooled_views
+from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 
 SHOWN = {
@@ -60,7 +60,7 @@ def evaluate(models: dict[str, Path], recordings: Sequence[Recording]) -> pd.Dat
         for name, folder in models.items():
             embedder = load_embedder(EmbedderSettings(model=str(folder), max_pixels=STAND_IN_PIXELS))
             embeddings = embedder.embed(clips, rate)
-            for view in pooled_views(embedder.views):
+            for view in embedder.views:
                 rows.append((name, crop, view, *_row(embeddings[view], recordings, cut[crop])))
     return pd.DataFrame(rows, columns=["model", "shown", "view", "clips", "accuracy", "balanced_accuracy"])
 
