@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -243,6 +244,17 @@ def test_every_field_is_kept(tmp_path):
         assert read.labels.tolist() == [0, 1, 2, 3, 0] and read.labels.dtype == np.uint8
         assert read.keypoints[4, 1, 5].tolist() == [455.0, 475.0] and read.keypoints.dtype == np.float32
         np.testing.assert_array_equal(read.scores, np.full((5, 2, 7), 0.9, np.float32))
+
+
+def test_what_is_read_is_as_at_this_version(tmp_path):
+    """If this fails and is meant to, raise `VERSION`: arrays stored before would be taken for what is read now."""
+    metadata = {"vocab": VOCAB, "note": "é"}
+    path = write_release(tmp_path / "a.json", {"task1/train/mouse001_x": sequence(5, metadata=metadata)})
+    (read,) = read_sequences(path)
+    digest = hashlib.sha256(repr((read.group, read.key, read.metadata, read.classes)).encode())
+    for values in (read.keypoints, read.scores, read.labels):
+        digest.update(f"{values.shape} {values.dtype.str}".encode() + values.tobytes())
+    assert (calms21.VERSION, digest.hexdigest()[:16]) == (1, "452d39236f3d3ff3")
 
 
 def forbid_parsing(monkeypatch):
