@@ -25,6 +25,7 @@ from mbrepro.demo.simulated import DemoSettings, cage, frames, simulate_recordin
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.packing import pack_clips
 from mbrepro.embedding.pictures import prepare, read_preparation
+from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
 from mbrepro.method.heads import HeadSettings, fit_head
@@ -33,7 +34,7 @@ from mbrepro.method.pipeline import propose, write_frames
 from mbrepro.method.single_frame import SingleFrameSettings, single_frame
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.resampling import interval, resample_videos, share
-from tests.fixtures.tiny_encoders import KINDS, write_encoder
+from tests.fixtures.tiny_encoders import KINDS, write_encoder, write_qwen3
 
 GOLDEN = Path(__file__).with_name("golden.json")
 NAME = "mouse001_task1_annotator1"
@@ -135,6 +136,12 @@ def qwen(_):
     return embedded | {"caption": embedder.caption(smooth_clips(1), 4.0, 12), "prompt": embedder.settings.prompt}
 
 
+def qwen3(tmp_path):
+    embedder = load_embedder(EmbedderSettings(str(write_qwen3(tmp_path)), max_pixels=64 * 96))
+    views = {view: told(rows) for view, rows in embedder.embed(smooth_clips(), 4.0).items()}
+    return views | {"text": timed("a<v><v><v><v>b", "<v>", 2, 0.5)}
+
+
 def encoders(tmp_path):
     made = {}
     for kind in KINDS:
@@ -189,12 +196,21 @@ def metrics(_):
 
 
 MAKERS = {
-    "mbrepro.demo.simulated": simulated, "mbrepro.method.localizer": localizer, "mbrepro.method.single_frame": single,
-    "mbrepro.data.clips": clips, "mbrepro.data.video": video, "mbrepro.embedding.packing": packing,
-    "mbrepro.embedding.pictures": pictures, "mbrepro.embedding.qwen": qwen, "mbrepro.embedding.encoders": encoders,
-    "mbrepro.embedding.pose": pose, "mbrepro.embedding.twin": twin, "mbrepro.method": method,
+    "mbrepro.demo.simulated": simulated,
+    "mbrepro.method.localizer": localizer,
+    "mbrepro.method.single_frame": single,
+    "mbrepro.data.clips": clips,
+    "mbrepro.data.video": video,
+    "mbrepro.embedding.packing": packing,
+    "mbrepro.embedding.pictures": pictures,
+    "mbrepro.embedding.qwen": qwen,
+    "mbrepro.embedding.qwen3": qwen3,
+    "mbrepro.embedding.encoders": encoders,
+    "mbrepro.embedding.pose": pose,
+    "mbrepro.embedding.twin": twin,
+    "mbrepro.method": method,
     "mbrepro.metrics": metrics,
-}  # fmt: skip
+}
 
 
 def same(one, other, place: str = "") -> str:

@@ -55,9 +55,9 @@ def _figures(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, floa
 
 def _write_file(folder: Path, sequences: int, frames: int) -> Path:
     """Write simulated recordings as a released training file, with lengths as different as the release's."""
-    from mbrepro.data.calms21.read import write_calms21
     from mbrepro.data.calms21.release import json_path
     from mbrepro.data.recordings import TASK1_CLASSES, Dataset
+    from mbrepro.demo.simulated.release import write_calms21
 
     lengths = np.geomspace(1, SPREAD, sequences)
     ends = np.round(lengths.cumsum() / lengths.sum() * frames).astype(int)

@@ -12,9 +12,7 @@ from mbrepro.data.video import VideoInfo, check_video, iter_frames
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when a clip holds other frames or pixels
-
-CROPS = ("frame", "mice", "follow")
-FOLLOW_S = 0.5  # over which the path of a following square is smoothed
+CROPS = ("frame", "mice")
 CLOCK_ERROR_S = 1e-3  # some files' clocks, Matroska's among them, tick in milliseconds
 LEAST_SIDE = 16  # px of the video; a smaller square holds no mouse, only noise
 
@@ -27,8 +25,7 @@ class ClipSettings:
     frames a clip, 4 in qwen-vl-utils (`FPS_MIN_FRAMES`). assumed_fps: None cuts at the video's true time; the published
     code turns frames into seconds with 60 whatever the video's rate (github.com/audreyadouglas/mouse_action_rec).
     crop: "frame" for the whole picture, "mice" for the square around both mice, widened by `crop_padding` of its side
-    on each side and resized to `crop_pixels`; "follow" for a square as padded that moves with them, just large enough
-    for the clip.
+    on each side and resized to `crop_pixels`.
 
     Raises InputError naming the setting that makes no sense.
     """
@@ -114,8 +111,8 @@ def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSetting
     """
     info = check_video(recording)
     chosen = [clip_frames(start, recording, settings) for start in starts]
-    squares = [clip_squares(recording, frames, info, settings) for frames in chosen]
-    side = settings.crop_pixels if settings.crop != "frame" else None
+    squares = [mice_square(recording, frames, info, settings.crop_padding) for frames in chosen]
+    side = settings.crop_pixels if settings.crop == "mice" else None
     shape = (side, side) if side else (info.height, info.width)
     clips = [np.empty((len(frames), *shape, 3), np.uint8) for frames in chosen]
     uses = defaultdict(list)
@@ -124,17 +121,8 @@ def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSetting
             uses[index].append((clip, place))
     for index, picture in iter_frames(info.path, list(uses)):
         for clip, place in uses[index]:
-            clips[clip][place] = crop_square(picture, squares[clip][place], side) if side else picture
+            clips[clip][place] = crop_square(picture, squares[clip], side) if side else picture
     return clips
-
-
-def clip_squares(
-    recording: Recording, frames: np.ndarray, info: VideoInfo, settings: ClipSettings
-) -> Sequence[tuple[int, int, int]]:
-    """The square (left, top, side), px of the video, that is cut from each of a clip's frames (F,)."""
-    if settings.crop == "follow":
-        return following_squares(recording, frames, info, settings.crop_padding)
-    return [mice_square(recording, frames, info, settings.crop_padding)] * len(frames)
 
 
 def mice_square(recording: Recording, frames: np.ndarray, info: VideoInfo, padding: float) -> tuple[int, int, int]:
@@ -142,38 +130,13 @@ def mice_square(recording: Recording, frames: np.ndarray, info: VideoInfo, paddi
 
     Keypoints beyond the picture's edge count as on it. The square may reach over the edge.
     """
-    points = _points_on(recording, slice(frames.min(), frames.max() + 1), info).reshape(-1, 2)
+    size = np.array([info.width, info.height])
+    points = recording.keypoints[frames.min() : frames.max() + 1].reshape(-1, 2) * (size / recording.frame_size)
+    points = np.clip(points, 0, size - 1)
     low, high = points.min(0), points.max(0)
     side = max(int(np.ceil((high - low).max() * (1 + 2 * padding))), LEAST_SIDE)
     left, top = np.round((low + high - side) / 2).astype(int)
     return int(left), int(top), side
-
-
-def following_squares(
-    recording: Recording, frames: np.ndarray, info: VideoInfo, padding: float
-) -> list[tuple[int, int, int]]:
-    """Return (left, top, side), px of the video, of a square around both mice for each of a clip's frames (F,).
-
-    Its centre is that of both mice, averaged over `FOLLOW_S` around each frame; its side is the least that keeps every
-    keypoint of the clip inside, widened by `padding` of itself on each side, and does not change within the clip.
-    """
-    first, last, reach = int(frames.min()), int(frames.max()), round(FOLLOW_S * recording.fps / 2)
-    before = max(first - reach, 0)
-    points = _points_on(recording, slice(before, last + reach + 1), info)
-    points = points.reshape(len(points), -1, 2)
-    middle = (points.min(1) + points.max(1)) / 2
-    span = np.arange(first, last + 1) - before
-    centres = np.stack([middle[max(k - reach, 0) : k + reach + 1].mean(0) for k in span])
-    furthest = np.abs(points[span] - centres[:, None]).max()
-    side = max(int(np.ceil(2 * furthest * (1 + 2 * padding))), LEAST_SIDE)
-    corners = np.round(centres[frames - first] - side / 2).astype(int)
-    return [(int(left), int(top), side) for left, top in corners]
-
-
-def _points_on(recording: Recording, span: slice, info: VideoInfo) -> np.ndarray:
-    """(T, 2, 7, 2) keypoints of a span of frames, px of the video; those beyond the picture's edge are put on it."""
-    size = np.array([info.width, info.height])
-    return np.clip(recording.keypoints[span] * (size / recording.frame_size), 0, size - 1)
 
 
 def crop_square(picture: np.ndarray, square: tuple[int, int, int], pixels: int) -> np.ndarray:

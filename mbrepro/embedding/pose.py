@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbrepro.artifacts import versions
+from mbrepro.data.alignment import body_length
 from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import KEYPOINTS, MICE, Recording
 from mbrepro.embedding.embedder import POSES, EmbedderSettings
@@ -55,21 +56,9 @@ class PoseEmbedder:
             )
         if not counts:
             return {"pose": np.zeros((0, self.width), np.float32)}
-        unit = body_length(recording)
+        unit = body_length([recording])
         tracks = [frame_features(span_of(recording, frames), recording, unit) for frames in clips]
         return {"pose": np.stack([summarise(track) for track in tracks]).astype(np.float32)}
-
-
-def body_length(recording: Recording) -> float:
-    """Median distance from nose to tail base over both mice and all frames, px.
-
-    Raises InputError if it is 0, as where every keypoint lies on one spot.
-    """
-    points = recording.keypoints
-    length = float(np.median(np.linalg.norm(points[:, :, _NOSE] - points[:, :, _TAIL], axis=-1)))
-    if length == 0:
-        raise InputError(f"{recording.name}: nose and tail base lie on one spot, so its mice have no length")
-    return length
 
 
 def span_of(recording: Recording, frames: np.ndarray) -> np.ndarray:

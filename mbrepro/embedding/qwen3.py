@@ -7,12 +7,14 @@ so there are no positions by the second. Its pixels are scaled to -1..1. What it
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import transformers
 
 from mbrepro.embedding.packing import PatchLayout
 from mbrepro.embedding.qwen import QwenVLEmbedder
 
+VERSION = 1  # raise it when the prompt is put otherwise
 # Every released checkpoint's; the least area is 4 tokens of 32 by 32 px.
 INPUTS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "min_pixels": 64 * 64}
 START, END = "<|vision_start|>", "<|vision_end|>"

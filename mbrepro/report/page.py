@@ -100,7 +100,7 @@ def video_table(tasks: Mapping[str, Dataset], pairs: Mapping[str, Sequence[Pair]
                 line["found in Task 1"] = (
                     ", ".join(f"{p.sequence} in {p.video_of}" for p in own if p.video_of) or "none"
                 )
-                line["on the other side of its split"] = sum(pair.crosses_split for pair in own)
+                line["without its video"] = "; ".join(f"{p.sequence}, as {p.leak}" for p in own if p.leak) or "none"
             lines.append(line)
     return text_table(pd.DataFrame(lines))
 

@@ -28,7 +28,7 @@ from mbrepro.study.results import score
 from mbrepro.study.two_stages import two_stages
 
 # What `views_compared` compares: how a clip is cut and sampled, and where its embedding is read.
-WAYS = (("frame", 2.0), ("frame", 8.0), ("mice", 2.0), ("mice", 8.0), ("follow", 8.0))
+WAYS = (("frame", 2.0), ("frame", 8.0), ("mice", 2.0), ("mice", 8.0))
 COMPARED = ("vision", "video_50", "video_100", "last_100")
 
 PAGE = "ablation"
@@ -50,7 +50,7 @@ def compute(data: Dataset, protocol: Protocol, seeds: int, folder: Path) -> pd.D
 def views_compared(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path) -> pd.DataFrame:
     """CalMS21's F1 and MAP of the clip row under changes of one protocol, mean and sd over seeds; a line for each.
 
-    Lines are what the clip shows (frame, mice or follow; 2 or 8 frames a second) by the view its embedding is. All
+    Lines are what the clip shows (frame or mice; 2 or 8 frames a second) by the view its embedding is. All
     views of one way to cut clips come from one pass over them; what was embedded before is read from the store.
     """
     rows = {}

@@ -10,16 +10,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths
 from mbrepro.artifacts import replacing, write_json
+from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
+from mbrepro.data.annotations import read_boris_events
 from mbrepro.data.recordings import FPS, Dataset, Recording, runs
-from mbrepro.data.tracking import (
-    back_to_frames,
-    body_length,
-    fit_to_video,
-    read_boris_events,
-    read_tracking,
-    resample,
-    to_training_scale,
-)
+from mbrepro.data.tracking import read_tracking
 from mbrepro.data.video import probe
 from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError

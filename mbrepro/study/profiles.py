@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mbrepro import paths
@@ -24,7 +23,8 @@ def load_dataset(task: str, profile: str, scale: float = 1.0) -> Dataset:
 
     demo: simulated and rendered on first use; `scale` times the number of recordings.
     calms21: what `mbrepro fetch calms21` has fetched from the source named by MBREPRO_CALMS21, the official record if
-    that is not set. A Task 3 sequence has video where its keypoints are found in a Task 1 video.
+    that is not set. A Task 3 sequence has video where its keypoints are found in a Task 1 video, unless
+    that would show a test animal in training (`pair_with_videos`).
     Raises InputError if nothing was fetched, or as the readers do.
     """
     paths.check_profile(profile)
@@ -43,14 +43,7 @@ def task3_pairs(behaviours: Sequence[str], profile: str) -> dict[str, tuple[Pair
 
 
 def _task3(folder: Path, task: str) -> tuple[Dataset, tuple[Pair, ...]]:
-    """A Task 3 dataset with the Task 1 videos that show its sequences, and what was found.
-
-    A test sequence of an animal that Task 1 trains on gets no video: stage 1 has seen it.
-    """
-    data, pairs = pair_with_videos(load_calms21(folder, task), load_calms21(folder, "task1"))
-    leaked = {pair.sequence for pair in pairs if pair.split == "test" and pair.crosses_split}
-    test = tuple(replace(r, video=None, video_start=0) if r.name in leaked else r for r in data.test)
-    return replace(data, test=test), pairs
+    return pair_with_videos(load_calms21(folder, task), load_calms21(folder, "task1"))
 
 
 def calms21_folder() -> Path:

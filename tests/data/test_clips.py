@@ -14,7 +14,6 @@ from mbrepro.data.clips import (
     clip_frames,
     crop_square,
     cut_clips,
-    following_squares,
     frame_count,
     mice_square,
     sampled_rate,
@@ -252,43 +251,8 @@ def test_mice_crop_cuts_the_right_place_of_a_smaller_video(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("seconds", 0), ("sampled_fps", -1), ("min_frames", 0), ("assumed_fps", 0.0), ("seconds", float("nan")),
-     ("crop_pixels", 0), ("crop_padding", -0.1), ("crop", "circle")],
+     ("crop_pixels", 0), ("crop_padding", -0.1), ("crop", "circle"), ("crop", "follow")],
 )  # fmt: skip
 def test_senseless_settings_are_refused_by_name(setting, value):
     with pytest.raises(InputError, match=f"clip setting {setting}"):
         ClipSettings(**{setting: value})
-
-
-def moving(frames=120, jitter=0.0):
-    """Both mice within 100 px, moving 5 px a frame to the right; the middle of their box is at (150 + 5 t, 250)."""
-    rng = np.random.default_rng(0)
-    points = np.array([100.0, 200.0]) + np.array([[0, 0], [100, 100]] * 7).reshape(2, 7, 2)
-    track = points + 5 * np.arange(frames)[:, None, None, None] * np.array([1.0, 0.0])
-    return track + rng.normal(0, jitter, (frames, 1, 1, 2))
-
-
-def test_following_square_moves_with_the_mice_and_keeps_its_size(coded):
-    recording = recording_of(120, coded.video, keypoints=moving(), frame_size=(WIDTH, HEIGHT))
-    info = dataclasses.replace(probe(coded.video), width=2000, height=1000)
-    recording = dataclasses.replace(recording, frame_size=(2000, 1000))
-    frames = np.array([40, 50, 60])
-    squares = following_squares(recording, frames, info, padding=0.1)
-    sides = {side for _, _, side in squares}
-    assert sides == {120}  # 50 px on each side of the middle, and a tenth of 100 more on each
-    assert [left + 60 for left, _, _ in squares] == [150 + 5 * t for t in (40, 50, 60)]
-    assert {top + 60 for _, top, _ in squares} == {250}
-    whole = mice_square(recording, frames, info, padding=0.1)
-    assert whole[2] == 240  # what a square that stays must cover: 20 frames of 5 px more
-
-
-def test_following_square_does_not_tremble_and_holds_every_keypoint(coded):
-    info = dataclasses.replace(probe(coded.video), width=2000, height=1000)
-    shaken = dataclasses.replace(recording_of(120, coded.video, keypoints=moving(jitter=8)), frame_size=(2000, 1000))
-    frames = np.arange(30, 90)
-    squares = np.array(following_squares(shaken, frames, info, padding=0.0))
-    middles = (shaken.keypoints[frames].min((1, 2)) + shaken.keypoints[frames].max((1, 2))) / 2
-    steps = np.abs(np.diff(squares[:, 1]))
-    assert steps.max() < 0.3 * np.abs(np.diff(middles[:, 1])).max()
-    points = shaken.keypoints[frames].reshape(60, -1, 2)
-    inside = points - squares[:, None, :2]
-    assert inside.min() >= -1 and (inside - squares[:, None, 2:]).max() <= 1

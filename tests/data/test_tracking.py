@@ -10,19 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mbrepro.data.recordings import KEYPOINTS, Recording
-from mbrepro.data.tracking import (
-    back_to_frames,
-    body_length,
-    fill_gaps,
-    fit_to_video,
-    read_boris_events,
-    read_tracking,
-    resample,
-    to_training_scale,
-)
-from mbrepro.data.tracking.deeplabcut import read_deeplabcut, unpickle_plain
-from mbrepro.data.video import probe, write_video
+from mbrepro import paths
+from mbrepro.data.annotations import read_boris_events
+from mbrepro.data.tracking import READERS, fill_gaps, read_tracking
+from mbrepro.data.tracking.deeplabcut import read_h5, unpickle_plain
+from mbrepro.data.video import probe
 from mbrepro.errors import InputError
 from tests.fixtures.sequences import sequence, write_release
 
@@ -344,10 +336,14 @@ def _table_of_one_animal(path):
         (_h5_lacking_values, "not a whole DeepLabCut h5 file"),
         (_h5_of_objects, "holds objects"),
         (_table_of_one_animal, "must track two animals"),
-        (lambda path: path.write_bytes(bytes(range(256))), "neither CalMS21 JSON nor DeepLabCut"),
+        (
+            lambda path: path.write_bytes(bytes(range(256))),
+            "none of the pose files .* CalMS21 JSON",
+        ),
+        (lambda path: path.write_bytes(b"scorer,\xff"), "not DeepLabCut's csv, as it is no text"),
         (lambda path: path.write_text(json.dumps({"a": {"b": {}}})), "sequence b has no keypoints"),
         (lambda path: path.write_text('{"a": '), "not a whole JSON file"),
-        (lambda path: path.write_text(""), "not DeepLabCut's csv"),
+        (lambda path: path.write_text(""), "none of the pose files"),
         (lambda path: None, "cannot be read"),
     ],
 )
@@ -371,117 +367,25 @@ def test_values_of_several_blocks_and_untransposed_ones_are_joined(tmp_path):
             group[f"block1_items_{kind}{level}"] = more[f"df_with_missing/block0_items_{kind}{level}"][()]
         group["block1_values"] = values[:, 20:].T
         group["block1_values"].attrs["transposed"] = np.uint8(0)
-    np.testing.assert_array_equal(read_deeplabcut(path).positions.reshape(6, -1), values)
+    np.testing.assert_array_equal(read_h5(path).positions.reshape(6, -1), values)
 
 
-def moving(frames=60, fps=30.0, length=40.0, labels=None, **changes):
-    """Two mice of one body length that walk to the right at 3 px a frame."""
-    keypoints = np.zeros((frames, 2, 7, 2))
-    keypoints[..., 0] = np.arange(frames)[:, None, None] * 3 + np.linspace(length, 0, 7)
-    keypoints[:, 1, :, 1] += 50
-    return Recording("own", keypoints, labels=labels, fps=fps, frame_size=(512, 512), **changes)
+def test_every_form_in_the_registry_is_told_by_its_first_bytes_alone(tmp_path):
+    columns = columns_of()
+    written = {
+        "CalMS21 JSON": write_release(tmp_path / "a", {"mine": sequence(6)}),
+        "multi-animal DeepLabCut h5": write_fixed(tmp_path / "b", columns, values_of(columns)),
+        "multi-animal DeepLabCut csv": write_csv(tmp_path / "c", columns, values_of(columns)),
+    }
+    assert list(written) == list(READERS)
+    marked = tmp_path / "marked"
+    marked.write_bytes(b"\xef\xbb\xbf" + written["multi-animal DeepLabCut csv"].read_bytes())
+    for name, path in (*written.items(), ("multi-animal DeepLabCut csv", marked)):
+        start = path.read_bytes()[:64]
+        assert [form for form, (is_its_start, _) in READERS.items() if is_its_start(start)] == [name]
+        assert len(read_tracking(path, **RIG)) == 6
 
 
-@pytest.fixture(scope="module")
-def info(tmp_path_factory):
-    path = tmp_path_factory.mktemp("video") / "own.mp4"
-    write_video(path, [np.zeros((16, 16, 3), np.uint8)] * 60, 30, 16, 16)
-    return probe(path)
-
-
-@pytest.mark.parametrize(("frames", "added"), [(60, 0), (59, 1), (63, -3), (30, 30), (90, -30)])
-def test_poses_are_fitted_to_the_videos_frames(info, frames, added):
-    recording = moving(frames, scores=np.arange(frames)[:, None, None] * np.ones((2, 7)))
-    fitted, number = fit_to_video(recording, info)
-    assert (len(fitted), number, fitted.video) == (60, added, info.path)
-    expected = np.minimum(np.arange(60), frames - 1)
-    np.testing.assert_array_equal(fitted.keypoints, recording.keypoints[expected])
-    np.testing.assert_array_equal(fitted.scores[:, 0, 0], expected)
-
-
-@pytest.mark.parametrize("frames", [29, 91])
-def test_poses_of_another_video_are_refused_with_both_counts(info, frames):
-    with pytest.raises(InputError, match=rf"own: {frames} poses do not belong to the 60 frames of .*own\.mp4"):
-        fit_to_video(moving(frames), info)
-    assert len(fit_to_video(moving(frames), info, tolerance_s=2.0)[0]) == 60
-
-
-def test_poses_are_scaled_to_the_training_body_length_and_centred():
-    recording = moving(101, length=40.0)
-    assert body_length([recording]) == pytest.approx(40.0)
-    assert body_length([moving(10, length=10.0), moving(30, length=40.0)]) == pytest.approx(40.0)
-    scaled = to_training_scale(recording, 200.0)
-    assert (scaled.frame_size, scaled.video, len(scaled)) == ((1024, 570), None, 101)
-    assert body_length([scaled]) == pytest.approx(200.0)
-    steps = np.diff(scaled.keypoints[:, 0, KEYPOINTS.index("neck"), 0])
-    np.testing.assert_allclose(steps, 15.0, rtol=1e-4)  # 3 px a frame, five times as large
-    np.testing.assert_allclose(np.percentile(scaled.keypoints[..., 1], [1, 99]).mean(), 285, rtol=1e-4)
-    np.testing.assert_allclose(np.percentile(scaled.keypoints[..., 0], [1, 99]).mean(), 512, rtol=1e-4)
-    with pytest.raises(InputError, match="own: nose and tail base are at one place"):
-        to_training_scale(moving(length=0.0), 200.0)
-
-
-def test_resampled_motion_keeps_its_speed_in_seconds():
-    labels = np.repeat([0, 3], 30)
-    recording = moving(60, fps=60.0, labels=labels)
-    slower = resample(recording, 30.0)
-    assert (len(slower), slower.fps, slower.video) == (30, 30.0, None)
-    np.testing.assert_array_equal(slower.keypoints, recording.keypoints[::2])
-    np.testing.assert_array_equal(slower.labels, labels[::2])
-    faster = resample(moving(60, fps=20.0), 30.0)
-    assert len(faster) == 90
-    np.testing.assert_allclose(np.diff(faster.keypoints[:88, 0, 0, 0]), 2.0, rtol=1e-4)  # 60 px/s either way
-    assert resample(recording, 60.0) is recording
-
-
-@pytest.mark.parametrize(("fps", "new"), [(60.0, 30.0), (25.0, 30.0), (29.97, 30.0), (30.0, 7.0)])
-def test_results_come_back_to_the_recordings_own_frames(fps, new):
-    recording = moving(100, fps=fps)
-    times = np.arange(len(resample(recording, new))) / new
-    back = back_to_frames(np.stack([times, 5 - times], 1).astype(np.float32), new, recording)
-    assert back.shape == (100, 2) and back.dtype == np.float32
-    expected = np.minimum(np.arange(100) / fps, times[-1])
-    np.testing.assert_allclose(back[:, 0], expected, atol=1e-5)
-    np.testing.assert_allclose(back_to_frames(times, new, recording), expected, atol=1e-9)
-
-
-def write_boris(
-    path, events, header="Time,Media file path,Total length,FPS,Subject,Behavior,Behavioral category,Status"
-):
-    top = "Observation id,x,,\n,,,\nTime offset (s),0.0,,\n"
-    rows = [f"{time},/a b.avi,9,30,{subject},{behaviour},,{status}" for time, subject, behaviour, status in events]
-    path.write_text(top + "\n".join([header, *rows]) + "\n")
-    return path
-
-
-def test_boris_events_become_frames(tmp_path):
-    events = [
-        (0.5, "adult", "interact", "START"), (0.6, "adult", "groom", "START"), (1.0, "adult", "interact", "STOP"),
-        (1.1, "juvenile", "interact", "START"), (1.2, "adult", "interact", "START"), (1.2, "adult", "groom", "STOP"),
-        (1.3, "juvenile", "interact", "STOP"), (9.0, "adult", "interact", "STOP"),
-    ]  # fmt: skip
-    happening = read_boris_events(write_boris(tmp_path / "a.csv", events), "interact", 10, 20)
-    assert np.flatnonzero(happening).tolist() == [5, 6, 7, 8, 9, *range(11, 20)]
-
-
-@pytest.mark.parametrize(
-    ("events", "words"),
-    [
-        ([(1, "a", "groom", "START"), (2, "a", "groom", "STOP")], "no 'interact' in it, only groom"),
-        ([(1, "a", "interact", "START")], "the last interact of 'a' has a START but no STOP"),
-        ([(1, "a", "interact", "STOP")], "interact at 1 s is STOP out of turn"),
-        ([(1, "a", "interact", "START"), (2, "a", "interact", "START")], "interact at 2 s is START out of turn"),
-        ([(1, "a", "interact", "POINT")], "interact at 1 s is POINT out of turn"),
-        ([("soon", "a", "interact", "START")], "'soon' is not a time"),
-    ],
-)
-def test_unusable_events_are_refused(tmp_path, events, words):
-    with pytest.raises(InputError, match=words):
-        read_boris_events(write_boris(tmp_path / "a.csv", events), "interact", 30, 100)
-
-
-def test_file_that_is_no_event_export_is_refused(tmp_path):
-    with pytest.raises(InputError, match="not a BORIS csv export"):
-        read_boris_events(write_boris(tmp_path / "a.csv", [], header="a,b"), "interact", 30, 100)
-    with pytest.raises(InputError, match="cannot be read as a BORIS csv"):
-        read_boris_events(tmp_path / "none.csv", "interact", 30, 100)
+def test_the_page_on_own_recordings_names_every_form():
+    page = (paths.SOURCE / "book" / "own_recording.md").read_text(encoding="utf-8")
+    assert [form for form in READERS if form not in page] == []

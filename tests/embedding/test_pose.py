@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mbrepro.data.alignment import body_length
 from mbrepro.data.recordings import KEYPOINTS, Recording
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.pose import (
@@ -10,7 +11,6 @@ from mbrepro.embedding.pose import (
     QUANTILES,
     SUMMARIES,
     PoseEmbedder,
-    body_length,
     frame_features,
     rate,
     summarise,
@@ -35,7 +35,7 @@ def recording(frames, **more) -> Recording:
 
 
 def features(made: Recording) -> dict[str, np.ndarray]:
-    track = frame_features(made.keypoints, made, body_length(made))
+    track = frame_features(made.keypoints, made, body_length([made]))
     return dict(zip(FEATURES, track.T, strict=True))
 
 

@@ -83,8 +83,8 @@ def test_what_the_page_says_of_the_recorded_table_holds():
     by_rate = {(shown, fps): lines.loc[(shown, fps)] for shown, fps, _ in lines.index}
     for shown in ("frame", "mice"):
         assert (by_rate[shown, "8"][["F1", "MAP"]] > by_rate[shown, "2"][["F1", "MAP"]]).all(axis=None)
-    best = {shown: by_rate[shown, "8"].max() for shown in ("frame", "mice", "follow")}
-    assert best["mice"]["F1"] == max(b["F1"] for b in best.values()) > best["frame"]["F1"] + 0.03
+    best = {shown: by_rate[shown, "8"].max() for shown in ("frame", "mice")}
+    assert best["mice"]["F1"] > best["frame"]["F1"] + 0.03
     assert abs(best["mice"]["MAP"] - best["frame"]["MAP"]) < 0.02
     views = by_rate["mice", "8"]
     assert views["F1"].idxmax() == "video_100" and views["F1"].idxmin() == "last_100"

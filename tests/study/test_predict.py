@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mbrepro import cli
+from mbrepro.data.annotations import read_boris_events
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES
-from mbrepro.data.tracking import read_boris_events
 from mbrepro.data.video import probe
 from mbrepro.study import predict, profiles
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from mbrepro.data.recordings import OTHER, TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.video import write_video
+from mbrepro.demo.simulated.release import write_calms21
 from mbrepro.errors import InputError
 from mbrepro.report import page
 from mbrepro.study import profiles
@@ -44,7 +46,31 @@ def test_task_3_gets_the_videos_it_is_found_in_but_no_test_animal_that_task_1_tr
         ("m1_task3", "m1_task1"), ("m3_task3", "m3_task1"), ("m4_task3", "m4_task1"),
     ]  # fmt: skip
     shown = page.video_table({"groom": data}, {"groom": pairs}).data
-    assert "m3_task3 in m3_task1" in shown and "on the other side of its split" in shown
+    assert "m3_task3 in m3_task1" in shown and "m3_task3, as Task 1 trains on m3<" in shown
+
+
+def test_no_test_sequence_of_a_release_shows_an_animal_that_a_train_sequence_shows(tmp_path, monkeypatch):
+    task1 = Dataset(
+        "task1", TASK1_CLASSES, (made("mouse001_x", 1),), (made("mouse002_x", 2), made("mouse003_x", 3)), ""
+    )
+    parts = [replace(r, classes=BINARY) for r in (task1.test[0], task1.test[0], task1.test[1])]
+    cut = [
+        replace(r, name=f"mouse00{k}_y", animal="", keypoints=r.keypoints[a:b], labels=r.labels[a:b] * 0)
+        for k, (r, a, b) in enumerate(zip(parts, (0, 25, 5), (30, 60, 60), strict=True), 4)
+    ]
+    write_calms21(tmp_path, task1, {"groom": Dataset("task3/groom", BINARY, tuple(cut[:1]), tuple(cut[1:]), "")})
+    for split, name in (("train", "mouse001"), ("test", "mouse002"), ("test", "mouse003")):
+        path = tmp_path / "task1_videos_mp4" / split / f"{name}_x.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, np.zeros((60, 16, 16, 3), np.uint8), 30, 16, 16)
+    monkeypatch.setenv("MBREPRO_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(profiles, "calms21_folder", lambda: tmp_path)
+    data = profiles.load_dataset("task3/groom", "calms21")
+    assert [(r.name, r.video and r.video.stem) for r in data.recordings] == [
+        ("mouse004_y", "mouse002_x"), ("mouse005_y", None), ("mouse006_y", "mouse003_x"),
+    ]  # fmt: skip
+    shown = page.video_table({"groom": data}, profiles.task3_pairs(["groom"], "calms21")).data
+    assert "mouse005_y, as train sequence mouse004_y shows mouse002 too" in shown
 
 
 def test_without_a_video_in_task_1_there_is_none(release, monkeypatch):

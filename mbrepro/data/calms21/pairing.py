@@ -4,11 +4,10 @@ The release has no video of Task 3. A sequence is given a Task 1 video only wher
 frame; equal length or a similar name says nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from mbrepro.data.recordings import Dataset, Recording
 
@@ -24,27 +23,23 @@ _MOST_CANDIDATES = 20  # places tried for a sequence, those with the most poses 
 class Pair:
     """What was found for one Task 3 sequence.
 
-    sequence, split: of Task 3. video_of: the Task 1 recording that shows it, or None. video_split: that recording's
-    split. has_video: whether its video is here. offset: the video's frame at the sequence's frame 0; negative if the
-    sequence begins first. frames: how many of the sequence's frames are in the video, `of` how many.
-    places: how many of the places tried agree; with more than one it cannot be said which is shown, and `video_of` is
-    None.
+    sequence, split: of Task 3. of: its frames. places: how many of the places tried agree; with more than one it cannot
+    be said which is shown, and `video_of` is None. video_of, animal, video_split: the Task 1 recording that shows it,
+    whose animal that is, and its split. offset: the video's frame at the sequence's frame 0; negative if the sequence
+    begins first. frames: how many of the sequence's frames are in the video. leak: why a test sequence may not have
+    that video, in words; empty if it may.
     """
 
     sequence: str
     split: str
     of: int
     places: int
-    video_of: str | None = None
-    video_split: str | None = None
-    has_video: bool = False
+    video_of: str = ""
+    animal: str = ""
+    video_split: str = ""
     offset: int = 0
     frames: int = 0
-
-    @property
-    def crosses_split(self) -> bool:
-        """Whether the sequence's animal is on the other side of Task 1's split: what is trained there has seen it."""
-        return self.video_of is not None and self.video_split != self.split
+    leak: str = ""
 
 
 def pair_with_videos(
@@ -54,44 +49,34 @@ def pair_with_videos(
 
     A place is a Task 1 recording and an offset at which at least `LEAST_INSIDE` of the sequence's frames lie inside,
     all of them with every coordinate within `tolerance_px`. A recording that gets a video is cut to the frames in it;
-    one that pairs with a recording whose video is not here, or with none, stays whole and without video. Pairs that
-    cross Task 1's split are made and marked: the released splits are kept, and what they leak is to be said.
+    one that pairs with a recording whose video is not here, or with none, stays whole and without video. So does a test
+    recording of an animal that Task 1 trains on, or that a train recording shows too: what is trained has seen it.
     """
     index = _PoseIndex(task1, max(1.0, _GRID_PER_TOLERANCE * tolerance_px))
-    splits, pairs = {}, []
-    for split in ("train", "test"):
-        found = [_pair(recording, split, index, tolerance_px) for recording in getattr(dataset, split)]
-        splits[split] = tuple(recording for recording, _ in found)
-        pairs += [pair for _, pair in found]
-    return replace(dataset, **splits), tuple(pairs)
+    found = {
+        split: [_pair(recording, split, index, tolerance_px) for recording in getattr(dataset, split)]
+        for split in ("train", "test")
+    }
+    taught = {pair.animal: pair.sequence for pair in found["train"] if pair.video_of}
+    found["test"] = [replace(pair, leak=_leak(pair, taught)) for pair in found["test"]]
+    shown = {recording.name: recording for recording in task1.recordings}
+    splits = {
+        split: tuple(
+            _cut(recording, shown[pair.video_of], pair.offset) if pair.video_of and not pair.leak else recording
+            for recording, pair in zip(getattr(dataset, split), pairs, strict=True)
+        )
+        for split, pairs in found.items()
+    }
+    return replace(dataset, **splits), (*found["train"], *found["test"])
 
 
-def pairing_table(pairs: Mapping[str, Sequence[Pair]]) -> pd.DataFrame:
-    """Sequences and frames that have a Task 1 video, one row for each behaviour and split.
-
-    paired counts sequences whose keypoints are those of a Task 1 recording, with_video those whose video is here too,
-    crossing those whose recording is on the other side of Task 1's split, both_splits those whose Task 1 recording is
-    also that of a sequence on the other side of Task 3's own split.
-    """
-    rows = []
-    for behaviour, found in pairs.items():
-        for split in ("train", "test"):
-            own = [pair for pair in found if pair.split == split]
-            others = {pair.video_of for pair in found if pair.split != split} - {None}
-            rows.append(
-                {
-                    "behaviour": behaviour,
-                    "split": split,
-                    "sequences": len(own),
-                    "paired": sum(pair.video_of is not None for pair in own),
-                    "with_video": sum(pair.has_video for pair in own),
-                    "frames": sum(pair.of for pair in own),
-                    "paired_frames": sum(pair.frames for pair in own),
-                    "crossing": sum(pair.crosses_split for pair in own),
-                    "both_splits": sum(pair.video_of in others for pair in own),
-                }
-            )
-    return pd.DataFrame(rows).set_index(["behaviour", "split"])
+def _leak(pair: Pair, taught: Mapping[str, str]) -> str:
+    """Why what is trained has seen the animal of a test pair; `taught`: a train sequence of each animal."""
+    if pair.video_split == "train":
+        return f"Task 1 trains on {pair.animal}"
+    if pair.video_of and pair.animal in taught:
+        return f"train sequence {taught[pair.animal]} shows {pair.animal} too"
+    return ""
 
 
 class _PoseIndex:
@@ -129,7 +114,7 @@ def _pose_keys(keypoints: np.ndarray, grid: float) -> tuple[np.ndarray, np.ndarr
     return keys[changed], changed
 
 
-def _pair(recording: Recording, split: str, index: _PoseIndex, tolerance_px: float) -> tuple[Recording, Pair]:
+def _pair(recording: Recording, split: str, index: _PoseIndex, tolerance_px: float) -> Pair:
     places = [
         (video, offset)
         for video, offset in index.candidates(recording.keypoints)
@@ -137,19 +122,18 @@ def _pair(recording: Recording, split: str, index: _PoseIndex, tolerance_px: flo
     ]
     pair = Pair(recording.name, split, len(recording), len(places))
     if len(places) != 1:
-        return recording, pair
+        return pair
     ((video, offset),) = places
     shown = index.recordings[video]
     inside = _inside(len(recording), len(shown), offset)
-    pair = replace(
+    return replace(
         pair,
         video_of=shown.name,
+        animal=shown.animal,
         video_split=index.splits[video],
-        has_video=shown.video is not None,
         offset=offset,
         frames=inside.stop - inside.start,
     )
-    return (_cut(recording, shown, inside, offset) if pair.has_video else recording), pair
 
 
 def _inside(frames: int, video_frames: int, offset: int) -> slice:
@@ -166,8 +150,11 @@ def _agrees(keypoints: np.ndarray, others: np.ndarray, offset: int, tolerance_px
     return bool(np.abs(keypoints[inside] - shown).max() <= tolerance_px)
 
 
-def _cut(recording: Recording, shown: Recording, inside: slice, offset: int) -> Recording:
-    """The part of a sequence that a video shows, with that video."""
+def _cut(recording: Recording, shown: Recording, offset: int) -> Recording:
+    """The part of a sequence that a video shows, with that video; all of it if the video is not here."""
+    if shown.video is None:
+        return recording
+    inside = _inside(len(recording), len(shown), offset)
     return replace(
         recording,
         keypoints=recording.keypoints[inside],

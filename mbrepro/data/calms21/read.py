@@ -1,35 +1,65 @@
-"""CalMS21 in its released layout: read, and written for simulated recordings.
+"""CalMS21 in its released layout, parsed once, then memory-mapped.
 
 Layout and JSON form: Sun et al. 2021, "The Multi-Agent Behavior Dataset: Mouse Dyadic Social Interactions",
 arXiv 2104.02710, and its record, DOI 10.22002/D1.1991.
 """
 
+import contextlib
 import json
 import mmap
 import os
 import re
-import shutil
-import sys
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
-from mbrepro.artifacts import replacing
-from mbrepro.data.calms21 import arrays
-from mbrepro.data.calms21.arrays import Sequence, stored_sequences
+from mbrepro import paths
+from mbrepro.artifacts import fingerprint, replacing
 from mbrepro.data.calms21.release import FOLDERS, SPLITS, VIDEO_FOLDER, fetched, json_path
-from mbrepro.data.recordings import FPS, FRAME_SIZE, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
 from mbrepro.data.video import promised_frames
 from mbrepro.errors import InputError
 
-TASK1_GROUP = "annotator-id_0"
+VERSION = 1  # of what is stored; raise it with every change of what a file gives
+ARRAYS = ("keypoints", "scores", "labels")
+DTYPES = {"F32": np.float32, "U8": np.uint8}
 FIELDS = ("keypoints", "scores", "annotations", "metadata")
 NEEDED = ("keypoints", "annotations", "metadata")
 SPARE_SECONDS = 1.0  # a camera may film on for some frames; a video longer by more is another recording's
 _SEQUENCE = re.compile(rb'"([^"\x00-\x1f]{1,200})"\s*:\s*\{\s*"(?:%s)"' % "|".join(FIELDS).encode())
 _FIELD = re.compile(rb'"(%s)"\s*:' % "|".join(FIELDS).encode())
+
+
+class _DamagedError(InputError):
+    pass
+
+
+class Sequence(NamedTuple):
+    """One sequence of a released file.
+
+    group: annotator or behaviour. key: the released name. metadata: as released, the vocabulary among it. classes:
+    names by label. keypoints: (T, 2, 7, 2) float32 px. scores: (T, 2, 7) float32, or None. labels: (T,) uint8.
+    """
+
+    group: str
+    key: str
+    metadata: dict
+    classes: tuple[str, ...]
+    keypoints: np.ndarray
+    scores: np.ndarray | None
+    labels: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The last part of the released name, which names the mp4 file too."""
+        return self.key.rsplit("/", 1)[-1]
 
 
 def load_calms21(folder: Path, task: str = "task1") -> Dataset:
@@ -105,10 +135,72 @@ def read_calms21(path: Path, video_folder: Path | None = None) -> list[Recording
 def read_sequences(path: Path) -> tuple[Sequence, ...]:
     """Every sequence of one released JSON file with all its fields, in order; raises InputError as `read_calms21`.
 
-    The first call parses the file (msgspec, one sequence in memory at a time) and stores it as arrays under
-    `paths.data()`; later calls map those, keyed by the file's bytes and the code that reads them.
+    The first call parses the file (msgspec, one sequence at a time) and stores it as arrays under `paths.data()`, never
+    in the project, for they hold the data themselves. Later calls map those, read-only, keyed by the file's bytes and
+    `VERSION`; stored arrays that are damaged are made again.
     """
-    return stored_sequences(path, (sys.modules[__name__], arrays), _parse)
+    path = Path(path).absolute()
+    try:
+        state = path.stat()
+        return _stored(path, (state.st_ino, state.st_size, state.st_mtime_ns), paths.data() / "arrays")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); expected a file of the CalMS21 release"
+        ) from error
+
+
+@lru_cache(maxsize=16)
+def _stored(path: Path, identity: tuple[int, ...], folder: Path) -> tuple[Sequence, ...]:
+    stored = folder / f"{path.stem}-{fingerprint(path, VERSION)}.safetensors"
+    if stored.is_file():
+        with contextlib.suppress(_DamagedError):
+            return _mapped(stored)
+    _store(stored, _parse(path))
+    return _mapped(stored)
+
+
+def _store(stored: Path, sequences: Iterable[Sequence]) -> None:
+    """Write sequences as one safetensors file: arrays by place and field, the rest and checksums as its metadata."""
+    index, arrays = [], {}
+    for place, sequence in enumerate(sequences):
+        held = {field: np.ascontiguousarray(v) for field in ARRAYS if (v := getattr(sequence, field)) is not None}
+        arrays |= {f"{place}/{field}": values for field, values in held.items()}
+        told = {key: value for key, value in sequence._asdict().items() if key not in ARRAYS}
+        index.append(told | {"checksums": {field: zlib.crc32(values) for field, values in held.items()}})
+    try:
+        with replacing(stored) as temporary:
+            save_file(arrays, temporary, {"index": json.dumps(index)})
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{stored.parent}: arrays cannot be stored there ({getattr(error, 'strerror', None) or error}); make room "
+            "or set MBREPRO_DATA to another folder"
+        ) from error
+
+
+def _mapped(stored: Path) -> tuple[Sequence, ...]:
+    """The sequences of a stored file, their arrays views of its mapped bytes. Raises _DamagedError.
+
+    The safetensors library copies what it gives numpy; its format, a header's length, the header, the data, does not.
+    """
+    try:
+        mapped = np.asarray(np.memmap(stored, np.uint8, "r"))
+        start = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
+        header = json.loads(mapped[8:start].tobytes())
+        index = json.loads(header["__metadata__"]["index"])
+        return tuple(_sequence(mapped[start:], header, str(place), entry) for place, entry in enumerate(index))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise _DamagedError(f"{stored}: what was stored cannot be read back ({error}); check the disk") from error
+
+
+def _sequence(content: np.ndarray, header: dict, place: str, entry: dict) -> Sequence:
+    arrays = dict.fromkeys(ARRAYS)
+    for field, checksum in entry.pop("checksums").items():
+        told = header[f"{place}/{field}"]
+        values = content[slice(*told["data_offsets"])]
+        if zlib.crc32(values) != checksum:
+            raise ValueError(f"{field} of {entry['key']} have changed")
+        arrays[field] = values.view(DTYPES[told["dtype"]]).reshape(told["shape"])
+    return Sequence(**entry | {"classes": tuple(entry["classes"])}, **arrays)
 
 
 def _parse(path: Path) -> Iterator[Sequence]:
@@ -245,63 +337,3 @@ def _check_length(path: Path, sequence: Sequence, recording: Recording) -> None:
             f"{recording.video}: the video has {frames} frames, but {recording.name} has {labels} labels (sequence "
             f"{sequence.key} of {path}); copy or download it again"
         )
-
-
-def write_calms21(folder: Path, task1: Dataset | None = None, task3: Mapping[str, Dataset] | None = None) -> None:
-    """Write datasets in the released layout: JSON files, and Task 1's videos as hard links or copies.
-
-    Every file is whole or absent. Sequences of a simulated dataset carry `"simulated": true` in their metadata, so
-    that they can never be read as real ones. Raises InputError for a recording that is not 30 fps in 1024x570, which
-    the layout cannot say.
-    """
-    for index, split in enumerate(SPLITS):
-        if task1:
-            recordings = (task1.train, task1.test)[index]
-            _write_json(json_path(folder, "task1", split), {TASK1_GROUP: (f"task1/{split}", task1, recordings)})
-            for recording in recordings:
-                _place_video(recording, Path(folder) / VIDEO_FOLDER / split)
-        if task3:
-            groups = {
-                name: (f"task3/{name}/{split}", dataset, (dataset.train, dataset.test)[index])
-                for name, dataset in task3.items()
-            }
-            _write_json(json_path(folder, "task3", split), groups)
-
-
-def _write_json(path: Path, groups: Mapping[str, tuple[str, Dataset, tuple[Recording, ...]]]) -> None:
-    """Write (key prefix, dataset, recordings) by group, one sequence in memory at a time."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for number, (group, (prefix, dataset, recordings)) in enumerate(groups.items()):
-            file.write(f"{', ' if number else '{'}{json.dumps(group)}: {{")
-            for place, recording in enumerate(recordings):
-                file.write(f"{', ' if place else ''}{json.dumps(f'{prefix}/{recording.name}')}: ")
-                file.write(json.dumps(_sequence(recording, dataset.source)))
-            file.write("}")
-        file.write("}")
-
-
-def _sequence(recording: Recording, source: str) -> dict:
-    if recording.fps != FPS or tuple(recording.frame_size) != FRAME_SIZE:
-        raise InputError(
-            f"{recording.name}: CalMS21's layout holds {FPS:g} fps in {FRAME_SIZE}, not {recording.fps:g} fps in "
-            f"{tuple(recording.frame_size)}"
-        )
-    sequence = {"keypoints": recording.keypoints.transpose(0, 1, 3, 2).tolist()}
-    if recording.scores is not None:
-        sequence["scores"] = recording.scores.tolist()
-    vocab = {name: index for index, name in enumerate(recording.classes)}
-    sequence["annotations"] = recording.labels.tolist()
-    sequence["metadata"] = {"annotator-id": 0, "vocab": vocab}
-    if source != "CalMS21":
-        sequence["metadata"]["simulated"] = True
-    return sequence
-
-
-def _place_video(recording: Recording, folder: Path) -> None:
-    if recording.video is None:
-        return
-    with replacing(folder / f"{recording.name}.mp4") as temporary:
-        try:
-            temporary.hardlink_to(recording.video)
-        except OSError:  # another disk
-            shutil.copyfile(recording.video, temporary)

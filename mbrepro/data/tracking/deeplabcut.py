@@ -33,23 +33,25 @@ class Tracks:
     likelihood: np.ndarray | None
 
 
-def read_deeplabcut(path: Path) -> Tracks:
-    """Read a multi-animal DeepLabCut file, csv or h5 by its content.
+def read_csv(path: Path, sequence: str | None = None) -> Tracks:
+    """Read a multi-animal csv file, which holds one sequence whatever it is called.
 
     Raises InputError if the file is damaged, holds one animal only or frames out of order.
     """
-    with Path(path).open("rb") as file:
-        is_h5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
-    columns, rows, values = (_read_h5 if is_h5 else _read_csv)(path)
+    return _arrange(path, *_read_csv(path))
+
+
+def read_h5(path: Path, sequence: str | None = None) -> Tracks:
+    """As `read_csv`, for an h5 file."""
+    return _arrange(path, *_read_h5(path))
+
+
+def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, values: np.ndarray) -> Tracks:
+    """Sort (T, C) values by individual, part and coordinate; rows: (T,) frame numbers."""
     if len(rows) == 0:
         raise InputError(f"{path}: the file has no frames")
     if not np.array_equal(rows, np.arange(len(rows))):
         raise InputError(f"{path}: the frame numbers do not run 0, 1, 2 …; export every frame")
-    return _arrange(path, columns, values)
-
-
-def _arrange(path: Path, columns: Sequence[tuple[str, ...]], values: np.ndarray) -> Tracks:
-    """Sort (T, C) values by individual, part and coordinate."""
     if any(len(column) != len(LEVELS) for column in columns):
         raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; it must track two animals")
     individuals = tuple(dict.fromkeys(column[1] for column in columns))
@@ -70,7 +72,7 @@ def _read_csv(path: Path) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: neither CalMS21 JSON nor DeepLabCut csv or h5") from error
+        raise InputError(f"{path}: not DeepLabCut's csv, as it is no text ({_one_line(error)})") from error
     lines = text.splitlines(keepends=True)
     header = list(csv.reader(lines[: len(LEVELS)]))
     if [row[0].strip().lower() if row else "" for row in header] != list(LEVELS):

@@ -1,6 +1,7 @@
 """A simulated release: what CalMS21 offers for download, made of simulated recordings and marked as such."""
 
 import hashlib
+import json
 import shutil
 import zipfile
 import zlib
@@ -12,12 +13,21 @@ import numpy as np
 import pooch
 
 from mbrepro.artifacts import replacing
-from mbrepro.data.calms21.read import write_calms21
-from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, FileInfo, Release, VideoInfo, write_release_file
-from mbrepro.data.recordings import OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.data.calms21.release import (
+    FOLDERS,
+    SPLITS,
+    VIDEO_FOLDER,
+    FileInfo,
+    Release,
+    VideoInfo,
+    json_path,
+    write_release_file,
+)
+from mbrepro.data.recordings import FPS, FRAME_SIZE, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
 from mbrepro.demo.simulated import DemoSettings, demo_dataset, extra_recordings
 from mbrepro.errors import InputError
 
+TASK1_GROUP = "annotator-id_0"
 CUT_FRAMES = 7  # a Task 3 sequence starts so much later than the Task 1 recording it is part of
 _FIRST_OVERLAPPING = {"train": 601, "test": 701}  # Task 1 animals that are in Task 3 too; above all others' numbers
 _NOTICE = (
@@ -114,3 +124,63 @@ def _described(unpacked: Path, split_of: Mapping[str, str], files: Mapping[str, 
         sha256 = hashlib.sha256(content).hexdigest()
         videos[name] = VideoInfo(split, len(content), f"{zlib.crc32(content):08x}", sha256)
     return Release("Simulated CalMS21", "", "", _NOTICE, True, files, videos)
+
+
+def write_calms21(folder: Path, task1: Dataset | None = None, task3: Mapping[str, Dataset] | None = None) -> None:
+    """Write datasets in the released layout: JSON files, and Task 1's videos as hard links or copies.
+
+    Every file is whole or absent. Sequences of a simulated dataset carry `"simulated": true` in their metadata, so
+    that they can never be read as real ones. Raises InputError for a recording that is not 30 fps in 1024x570, which
+    the layout cannot say.
+    """
+    for index, split in enumerate(SPLITS):
+        if task1:
+            recordings = (task1.train, task1.test)[index]
+            _write_json(json_path(folder, "task1", split), {TASK1_GROUP: (f"task1/{split}", task1, recordings)})
+            for recording in recordings:
+                _place_video(recording, Path(folder) / VIDEO_FOLDER / split)
+        if task3:
+            groups = {
+                name: (f"task3/{name}/{split}", dataset, (dataset.train, dataset.test)[index])
+                for name, dataset in task3.items()
+            }
+            _write_json(json_path(folder, "task3", split), groups)
+
+
+def _write_json(path: Path, groups: Mapping[str, tuple[str, Dataset, tuple[Recording, ...]]]) -> None:
+    """Write (key prefix, dataset, recordings) by group, one sequence in memory at a time."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for number, (group, (prefix, dataset, recordings)) in enumerate(groups.items()):
+            file.write(f"{', ' if number else '{'}{json.dumps(group)}: {{")
+            for place, recording in enumerate(recordings):
+                file.write(f"{', ' if place else ''}{json.dumps(f'{prefix}/{recording.name}')}: ")
+                file.write(json.dumps(_sequence(recording, dataset.source)))
+            file.write("}")
+        file.write("}")
+
+
+def _sequence(recording: Recording, source: str) -> dict:
+    if recording.fps != FPS or tuple(recording.frame_size) != FRAME_SIZE:
+        raise InputError(
+            f"{recording.name}: CalMS21's layout holds {FPS:g} fps in {FRAME_SIZE}, not {recording.fps:g} fps in "
+            f"{tuple(recording.frame_size)}"
+        )
+    sequence = {"keypoints": recording.keypoints.transpose(0, 1, 3, 2).tolist()}
+    if recording.scores is not None:
+        sequence["scores"] = recording.scores.tolist()
+    vocab = {name: index for index, name in enumerate(recording.classes)}
+    sequence["annotations"] = recording.labels.tolist()
+    sequence["metadata"] = {"annotator-id": 0, "vocab": vocab}
+    if source != "CalMS21":
+        sequence["metadata"]["simulated"] = True
+    return sequence
+
+
+def _place_video(recording: Recording, folder: Path) -> None:
+    if recording.video is None:
+        return
+    with replacing(folder / f"{recording.name}.mp4") as temporary:
+        try:
+            temporary.hardlink_to(recording.video)
+        except OSError:  # another disk
+            shutil.copyfile(recording.video, temporary)

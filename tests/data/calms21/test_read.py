@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -5,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mbrepro.data.calms21 import arrays
 from mbrepro.data.calms21 import read as calms21
-from mbrepro.data.calms21.read import load_calms21, load_labels, read_calms21, read_sequences, write_calms21
+from mbrepro.data.calms21.read import load_calms21, load_labels, read_calms21, read_sequences
 from mbrepro.data.calms21.release import json_path
 from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
 from mbrepro.data.video import write_video
+from mbrepro.demo.simulated.release import write_calms21
 from mbrepro.errors import InputError
 from tests.fixtures.sequences import VOCAB, sequence, write_release
 
@@ -235,7 +236,7 @@ def test_every_field_is_kept(tmp_path):
     metadata = {"vocab": VOCAB, "annotator-id": 3, "simulated": True, "note": "é"}
     path = write_release(tmp_path / "a.json", {"task1/train/mouse001_x": sequence(5, metadata=metadata)})
     for _ in ("parsed", "mapped"):
-        arrays._stored.cache_clear()
+        calms21._stored.cache_clear()
         (read,) = read_sequences(path)
         assert (read.group, read.key, read.name) == ("annotator-id_0", "task1/train/mouse001_x", "mouse001_x")
         assert read.metadata == metadata and list(read.metadata["vocab"]) == list(VOCAB)
@@ -245,8 +246,19 @@ def test_every_field_is_kept(tmp_path):
         np.testing.assert_array_equal(read.scores, np.full((5, 2, 7), 0.9, np.float32))
 
 
+def test_what_is_read_is_as_at_this_version(tmp_path):
+    """If this fails and is meant to, raise `VERSION`: arrays stored before would be taken for what is read now."""
+    metadata = {"vocab": VOCAB, "note": "é"}
+    path = write_release(tmp_path / "a.json", {"task1/train/mouse001_x": sequence(5, metadata=metadata)})
+    (read,) = read_sequences(path)
+    digest = hashlib.sha256(repr((read.group, read.key, read.metadata, read.classes)).encode())
+    for values in (read.keypoints, read.scores, read.labels):
+        digest.update(f"{values.shape} {values.dtype.str}".encode() + values.tobytes())
+    assert (calms21.VERSION, digest.hexdigest()[:16]) == (1, "452d39236f3d3ff3")
+
+
 def forbid_parsing(monkeypatch):
-    arrays._stored.cache_clear()
+    calms21._stored.cache_clear()
     monkeypatch.setattr(calms21, "_parse", lambda path: pytest.fail("parsed again"))
 
 
@@ -255,7 +267,7 @@ def test_second_read_maps_what_the_first_stored(tmp_path, monkeypatch, stored):
     first = load_calms21(tmp_path)
     forbid_parsing(monkeypatch)
     second = load_calms21(tmp_path)
-    assert len(list(stored.glob("calms21_task1_*.h5"))) == 2
+    assert len(list(stored.glob("calms21_task1_*.safetensors"))) == 2
     for a, b in zip(first.recordings, second.recordings, strict=True):
         for field in ("keypoints", "scores", "labels"):
             np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
@@ -292,7 +304,7 @@ def test_damaged_arrays_are_made_again(tmp_path, stored, damage):
     }[damage]
     file.unlink()
     file.write_bytes(changed)
-    arrays._stored.cache_clear()
+    calms21._stored.cache_clear()
     for a, b in zip(wanted, read_sequences(path), strict=True):
         np.testing.assert_array_equal(a.keypoints, b.keypoints)
         np.testing.assert_array_equal(a.labels, b.labels)
@@ -303,7 +315,7 @@ def test_broken_file_stores_nothing(tmp_path, stored):
     path = write_release(tmp_path / "a.json", {"mouse001_x": sequence(), "mouse002_x": sequence(scores=[1])})
     with pytest.raises(InputError, match="mouse002_x: scores have shape"):
         read_calms21(path)
-    assert list(stored.iterdir()) == []
+    assert not list(stored.glob("*"))
 
 
 def test_folder_that_cannot_hold_arrays_is_said(tmp_path, monkeypatch):

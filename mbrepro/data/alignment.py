@@ -1,0 +1,87 @@
+"""Poses brought to other frames, another rate or another scale, such as a localizer trained on CalMS21 expects."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mbrepro.data.recordings import FRAME_SIZE, KEYPOINTS, Recording
+from mbrepro.data.video import VideoInfo
+from mbrepro.errors import InputError
+
+
+def fit_to_video(recording: Recording, info: VideoInfo, tolerance_s: float = 1.0) -> tuple[Recording, int]:
+    """Hold the last pose, or drop surplus ones, until there is one for each video frame; also return how many.
+
+    The number is positive for poses added and negative for poses dropped. Raises InputError if it is worth more than
+    `tolerance_s` seconds.
+    """
+    added = info.frames - len(recording)
+    if abs(added) > tolerance_s * recording.fps:
+        raise InputError(
+            f"{recording.name}: {len(recording)} poses do not belong to the {info.frames} frames of {info.path}"
+        )
+    kept = np.minimum(np.arange(info.frames), len(recording) - 1)
+    return _at_frames(recording, kept, video=info.path), added
+
+
+def _at_frames(recording: Recording, frames: np.ndarray, **changes) -> Recording:
+    scores, labels = recording.scores, recording.labels
+    return replace(
+        recording,
+        keypoints=recording.keypoints[frames],
+        scores=None if scores is None else scores[frames],
+        labels=None if labels is None else labels[frames],
+        **changes,
+    )
+
+
+def body_length(recordings: Sequence[Recording]) -> float:
+    """Median distance from nose to tail base, px, over all frames and both mice of some recordings of one scale.
+
+    Raises InputError naming the first if it is 0, as where every keypoint lies on one spot.
+    """
+    nose, tail = KEYPOINTS.index("nose"), KEYPOINTS.index("tail_base")
+    lengths = [np.linalg.norm(r.keypoints[:, :, nose] - r.keypoints[:, :, tail], axis=-1).ravel() for r in recordings]
+    length = float(np.median(np.concatenate(lengths)))
+    if length == 0:
+        raise InputError(f"{recordings[0].name}: nose and tail base lie on one spot, so its mice have no length")
+    return length
+
+
+def to_training_scale(recording: Recording, reference_body_length_px: float) -> Recording:
+    """Scale poses of another rig to a body length in px and centre the area the mice used in the CalMS21 frame.
+
+    The area is the box between the 1st and 99th percentile of all keypoints. The result has no video, for its
+    keypoints no longer lie on it. Raises InputError if the mice have no length.
+    """
+    length = body_length([recording])
+    low, high = np.percentile(recording.keypoints.reshape(-1, 2), [1, 99], axis=0)
+    moved = (recording.keypoints - (low + high) / 2) * (reference_body_length_px / length) + np.array(FRAME_SIZE) / 2
+    return replace(recording, keypoints=moved, frame_size=FRAME_SIZE, video=None)
+
+
+def resample(recording: Recording, fps: float) -> Recording:
+    """Poses and scores at another frame rate, linear in time; labels are the nearest frame's. The video is dropped."""
+    if fps == recording.fps:
+        return recording
+    frames = max(1, round(len(recording) * fps / recording.fps))
+    nearest = np.minimum(np.round(np.arange(frames) * recording.fps / fps), len(recording) - 1).astype(int)
+    scores = recording.scores
+    return replace(
+        _at_frames(recording, nearest, fps=fps, video=None),
+        keypoints=_resampled(recording.keypoints, recording.fps, fps, frames),
+        scores=None if scores is None else _resampled(scores, recording.fps, fps, frames),
+    )
+
+
+def back_to_frames(values: np.ndarray, fps: float, recording: Recording) -> np.ndarray:
+    """Bring results (T', …) computed at `fps` back to a recording's own frames: (T, …), linear in time."""
+    return _resampled(values, fps, recording.fps, len(recording))
+
+
+def _resampled(values: np.ndarray, fps: float, new_fps: float, frames: int) -> np.ndarray:
+    times, new_times = np.arange(len(values)) / fps, np.arange(frames) / new_fps
+    columns = np.asarray(values).reshape(len(values), -1).T
+    resampled = np.stack([np.interp(new_times, times, column) for column in columns], 1)
+    return resampled.reshape(frames, *np.shape(values)[1:]).astype(np.asarray(values).dtype)
