@@ -2,17 +2,13 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
-from tqdm import tqdm
 
 from mbrepro.artifacts import fingerprint, write_json
 from mbrepro.data.recordings import Dataset, Prediction, Recording, other_index, split_by_animal
@@ -30,6 +26,7 @@ from mbrepro.method.localizer import (
     localize,
     save_localizer,
 )
+from mbrepro.method.processes import side_by_side
 from mbrepro.method.proposals import Proposal, proposal_labels, propose
 from mbrepro.method.protocols import Protocol
 
@@ -73,30 +70,11 @@ def train_localizers(
     choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made_from)}.json"
     if validation_fraction and not choice.exists():
         jobs.append((_try_epochs, dataset.train, settings, validation_fraction, choice))
-    side_by_side(jobs)
+    side_by_side(jobs, "train", "network")
     epochs = settings.epochs
     if validation_fraction:
         epochs = 1 + int(np.argmax(json.loads(choice.read_text(encoding="utf-8"))["validation_f1"]))
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
-
-
-def side_by_side(jobs: Sequence[tuple]) -> None:
-    """Do jobs (function, argument, …), as many at a time as there are cores, each in an interpreter of its own.
-
-    A fresh interpreter for each worker, as fork and torch's threads do not mix.
-    """
-    workers = min(os.cpu_count() or 1, len(jobs))
-    if workers <= 1:
-        for function, *arguments in jobs:
-            function(*arguments)
-        return
-    # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(*job) for job in jobs]
-        for done in tqdm(as_completed(waiting), "train", len(jobs), unit="network", disable=None):
-            done.result()
 
 
 def _after(stem: Path, epoch: int) -> Path:

@@ -17,7 +17,7 @@ from mbrepro.embedding import EmbedderSettings
 from mbrepro.embedding.distributed import embed_with_ray
 from mbrepro.errors import InputError
 from mbrepro.study import embed
-from tests import soak
+from mbrepro.commands import soak
 
 SETTINGS = EmbedderSettings(max_pixels=soak.PIXELS, batch_size=2)
 
