@@ -8,21 +8,23 @@ CALMS21 ?= $(MBREPRO_CALMS21)
 MODEL ?= $(MBREPRO_MODEL)
 VIDEOS ?= all
 CPU ?=
+YES ?=
 DIR = artifacts/simulated-$(or $(SCALE),1)
+RUN = $(if $(SCALE),scale-$(SCALE))
 FROM = $(if $(CALMS21),--from '$(CALMS21)')
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record lock clean
+.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record lock clean purge
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many), every notebook, the book
+reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many, kept apart), every notebook, the book
 	@test '$(SCALE)' != full || { echo 'SCALE=full is poses alone, and the study needs video: make simulate SCALE=full writes them' >&2; exit 2; }
-	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(SCALE),-p scale $(SCALE)) $(if $(CPU),--cpu)
-	$(BIN)/mbrepro book --profile $(PROFILE)
+	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(RUN),-p scale $(SCALE) -p run $(RUN)) $(if $(CPU),--cpu)
+	$(BIN)/mbrepro book --profile $(PROFILE) $(if $(RUN),--run $(RUN))
 
 data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, none, a number or names
 	$(BIN)/mbrepro fetch calms21 $(FROM) --videos none
@@ -38,28 +40,28 @@ test: .venv/installed ## set up and run every test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book
-	$(BIN)/mbrepro verify --profile $(PROFILE)
+	$(BIN)/mbrepro verify --profile $(PROFILE) $(if $(RUN),--run $(RUN))
 
 book: .venv/installed ## build the book again from the notebooks that have been run
-	$(BIN)/mbrepro book --profile $(PROFILE)
+	$(BIN)/mbrepro book --profile $(PROFILE) $(if $(RUN),--run $(RUN))
 
 bench: .venv/installed ## measure speed against the published computation, into results/bench.json
-	$(BIN)/python -m mbrepro.commands.bench
+	$(BIN)/mbrepro bench
 
 soak: .venv/installed ## kill embedding 50 times at random moments and compare the bytes with a straight run's
-	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak
+	HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak
 
 ablation: .venv/installed ## compare crops, frame rates and views on the demo, into results/recorded/ablation.json
-	$(BIN)/python -m mbrepro.study.ablations
+	$(BIN)/mbrepro ablation
 
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
-	$(BIN)/python -m mbrepro.demo.standin.train
+	$(BIN)/mbrepro standin
 
 ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about 50 minutes)
-	$(BIN)/python -m mbrepro.study.ladder
+	$(BIN)/mbrepro ladder
 
 record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
-	$(BIN)/python -m mbrepro.study.recorded
+	$(BIN)/mbrepro record
 
 lock: ## write requirements.lock anew from pyproject.toml
 	rm -rf .venv-lock
@@ -70,8 +72,14 @@ lock: ## write requirements.lock anew from pyproject.toml
 	mv lock.partial requirements.lock
 	rm -rf .venv-lock
 
-clean: ## remove results, book and cached artifacts; the environment stays
-	rm -rf _build artifacts book/_generated book/notebooks results/demo results/calms21
+clean: ## remove the built book, which make book builds again; results, runs and embeddings stay
+	rm -rf _build book/_generated book/notebooks
+
+purge: clean ## remove results, runs of your own and all that took hours, after a question (YES=1: without one)
+	@du -sh artifacts results/demo results/calms21 2>/dev/null || true
+	@test '$(YES)' = 1 || { printf 'remove these for good? yes or no: '; read answer && test "$$answer" = yes; } \
+	  || { echo 'nothing was removed' >&2; exit 2; }
+	rm -rf artifacts results/demo results/calms21
 
 # The stamp is written last, so an interrupted installation is taken up again.
 .venv/installed: requirements.lock pyproject.toml
@@ -80,5 +88,4 @@ clean: ## remove results, book and cached artifacts; the environment stays
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m ipykernel install --prefix .venv --name mbrepro --display-name 'Python (mbrepro)'
 	touch $@

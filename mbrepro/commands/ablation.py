@@ -11,7 +11,7 @@ from mbrepro.study import ablations, recorded
 
 def command(
     seeds: Seeds = 5, scale: Scale = 1.0,
-    out: Annotated[Path, typer.Option(help="the JSON file to write")] = recorded.path_of(ablations.PAGE),
+    out: Annotated[Path | None, typer.Option(help="the JSON file to write, if not the recorded one")] = None,
 ) -> None:  # fmt: skip
     """Compute the table and print the file it was written to."""
-    print(ablations.record(seeds, scale, out))
+    print(ablations.record(seeds, scale, out or recorded.path_of(ablations.PAGE)))

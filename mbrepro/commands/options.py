@@ -16,14 +16,18 @@ Model = Annotated[
 ]
 Source = Annotated[
     str,
-    typer.Option("--from", help="profile calms21: where fetch took the data from, if not the record", show_default=False),
+    typer.Option(
+        "--from", help="profile calms21: where fetch took the data from, if not the record", show_default=False
+    ),
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="profile calms21: go on without a GPU, however long it takes")]
 Seeds = Annotated[int, typer.Option(min=1, help="networks trained, each from another seed")]
 Run = Annotated[str, typer.Option(help="a run of your own in place of the study", show_default=False)]
 Scale = Annotated[
     float,
-    typer.Option(help="profile demo: times the number of recordings", callback=lambda value: positive("--scale", value)),
+    typer.Option(
+        help="profile demo: times the number of recordings", callback=lambda value: positive("--scale", value)
+    ),
 ]
 
 

@@ -26,17 +26,20 @@ def command(
     parameters = dict(_parameter(text) for text in given or [])
     use_profile(profile, model, source)
     if show:
-        print(runner.describe(notebook, profile) if notebook else "\n".join(runner.notebook_names()))
+        if every:
+            raise InputError("--parameters lists those of one notebook: name it")
+        print(runner.describe(notebook, profile))
         return
     names = runner.notebook_names() if every else [notebook]
-    seeds = [runner.check_run(name, profile, parameters, alone=not every)[1] for name in names]
-    check_patience(profile, cpu, max(seeds))
+    parameters, seeds = runner.check_run(names, profile, parameters)
+    check_patience(profile, cpu, seeds)
     run = runner.run_name(parameters)
     done = runner.run_study(profile, parameters, names, run)
-    for name in names if notebook else []:
-        print(runner.executed(profile, run) / f"{name}.ipynb")
+    folder = runner.executed(profile, run)
     if every:
-        print(f"{len(done)} notebooks run, {len(names) - len(done)} were up to date; see {runner.executed(profile, run)}")
+        print(f"{len(done)} notebooks run, {len(names) - len(done)} were up to date; they are in {folder}")
+    else:
+        print(folder / f"{notebook}.ipynb")
 
 
 def _parameter(text: str) -> tuple[str, object]:

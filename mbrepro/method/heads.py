@@ -1,7 +1,6 @@
 """Heads: clip embeddings → class scores. All three are scikit-learn's."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -13,6 +12,8 @@ from sklearn.preprocessing import StandardScaler
 
 from mbrepro.errors import InputError
 
+KINDS = ("linear", "mlp", "knn")
+
 
 @dataclass(frozen=True)
 class HeadSettings:
@@ -22,13 +23,22 @@ class HeadSettings:
     neighbours: of knn; 1 is the poster's few-shot head (Douglas 2025, github.com/audreyadouglas/mouse_action_rec).
     hidden: width of the mlp. regularisation: L2 penalty of linear (1 / C in scikit-learn) and mlp (alpha).
     standardise: give each embedding dimension mean 0 and variance 1 over the training clips first.
+
+    Raises InputError naming the setting that makes no sense.
     """
 
-    kind: Literal["linear", "mlp", "knn"] = "linear"
+    kind: str = "linear"
     neighbours: int = 1
     hidden: int = 128
     regularisation: float = 1.0
     standardise: bool = True
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise InputError(f"there is no head {self.kind!r}; take {', '.join(KINDS)}")
+        for name in ("neighbours", "hidden", "regularisation"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise InputError(f"head setting {name} must be a positive number, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +90,9 @@ def _estimator(settings: HeadSettings, clips: int, seed: int) -> ClassifierMixin
         return LogisticRegression(C=1 / settings.regularisation, max_iter=5000)
     if settings.kind == "mlp":
         return MLPClassifier((settings.hidden,), alpha=settings.regularisation, max_iter=2000, random_state=seed)
-    if settings.kind == "knn":
-        if not 1 <= settings.neighbours <= clips:
-            raise InputError(f"neighbours must be from 1 to the {clips} training clips, not {settings.neighbours}")
-        return KNeighborsClassifier(settings.neighbours)
-    raise InputError(f"there is no head {settings.kind!r}; take linear, mlp or knn")
+    if settings.neighbours > clips:
+        raise InputError(f"neighbours must be from 1 to the {clips} training clips, not {settings.neighbours}")
+    return KNeighborsClassifier(settings.neighbours)
 
 
 def _checked(embeddings: np.ndarray) -> np.ndarray:

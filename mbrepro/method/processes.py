@@ -55,8 +55,8 @@ def _ending_workers() -> Iterator[None]:
             worker.kill()
         if isinstance(error, BrokenProcessPool):
             raise InputError(
-                "a worker process was killed, most likely because memory ran out; what was finished is kept, so free some "
-                "memory and start again"
+                "a worker process was killed, most likely because memory ran out; what was finished is kept, so free "
+                "some memory and start again"
             ) from error
         raise
 
