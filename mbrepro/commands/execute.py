@@ -81,7 +81,9 @@ class _Engine(NBClientEngine):
             begin(cell, cell_index, **more)
 
         nb_man.cell_start = cell_start
-        super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=_Kernel, **options)
+        # at once: a kernel that is asked to end in the middle of its work complains on the terminal
+        options |= {"kernel_manager_class": _Kernel, "shutdown_kernel": "immediate"}
+        super().execute_managed_notebook(nb_man, kernel_name, **options)
 
 
 papermill_engines.register(ENGINE, _Engine)

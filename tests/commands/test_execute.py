@@ -99,7 +99,7 @@ def test_nothing_is_left_running_when_mbrepro_is_ended(study, kill):
     assert gone(pids)
     if kill != signal.SIGKILL:
         assert child.returncode == 130
-        assert said.splitlines()[-1].startswith("mbrepro: stopped; what was finished is kept")
+        assert said.strip().splitlines()[-1].startswith("mbrepro: stopped; what was finished is kept")
         assert "Traceback" not in said
         assert not list((study / "results/demo/notebooks").iterdir())
 
