@@ -9,21 +9,23 @@ CALMS21 ?= $(MBREPRO_CALMS21)
 MODEL ?= $(MBREPRO_MODEL)
 VIDEOS ?= all
 CPU ?=
+YES ?=
 DIR = artifacts/simulated-$(or $(SCALE),1)
+RUN = $(if $(SCALE),scale-$(SCALE))
 FROM = $(if $(CALMS21),--from '$(CALMS21)')
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record extras lock clean
+.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record extras golden lock clean purge
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many), every notebook, the book
+reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many, kept apart), every notebook, the book
 	@test '$(SCALE)' != full || { echo 'SCALE=full is poses alone, and the study needs video: make simulate SCALE=full writes them' >&2; exit 2; }
-	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(SCALE),-p scale $(SCALE)) $(if $(CPU),--cpu)
-	$(BIN)/mbrepro book --profile $(PROFILE)
+	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(RUN),-p scale $(SCALE) -p run $(RUN)) $(if $(CPU),--cpu)
+	$(BIN)/mbrepro book --profile $(PROFILE) $(if $(RUN),--run $(RUN))
 
 data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, none, a number or names
 	$(BIN)/mbrepro fetch calms21 $(FROM) --videos none
@@ -39,28 +41,31 @@ test: .venv/installed-test ## set up and run every test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book
-	$(BIN)/mbrepro verify --profile $(PROFILE)
+	$(BIN)/mbrepro verify --profile $(PROFILE) $(if $(RUN),--run $(RUN))
 
 book: .venv/installed ## build the book again from the notebooks that have been run
-	$(BIN)/mbrepro book --profile $(PROFILE)
+	$(BIN)/mbrepro book --profile $(PROFILE) $(if $(RUN),--run $(RUN))
 
 bench: .venv/installed ## measure speed against the published computation, into results/bench.json
-	$(BIN)/python -m mbrepro.commands.bench
+	$(BIN)/mbrepro bench
 
 soak: .venv/installed ## kill embedding 50 times at random moments and compare the bytes with a straight run's
-	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.soak
+	HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak
 
 ablation: .venv/installed ## compare crops, frame rates and views on the demo, into results/recorded/ablation.json
-	$(BIN)/python -m mbrepro.study.ablations
+	$(BIN)/mbrepro ablation
 
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
-	$(BIN)/python -m mbrepro.demo.standin.train
+	$(BIN)/mbrepro standin
 
 ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about 50 minutes)
-	$(BIN)/python -m mbrepro.study.ladder
+	$(BIN)/mbrepro ladder
 
 record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
-	$(BIN)/python -m mbrepro.study.recorded
+	$(BIN)/mbrepro record
+
+golden: .venv/installed-test ## record the outputs of modules whose VERSION has been raised
+	MBREPRO_GOLDEN=write HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_golden.py
 
 extras: .venv/installed-test ## add what mbrepro finetune, Ray and the tests need besides (0.5 GB)
 
@@ -78,8 +83,14 @@ lock: ## write requirements.lock and requirements-test.lock anew from pyproject.
 	mv test.lock.partial requirements-test.lock
 	rm -rf .venv-lock
 
-clean: ## remove results, book and cached artifacts; the environment stays
-	rm -rf _build artifacts book/_generated book/notebooks results/demo results/calms21
+clean: ## remove the built book, which make book builds again; results, runs and embeddings stay
+	rm -rf _build book/_generated book/notebooks
+
+purge: clean ## remove results, runs of your own and all that took hours, after a question (YES=1: without one)
+	@du -sh artifacts results/demo results/calms21 2>/dev/null || true
+	@test '$(YES)' = 1 || { printf 'remove these for good? yes or no: '; read answer && test "$$answer" = yes; } \
+	  || { echo 'nothing was removed' >&2; exit 2; }
+	rm -rf artifacts results/demo results/calms21
 
 # A stamp is written last, so an interrupted installation is taken up again. Modules are compiled when they are first
 # used: most never are, and all of them would be 0.4 GB.
@@ -89,7 +100,6 @@ clean: ## remove results, book and cached artifacts; the environment stays
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m ipykernel install --prefix .venv --name mbrepro --display-name 'Python (mbrepro)'
 	touch $@
 
 .venv/installed-test: .venv/installed requirements-test.lock

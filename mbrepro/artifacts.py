@@ -14,6 +14,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from importlib.metadata import requires, version
 from pathlib import Path
 from types import ModuleType
 
@@ -82,6 +83,12 @@ def package_versions() -> dict[str, str]:
             name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
             found[name.removesuffix(".__init__")] = stated[1]
     return found
+
+
+def library_versions() -> dict[str, str]:
+    """The installed version of every library that the package needs by itself."""
+    needed = [re.match(r"[\w.-]+", line)[0] for line in requires("mbrepro") or () if "extra ==" not in line]
+    return {name: version(name) for name in sorted(needed)}
 
 
 def file_hash(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Where the study's files lie."""
 
 import os
+import re
 from pathlib import Path
 
 import pooch
@@ -49,7 +50,15 @@ def artifacts(profile: str) -> Path:
     return root() / "artifacts" / profile
 
 
-def results(profile: str) -> Path:
-    """Rows, the table, stored predictions and executed notebooks of a profile."""
+def results(profile: str, run: str = "") -> Path:
+    """Rows, the table, stored predictions and executed notebooks of a profile's study, or of a run of one's own.
+
+    Raises InputError for a run whose name is no name of a folder.
+    """
     check_profile(profile)
-    return root() / "results" / profile
+    study = root() / "results" / profile
+    if not run:
+        return study
+    if not re.fullmatch(r"\w[\w=,.+-]{0,99}", run):
+        raise InputError(f"a run's name is up to 100 letters, digits and = , . + - _, not {run!r}")
+    return study / "runs" / run

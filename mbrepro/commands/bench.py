@@ -1,163 +1,63 @@
-"""Speed of what this project does against what it replaces, on the same data in the same run: `make bench`.
+"""`mbrepro bench`: speed of what this project does against what it replaces, on the same data in the same run.
 
-Each benchmark is a function in `BENCHMARKS`; its figures go under its name into results/bench.json, where the figures
-of the others are kept. A ratio is theirs / ours, larger is better for us.
+Each benchmark is a function in `BENCHMARKS`; its figures go under its name into results/bench.json, where the others'
+are kept. A ratio is theirs / ours, larger is better for us. Sides take turns, so that a busy machine slows both alike.
 """
 
-import argparse
+import inspect
 import json
+import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
+from typing import Annotated
 
+import av
 import numpy as np
 import torch
 import torch.nn.functional as F
+import typer
 from tqdm import tqdm
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 from mbrepro import artifacts
-from mbrepro.commands import bench_clips, bench_reading
-from mbrepro.data.recordings import Recording
+from mbrepro.data.calms21.read import write_calms21
+from mbrepro.data.calms21.release import json_path
+from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
+from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.video import iter_frames, probe, write_video
+from mbrepro.demo.simulated import DemoSettings, extra_recordings, simulate_recording
+from mbrepro.demo.simulated.cage import draw_look
+from mbrepro.demo.simulated.frames import render
+from mbrepro.demo.standin.model import released_config
+from mbrepro.embedding import checkpoint, cost, load_embedder
+from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
+from mbrepro.embedding.qwen import QwenVLEmbedder
+from mbrepro.embedding.standin import STAND_IN_PIXELS, STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
-from mbrepro.method.localizer import (
-    PUBLISHED_BATCH,
-    LocalizerSettings,
-    PoseCNN,
-    action_targets,
-    pose_features,
-    train_epoch,
-)
+from mbrepro.method.localizer import PUBLISHED_BATCH as BATCH
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
 
 REPETITIONS = 3
+SHOWN = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice")  # the corrected protocol's clips
+LARGE = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice", crop_pixels=224)
+PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # bf16 without sparsity, NVIDIA's data sheets
+SEQUENCES, FRAMES = 70, 507_738  # CalMS21's Task 1 training split
+SPREAD = 9.0  # its longest recording over its shortest, about
 
 
-def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
-    """Seconds of a training epoch: windows of ±100 frames in batches of 128 (theirs) against dense crops (ours).
-
-    Both train the same PyTorch network on the same random-walk poses and visit every frame once. The figures are
-    medians of `REPETITIONS` alternating epochs, so that a busy machine slows both alike.
-    """
-    made = [random_recording(f"random{k}", frames, seed=k) for k in range(recordings)]
-    settings = LocalizerSettings()
-    seconds = {"ours_s": [], "theirs_s": []}
-    for seed in tqdm(range(REPETITIONS), desc="localizer_epoch", disable=None):
-        seconds["ours_s"].append(_epoch_seconds(train_epoch, made, settings, seed))
-        seconds["theirs_s"].append(_epoch_seconds(windowed_epoch, made, settings, seed))
-    ours, theirs = float(np.median(seconds["ours_s"])), float(np.median(seconds["theirs_s"]))
-    return {
-        "ratio": theirs / ours,
-        "ours_s": ours,
-        "theirs_s": theirs,
-        "frames": recordings * frames,
-        "torch_threads": torch.get_num_threads(),
-        "machine": cpu_model(),
-    }
-
-
-def json_first_read() -> dict:
-    """Time and peak memory of reading CalMS21's training file for the first time: json.load with numpy against ours.
-
-    See `bench_reading.compare`, whose one run gives these figures and those of `json_second_read`.
-    """
-    return _json_reads()["first"] | {"machine": cpu_model()}
-
-
-def json_second_read() -> dict:
-    """As `json_first_read`, once our reader has stored the file's arrays."""
-    return _json_reads()["second"] | {"machine": cpu_model()}
-
-
-def embed_loop() -> dict:
-    """Stage 2's loop against the bare forward pass on the same packed inputs; see `bench_clips.embed_loop`."""
-    return bench_clips.embed_loop() | {"machine": cpu_model()}
-
-
-def decode() -> dict:
-    """Cutting clips against decoding only the groups of pictures they need; see `bench_clips.decode`."""
-    return bench_clips.decode() | {"machine": cpu_model()}
-
-
-def render() -> dict:
-    """Frames of the demo drawn a second; see `bench_clips.render_speed`."""
-    return bench_clips.render_speed() | {"machine": cpu_model()}
-
-
-@cache
-def _json_reads() -> dict[str, dict]:
-    return bench_reading.compare(REPETITIONS)
-
-
-BENCHMARKS: dict[str, Callable[[], dict]] = {
-    "localizer_epoch": localizer_epoch,
-    "json_first_read": json_first_read,
-    "json_second_read": json_second_read,
-    "embed_loop": embed_loop,
-    "decode": decode,
-    "render": render,
-}
-
-
-def random_recording(name: str, frames: int, seed: int) -> Recording:
-    """Poses that wander over the frame as a random walk, with labels drawn anew every second."""
-    rng = np.random.default_rng(seed)
-    centre = np.cumsum(rng.normal(0, 3, (frames, 2, 1, 2)), axis=0) + np.array([512, 285])
-    labels = np.repeat(rng.integers(0, 4, frames // 30 + 1), 30)[:frames]
-    return Recording(name, centre + rng.normal(0, 40, (1, 2, 7, 2)), labels=labels)
-
-
-def windowed_epoch(
-    model: PoseCNN,
-    optimizer: torch.optim.Optimizer,
-    recordings: Sequence[Recording],
-    targets: Sequence[np.ndarray],
-    rng: np.random.Generator,
-) -> float:
-    """One epoch as published: every frame's own window, shuffled, 128 a step; returns the mean loss of its steps."""
-    before, after = model.settings.context_before, model.settings.context_after
-    padded = [np.pad(pose_features(recording), ((before, after), (0, 0))) for recording in recordings]
-    lengths = [len(recording) for recording in recordings]
-    firsts = np.concatenate([np.arange(n) + k for n, k in zip(lengths, _offsets(map(len, padded)), strict=True)])
-    samples = np.arange(model.settings.samples) * model.settings.step
-    features, labels = np.concatenate(padded), np.concatenate(targets)
-    order, losses = rng.permutation(len(firsts)), []
-    model.train()
-    model.input_norm.train()  # by each batch's own statistics, as published
-    for first in range(0, len(order), PUBLISHED_BATCH):
-        batch = order[first : first + PUBLISHED_BATCH]
-        windows = torch.from_numpy(features[firsts[batch, None] + samples]).transpose(1, 2).contiguous()
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model.forward_windows(windows), torch.from_numpy(labels[batch]))
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return float(np.mean(losses))
-
-
-def _offsets(lengths: Iterable[int]) -> list[int]:
-    """Where each part begins once parts of these lengths are joined."""
-    return [0, *accumulate(lengths)][:-1]
-
-
-def _epoch_seconds(epoch: Callable, recordings: Sequence[Recording], settings: LocalizerSettings, seed: int) -> float:
-    torch.manual_seed(seed)
-    model = PoseCNN(settings)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    targets = [action_targets(recording) for recording in recordings]
-    start = time.perf_counter()
-    epoch(model, optimizer, recordings, targets, np.random.default_rng(seed))
-    return time.perf_counter() - start
-
-
-def cpu_model() -> str:
-    """The processor's name as Linux gives it, or what Python knows of it elsewhere."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def command(
+    names: Annotated[list[str] | None, typer.Argument(help="which benchmarks; all if none is named")] = None,
+    out: Annotated[Path, typer.Option(help="the JSON file to merge into")] = Path("results/bench.json"),
+) -> None:
+    """Measure and print the figures."""
+    print(json.dumps(measure(names or list(BENCHMARKS), out), indent=1, ensure_ascii=False))
 
 
 def measure(names: Sequence[str], path: Path) -> dict:
@@ -169,37 +69,281 @@ def measure(names: Sequence[str], path: Path) -> dict:
     if unknown:
         raise InputError(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     _stored(path)  # refuse a damaged file before minutes of measuring
-    figures = {name: BENCHMARKS[name]() for name in names}
+    figures = {name: BENCHMARKS[name]() | {"machine": cpu_model()} for name in names}
     artifacts.write_json(path, _stored(path) | figures)
     return figures
 
 
 def _stored(path: Path) -> dict:
-    if not path.exists():
-        return {}
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: this is not JSON; remove it and measure again") from error
-    if not isinstance(stored, dict):
-        raise InputError(f"{path}: this is not a JSON object; remove it and measure again")
-    return stored
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: this is not a JSON object; remove it and measure again") from error
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: python -m mbrepro.bench [NAME …] [--out FILE]."""
-    parser = argparse.ArgumentParser(prog="python -m mbrepro.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)}; default all")
-    parser.add_argument("--out", type=Path, default=Path("results/bench.json"), help="the JSON file to merge into")
-    chosen = parser.parse_args(arguments)
-    try:
-        figures = measure(chosen.names or list(BENCHMARKS), chosen.out)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(json.dumps(figures, indent=1, ensure_ascii=False))
-    return 0
+def cpu_model() -> str:
+    """The processor's name as Linux gives it, or what Python knows of it elsewhere."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return [*names, platform.processor() or platform.machine()][0]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def in_turn(name: str, repetitions: int, *sides: Callable[[int], float]) -> list[float]:
+    """Median of what each side returns, seconds, given the number of the repetition."""
+    seconds = [[side(k) for side in sides] for k in tqdm(range(repetitions), desc=name, disable=None)]
+    return np.median(seconds, axis=0).tolist()
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that some work takes."""
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
+    """Seconds of a training epoch: a window for every frame in batches of 128 (theirs) against dense crops (ours).
+
+    Both train the same PyTorch network on the same simulated poses and visit every frame once.
+    """
+    made, settings = [simulated(k, frames) for k in range(1, recordings + 1)], LocalizerSettings()
+    sides = [lambda seed, f=f: epoch_seconds(f, made, settings, seed) for f in (train_epoch, windowed_epoch)]
+    ours, theirs = in_turn("localizer_epoch", REPETITIONS, *sides)
+    return _ratio(ours, theirs) | {"frames": recordings * frames, "torch_threads": torch.get_num_threads()}
+
+
+def _ratio(ours: float, theirs: float) -> dict:
+    return {"ratio": theirs / ours, "ours_s": ours, "theirs_s": theirs}
+
+
+def simulated(number: int, frames: int) -> Recording:
+    """Poses and labels of the first frames of a simulated recording."""
+    settings = DemoSettings(seconds=max(10.0, frames / FPS + 1))
+    made, _ = simulate_recording("task1", f"mouse{number:03d}_task1_annotator1", settings)
+    return Recording(made.name, made.keypoints[:frames], labels=made.labels[:frames], scores=made.scores[:frames])
+
+
+def windowed_epoch(model: PoseCNN, optimizer, recordings: Sequence[Recording], targets, rng) -> None:
+    """One epoch as published: every frame's own window, shuffled, 128 a step; takes what `train_epoch` takes."""
+    before, after = model.settings.context_before, model.settings.context_after
+    padded = [np.pad(pose_features(recording), ((before, after), (0, 0))) for recording in recordings]
+    begins = [0, *accumulate(map(len, padded))][:-1]
+    firsts = np.concatenate([np.arange(len(r)) + k for r, k in zip(recordings, begins, strict=True)])
+    samples = np.arange(model.settings.samples) * model.settings.step
+    features, labels = np.concatenate(padded), np.concatenate(targets)
+    order = rng.permutation(len(firsts))
+    model.train()
+    model.input_norm.train()  # by each batch's own statistics, as published
+    for first in range(0, len(order), BATCH):
+        batch = order[first : first + BATCH]
+        windows = torch.from_numpy(features[firsts[batch, None] + samples]).transpose(1, 2).contiguous()
+        optimizer.zero_grad()
+        F.cross_entropy(model.forward_windows(windows), torch.from_numpy(labels[batch])).backward()
+        optimizer.step()
+
+
+def epoch_seconds(epoch: Callable, recordings: Sequence[Recording], settings: LocalizerSettings, seed: int) -> float:
+    """Seconds of one epoch, the making of the network left out."""
+    torch.manual_seed(seed)
+    model = PoseCNN(settings)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    targets = [action_targets(recording) for recording in recordings]
+    return timed(lambda: epoch(model, optimizer, recordings, targets, np.random.default_rng(seed)))
+
+
+@cache
+def json_reads(repetitions: int = REPETITIONS, sequences: int = SEQUENCES, frames: int = FRAMES) -> dict[str, dict]:
+    """Seconds and peak memory (MB) of reading a simulated file: json and numpy (theirs), ours first, and ours again.
+
+    The three take turns, each in a fresh process with everything imported; peaks are the whole process's, idle is the
+    peak before the reading. Ours has its arrays not stored yet (first), or stored by the process before (second).
+    """
+    sides = ("theirs", "first", "second")
+    with tempfile.TemporaryDirectory() as folder:
+        path = released_file(Path(folder), sequences, frames)
+        stores = [Path(folder) / f"data{k}" for k in range(repetitions)]
+        runs = [{side: read_alone(side, path, stored) for side in sides} for stored in stores]
+        described = {"file_mb": path.stat().st_size / 1e6, "sequences": sequences, "frames": frames}
+    medians = {s: {key: float(np.median([run[s][key] for run in runs])) for key in runs[0][s]} for s in sides}
+    return {side: _read_figures(medians[side], medians["theirs"]) | described for side in ("first", "second")}
+
+
+def _read_figures(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float]:
+    each = {f"{who}_{key}": v for who, side in (("ours", ours), ("theirs", theirs)) for key, v in side.items()}
+    return {"ratio": theirs["s"] / ours["s"], "memory_ratio": theirs["peak_mb"] / ours["peak_mb"]} | each
+
+
+def released_file(folder: Path, sequences: int, frames: int) -> Path:
+    """Write simulated recordings as a released training file, with lengths as different as the release's."""
+    ends = np.geomspace(1, SPREAD, sequences).cumsum()
+    lengths = np.diff(np.round(ends / ends[-1] * frames).astype(int), prepend=0)
+    recordings = [simulated(number, length) for number, length in enumerate(lengths.tolist(), 1)]
+    write_calms21(folder, task1=Dataset("task1", TASK1_CLASSES, tuple(recordings), (), "simulated"))
+    return json_path(folder, "task1", "train")
+
+
+def read_alone(side: str, path: Path, stored: Path) -> dict[str, float]:
+    """Seconds, MB before and at the peak of reading in a fresh process, which imports only what its side needs."""
+    theirs, ours = "read = read_theirs", "from mbrepro.data.calms21.read import read_calms21 as read"
+    program = ["import json, sys, time", "from pathlib import Path", "import numpy as np"]
+    program += map(inspect.getsource, (peak_mb, read_theirs, measured))
+    program += [theirs if side == "theirs" else ours, "measured(read, Path(sys.argv[1]))"]
+    command = [sys.executable, "-c", "\n".join(program), str(path)]
+    environment = os.environ | {"MBREPRO_DATA": str(stored)}
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def read_theirs(path):
+    """Read a released file as anyone would."""
+    parts = {"keypoints": np.float32, "scores": np.float32, "annotations": None}
+    groups = json.loads(path.read_text(encoding="utf-8"))
+    sequences = [sequence for group in groups.values() for sequence in group.values()]
+    return [tuple(np.asarray(sequence[name], kind) for name, kind in parts.items()) for sequence in sequences]
+
+
+def measured(read, path):
+    """Read and print what that took as JSON."""
+    before, start = peak_mb(), time.perf_counter()
+    held = read(path)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"s": seconds, "idle_mb": before, "peak_mb": peak_mb()}))
+    del held  # until here, the peak is that of a process that keeps what it read
+
+
+def peak_mb():
+    """The most memory (MB) that this process has held since it started its program."""
+    lines = Path("/proc/self/status").read_text().splitlines()  # ru_maxrss counts a parent's memory at the fork too
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
+
+
+def embed_loop(clips: int = 64, repetitions: int = 5) -> dict:
+    """Seconds of embedding clips with the stand-in (ours) against the bare forward pass on the packed inputs (theirs).
+
+    The loop packs, pools every view and gathers the rows; the bare pass has all inputs packed before it. With a CUDA
+    device, also Qwen2.5-VL-3B's shape with random weights in bf16, and which share of the device's peak is used.
+    """
+    embedder = load_embedder(EmbedderSettings(model=STAND_IN, max_pixels=STAND_IN_PIXELS, batch_size=8))
+    figures = loop_against_forward(embedder, random_clips(clips, SHOWN), repetitions)
+    return figures | ({"cuda": large_model(repetitions)} if torch.cuda.is_available() else {})
+
+
+def loop_against_forward(embedder: QwenVLEmbedder, clips: Sequence[np.ndarray], repetitions: int) -> dict:
+    """The figures of `embed_loop` for any model."""
+    fps, size = sampled_rate(SHOWN, len(clips[0])), embedder.settings.batch_size
+    packed = [embedder.prepare(clips[first : first + size], fps) for first in range(0, len(clips), size)]
+
+    @torch.inference_mode()
+    def bare() -> None:
+        for inputs in packed:
+            embedder.model.model(**inputs, use_cache=False).last_hidden_state.cpu()
+
+    sides = (lambda _: timed(lambda: embedder.embed(clips, fps)), lambda _: timed(bare))
+    in_turn("warm up", 1, *sides)
+    ours, theirs = in_turn("embed_loop", repetitions, *sides)
+    figures = {"over_bare": ours / theirs, "clips": len(clips), "clips_per_s": len(clips) / ours}
+    return _ratio(ours, theirs) | figures | {"torch_threads": torch.get_num_threads()}
+
+
+def large_model(repetitions: int, clips: int = 32, batch_size: int = 8) -> dict:
+    """As `embed_loop`, on a CUDA device with a random model of Qwen2.5-VL-3B's shape in bf16; one H100 needs 8 GB."""
+    shown, name = random_clips(clips, LARGE), torch.cuda.get_device_name()
+    with tempfile.TemporaryDirectory() as folder:
+        embedder = random_embedder(Path(folder), batch_size)
+        figures = loop_against_forward(embedder, shown, repetitions)
+        tokens = int(embedder.prepare(shown[:1], 8.0)["video_grid_thw"].prod()) // embedder.layout.merge**2
+    reached = figures["clips_per_s"] * cost.clip_tflop(embedder.config, tokens)
+    share = reached / cost.measured_tflops("cuda", torch.bfloat16, side=8192)
+    figures |= {"device": name, "tokens_per_clip": tokens, "tflops": reached, "share_of_matmul": share}
+    peaks = [peak for known, peak in PEAK_TFLOPS.items() if known in name]
+    return figures | ({"share_of_peak": reached / peaks[0]} if peaks else {})
+
+
+def random_embedder(folder: Path, batch_size: int, device: str = "cuda", dtype: str = "bfloat16", **smaller: int):
+    """An embedder with random weights of `released_config`, and the stand-in's tokenizer."""
+    tokenizer = checkpoint.load_tokenizer(STAND_IN_WEIGHTS)
+    config = released_config(tokenizer, **smaller)
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=getattr(torch, dtype))
+    checkpoint.save_checkpoint(model, tokenizer, folder)
+    del model
+    size = {"max_pixels": 224 * 224, "batch_size": batch_size}
+    return load_embedder(EmbedderSettings(str(folder), dtype=dtype, device=device, **size))
+
+
+def random_clips(count: int, settings: ClipSettings) -> list[np.ndarray]:
+    """Clips of noise, (F, side, side, 3) uint8, of the shape that the settings cut."""
+    shape = round(settings.seconds * settings.sampled_fps), settings.crop_pixels, settings.crop_pixels, 3
+    return list(np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8))
+
+
+def decode(seconds: float = 40.0, clips: int = 30, repetitions: int = 5) -> dict:
+    """Seconds of decoding overlapping clips (ours) against decoding only the groups of pictures they need (theirs).
+
+    1024 x 570 px at 30 frames a second with a keyframe every 30, the corrected protocol's clips from random frames on.
+    `cropped_too_s` is what `cut_clips` takes, squares cut and resized.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        recording = filmed(Path(folder) / "bench.mp4", seconds, (1024, 570))
+        starts = np.sort(np.random.default_rng(0).integers(0, len(recording) - 60, clips)).tolist()
+        wanted = np.unique(np.concatenate([clip_frames(start, recording, SHOWN) for start in starts]))
+        ours, theirs = in_turn(
+            "decode", repetitions, lambda _: timed(lambda: [None for _ in iter_frames(recording.video, wanted)]),
+            lambda _: timed(lambda: decode_groups(recording.video, wanted)),
+        )  # fmt: skip
+        cutting = timed(lambda: cut_clips(recording, starts, SHOWN))
+    figures = {"over_needed": ours / theirs, "frames": len(wanted), "clips": clips, "cropped_too_s": cutting}
+    return _ratio(ours, theirs) | figures
+
+
+def decode_groups(path: Path, wanted: np.ndarray) -> int:
+    """Decode each gapless stretch of needed groups up to its last needed frame; returns how many frames came out."""
+    info, came = probe(path), 0
+    group_of = np.searchsorted(info.keyframes, wanted, side="right") - 1
+    stretches = np.split(wanted, np.flatnonzero(np.diff(group_of) > 1) + 1)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        for stretch in stretches:
+            keyframe = info.keyframes[np.searchsorted(info.keyframes, stretch[0], side="right") - 1]
+            container.seek(int(info.pts[keyframe]), stream=stream)
+            needed, last = set(info.pts[stretch].tolist()), int(info.pts[stretch[-1]])
+            for frame in container.decode(stream):
+                if frame.pts in needed:
+                    frame.to_ndarray(format="rgb24")
+                    came += 1
+                if frame.pts >= last:
+                    break
+    return came
+
+
+def render_speed(frames: int = 600, repetitions: int = 3, films: int = 6, film_s: float = 60.0) -> dict:
+    """Frames of the demo a second: drawn on one thread, and simulated, drawn and written by two processes."""
+    size = DemoSettings().video_size
+    _, poses = simulate_recording("task1", "mouse900_task1_annotator1", DemoSettings(seconds=frames / 30))
+    look = draw_look(np.random.default_rng(0))
+    (drawing,) = in_turn("render", repetitions, lambda _: timed(lambda: [None for _ in render(poses, look, size)]))
+    with tempfile.TemporaryDirectory() as folder:
+        filming = timed(lambda: extra_recordings("task1", films, DemoSettings(seconds=film_s), Path(folder)))
+    rates = {"frames_per_s": len(poses) / drawing, "written_frames_per_s": films * film_s * 30 / filming}
+    return rates | {"frames": len(poses), "size": list(size)}
+
+
+def filmed(path: Path, seconds: float, size: tuple[int, int]) -> Recording:
+    """A simulated recording and its video at a size in px (width, height)."""
+    recording, poses = simulate_recording("task1", "mouse900_task1_annotator1", DemoSettings(seconds=seconds))
+    write_video(path, render(poses, draw_look(np.random.default_rng(0)), size), 30.0, *size, gop=30)
+    return Recording(recording.name, recording.keypoints, recording.classes, recording.labels, video=path)
+
+
+BENCHMARKS: dict[str, Callable[[], dict]] = {
+    "localizer_epoch": localizer_epoch,
+    "json_first_read": lambda: json_reads()["first"],
+    "json_second_read": lambda: json_reads()["second"],
+    "embed_loop": embed_loop,
+    "decode": decode,
+    "render": render_speed,
+}

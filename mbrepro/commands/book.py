@@ -1,4 +1,4 @@
-"""Build the book of one profile: executed notebooks and generated parts beside the written pages, then jupyter-book."""
+"""`mbrepro book`: executed notebooks and generated parts beside the written pages, then jupyter-book."""
 
 import shutil
 import subprocess
@@ -9,48 +9,61 @@ from bs4 import BeautifulSoup
 
 from mbrepro import paths
 from mbrepro.artifacts import write_text
-from mbrepro.commands.runner import notebook_names
+from mbrepro.commands.options import Profile, Run
+from mbrepro.commands.runner import executed, notebook_names
 from mbrepro.errors import InputError
 from mbrepro.report import page
 from mbrepro.study import poster, results
 
 
-def build(profile: str) -> Path:
-    """Build `_build/html` from a profile's executed notebooks and results; return its index page.
+def command(profile: Profile = "demo", run: Run = "") -> None:
+    """Build the book and print its first page."""
+    print(build(profile, run))
+
+
+def place(profile: str, run: str = "") -> Path:
+    """Where a book is staged and built: the study's folder, or the folder of a run of one's own."""
+    return paths.results(profile, run) if run else paths.root()
+
+
+def build(profile: str, run: str = "") -> Path:
+    """Build `_build/html` from the executed notebooks and results of a study or a run; return its index page.
 
     Every page is built anew: a page that glues another's number would otherwise keep the old one.
     Raises InputError if a notebook has not been run, or jupyter-book reports any warning.
     """
-    executed = paths.results(profile) / "notebooks"
-    missing = [name for name in notebook_names() if not (executed / f"{name}.ipynb").exists()]
+    folder = executed(profile, run)
+    missing = [name for name in notebook_names() if not (folder / f"{name}.ipynb").exists()]
     if missing:
-        raise InputError(f"{', '.join(missing)} has not been run for profile {profile}: run make reproduce first")
-    source = _stage(profile, executed)
+        told = f"run {run}: its book needs mbrepro run --all" if run else f"profile {profile}: run make reproduce first"
+        raise InputError(f"{', '.join(missing)} has not been run for {told}")
+    output, source = place(profile, run), _stage(profile, run)
     command = [
-        str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--path-output", str(paths.root()),
+        str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--path-output", str(output),
         "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    log = paths.root() / "_build" / "build.log"
+    log = output / "_build" / "build.log"
     write_text(log, done.stdout + done.stderr)
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-1:]
         raise InputError(f"the book did not build: {' '.join(told[:1])} (all of it in {log})")
-    return paths.root() / "_build" / "html" / "index.html"
+    return output / "_build" / "html" / "index.html"
 
 
-def verify(profile: str) -> int:
+def verify(profile: str, run: str = "") -> int:
     """Compare the table on the built index page with the stored rows, cell by cell; return the number of cells.
 
     Raises InputError if there is no page, or it shows another table.
     """
-    page = paths.root() / "_build" / "html" / "index.html"
+    page = place(profile, run) / "_build" / "html" / "index.html"
     if not page.exists():
         raise InputError(f"there is no {page}: run make book first")
-    (stored,) = _cells(_table(profile))
+    folder = paths.results(profile, run)
+    (stored,) = _cells(_table(folder))
     if stored not in _cells(page.read_text(encoding="utf-8")):
-        raise InputError(f"{page} shows another table than {paths.results(profile) / 'table.csv'}: run make book")
+        raise InputError(f"{page} shows another table than {folder / 'table.csv'}: run make book")
     return sum(map(len, stored))
 
 
@@ -62,8 +75,7 @@ def _cells(page: str) -> list[list[list[str]]]:
     ]
 
 
-def _table(profile: str) -> str:
-    folder = paths.results(profile)
+def _table(folder: Path) -> str:
     source = "simulated" if "simulated" in results.sources(folder) else "CalMS21"
     return page.study_table(results.read_rows(folder), source)
 
@@ -75,18 +87,18 @@ def _notice(folder: Path) -> str:
     return page.source_notice(results.sources(folder), told)
 
 
-def _stage(profile: str, executed: Path) -> Path:
-    """Lay the book's sources out with what this profile adds; executed notebooks of another profile are removed."""
-    source = paths.root() / "book"
+def _stage(profile: str, run: str) -> Path:
+    """Lay the book's sources out with what this study or run adds; another's executed notebooks are removed."""
+    source, folder = place(profile, run) / "book", paths.results(profile, run)
     if source != paths.SOURCE / "book":
-        shutil.copytree(paths.SOURCE / "book", source, dirs_exist_ok=True)
-    for folder in ("notebooks", "_generated"):
-        shutil.rmtree(source / folder, ignore_errors=True)
-        (source / folder).mkdir()
+        theirs = shutil.ignore_patterns("notebooks", "_generated")
+        shutil.copytree(paths.SOURCE / "book", source, ignore=theirs, dirs_exist_ok=True)
+    for part in ("notebooks", "_generated"):
+        shutil.rmtree(source / part, ignore_errors=True)
+        (source / part).mkdir()
     for name in notebook_names():
-        shutil.copy(executed / f"{name}.ipynb", source / "notebooks")
-    folder = paths.results(profile)
+        shutil.copy(executed(profile, run) / f"{name}.ipynb", source / "notebooks")
     write_text(source / "_generated" / "banner.md", _notice(folder) + "\n")
-    write_text(source / "_generated" / "table.md", _table(profile) + "\n")
+    write_text(source / "_generated" / "table.md", _table(folder) + "\n")
     write_text(source / "_generated" / "sure.md", page.how_sure(results.read_rows(folder)) + "\n")
     return source

@@ -1,73 +1,71 @@
-"""Run notebooks through papermill: parameters checked first, stable bytes, nothing run twice, failures kept apart."""
+"""Run notebooks: parameters checked first, stable bytes, nothing run twice, failures and runs of one's own apart."""
 
 import ast
+import json
 import os
-import sys
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
 import papermill
-from papermill.exceptions import PapermillExecutionError
-from tqdm import tqdm
 
 from mbrepro import paths
-from mbrepro.artifacts import fingerprint, replacing, write_text
+from mbrepro.artifacts import fingerprint, library_versions, package_versions, replacing, write_json, write_text
+from mbrepro.commands.execute import execute
 from mbrepro.embedding import model_state
+from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
+from mbrepro.study.parameters import cascade, check_values, runs_stage2
 from mbrepro.study.profiles import calms21_folder
 
-KERNEL = "mbrepro"
 KEY = "mbrepro_key"
+READABLE = 60  # characters of a run's name before its hash
 
 
 def notebook_names() -> list[str]:
-    """Names of the study's notebooks, in the order they are run."""
-    return sorted(path.stem for path in paths.notebooks().glob("*.ipynb"))
+    """Names of the study's notebooks, in the order they are run and read."""
+    return sorted(path.stem for path in paths.notebooks().glob("[!.]*.ipynb"))
 
 
-def parameters_of(name: str) -> dict[str, object]:
-    """A notebook's parameters with their default values.
+def _declared(name: str) -> dict[str, dict]:
+    if name not in notebook_names():
+        raise InputError(f"there is no notebook {name!r}; there are {', '.join(notebook_names())}")
+    return papermill.inspect_notebook(str(paths.notebooks() / f"{name}.ipynb"))
+
+
+def parameters_of(name: str, profile: str = "demo") -> dict[str, object]:
+    """A notebook's parameters with the values a profile's study gives them.
 
     Raises InputError naming the notebooks there are if there is none of this name.
     """
-    if name not in notebook_names():
-        raise InputError(f"there is no notebook {name!r}; there are {', '.join(notebook_names())}")
-    inferred = papermill.inspect_notebook(str(paths.notebooks() / f"{name}.ipynb"))
-    return {key: ast.literal_eval(value["default"]) for key, value in inferred.items()}
+    given = cascade(profile, name)
+    own = {key: ast.literal_eval(value["default"]) for key, value in _declared(name).items()}
+    return {key: given.get(key, value) for key, value in own.items()}
 
 
-def seeds_of_stage2(name: str, given: Mapping[str, object]) -> int:
-    """For how many seeds a notebook would run stage 2 with these parameters; 0 if it loads no embedder.
+def describe(name: str, profile: str = "demo") -> str:
+    """A notebook's parameters, a line each: name, value in the profile's study, and what its comment says."""
+    declared = _declared(name)
+    return "\n".join(f"{k} = {v!r}  {declared[k]['help']}" for k, v in parameters_of(name, profile).items())
 
-    Raises InputError as `check_parameters` does, but for parameters of other notebooks.
+
+def check_parameters(name: str, given: Mapping[str, object], profile: str = "demo") -> dict[str, object]:
+    """All parameters of a run: the study's values with the given ones in their place.
+
+    Raises InputError for a parameter the notebook does not have, a value of another kind than the study's, or one that
+    no run can use.
     """
-    known = parameters_of(name)
-    values = check_parameters(name, {key: value for key, value in given.items() if key in known})
-    source = (paths.notebooks() / f"{name}.ipynb").read_text(encoding="utf-8")
-    return values.get("seeds", 1) if "load_embedder(" in source else 0
-
-
-def describe(name: str) -> str:
-    """A notebook's parameters, a line each: name, default, and what its comment says."""
-    known = parameters_of(name)
-    inferred = papermill.inspect_notebook(str(paths.notebooks() / f"{name}.ipynb"))
-    return "\n".join(f"{key} = {known[key]!r}  {inferred[key]['help']}" for key in known)
-
-
-def check_parameters(name: str, given: Mapping[str, object]) -> dict[str, object]:
-    """All parameters of a run: the notebook's defaults with the given ones in their place.
-
-    Raises InputError for a parameter the notebook does not have, or a value of another kind than its default.
-    """
-    known = parameters_of(name)
+    known = parameters_of(name, profile)
     for key, value in given.items():
         if key not in known:
             raise InputError(f"{name} has no parameter {key!r}; it has {', '.join(known)}")
         if not _same_kind(known[key], value):
             kind = type(known[key]).__name__
             raise InputError(f"{name}: parameter {key} takes a value of type {kind} like {known[key]!r}, not {value!r}")
-    return {key: _like(known[key], given.get(key, known[key])) for key in known}
+    values = {key: _like(known[key], given.get(key, known[key])) for key in known}
+    check_values(values)
+    return values
 
 
 def _same_kind(default: object, value: object) -> bool:
@@ -82,53 +80,110 @@ def _like(default: object, value: object) -> object:
     return float(value) if isinstance(default, float) else value
 
 
-def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> bool:
-    """Execute one notebook into `output`; return False if an up-to-date run is already there.
+def check_run(names: Sequence[str], profile: str, given: Mapping[str, object]) -> tuple[dict[str, object], int]:
+    """The given parameters as the notebooks take them, and for how many seeds stage 2 is run.
+
+    Each notebook is given the parameters it has. Raises InputError, before anything runs, as `check_parameters` does,
+    and for a parameter that none of them has.
+    """
+    paths.check_profile(profile)
+    known = {name: parameters_of(name, profile) for name in names}
+    for key in given:
+        if not any(key in parameters for parameters in known.values()):
+            if len(names) == 1:
+                raise InputError(f"{names[0]} has no parameter {key!r}; it has {', '.join(known[names[0]])}")
+            raise InputError(f"no notebook has a parameter {key!r}")
+    values, seeds = {}, 0
+    for name in names:
+        mine = check_parameters(name, {k: v for k, v in given.items() if k in known[name]}, profile)
+        values |= mine
+        seeds = max(seeds, mine.get("seeds", 1) if runs_stage2(name) else 0)
+    return {key: values[key] for key in given}, seeds
+
+
+def run_name(given: Mapping[str, object]) -> str:
+    """The name of a run with these parameters: what they are, cut short, and a hash; its `run` if that is given."""
+    if not given or given.get("run"):
+        return given.get("run", "")
+    text = ",".join(f"{key}={value}" for key, value in sorted(given.items()))
+    return f"{re.sub(r'[^A-Za-z0-9_=,.+-]+', '_', text)[:READABLE]}-{fingerprint(dict(given))[:8]}"
+
+
+def executed(profile: str, run: str = "") -> Path:
+    """The folder of executed notebooks of a profile's study, or of a run of one's own."""
+    return paths.results(profile, run) / "notebooks"
+
+
+def run_study(
+    profile: str, parameters: Mapping[str, object], names: Sequence[str] | None = None, run: str = ""
+) -> list[str]:
+    """Run notebooks in order, into the study or into a run of one's own; return the names of those not up to date.
+
+    run: the run's name; its parameters are written beside its results. Raises InputError as `check_run` does, and if a
+    run of this name has other parameters.
+    """
+    names = names or notebook_names()
+    given, _ = check_run(names, profile, parameters)
+    if run:
+        _keep_parameters(paths.results(profile, run) / "parameters.json", {**given, "profile": profile})
+    done = []
+    for name in names:
+        known = parameters_of(name, profile)
+        mine = {key: value for key, value in given.items() if key in known} | {"run": run}
+        if run_notebook(name, {k: v for k, v in mine.items() if k in known}, executed(profile, run), profile):
+            done.append(name)
+    return done
+
+
+def _keep_parameters(path: Path, given: dict[str, object]) -> None:
+    if not path.exists():
+        write_json(path, given)
+    elif json.loads(path.read_text(encoding="utf-8")) != given:
+        raise InputError(f"{path}: this run has other parameters; choose another name with -p run NAME, or delete it")
+
+
+def run_notebook(name: str, parameters: Mapping[str, object], folder: Path, profile: str = "demo") -> bool:
+    """Execute one notebook into `folder`; return False if an up-to-date run is already there.
 
     The executed copy appears only when every cell has succeeded. A failed run is kept as `NAME.failed.ipynb` in a
     folder `failed` beside it, for reading. Raises InputError with the last error if a cell fails.
     """
-    values = check_parameters(name, parameters)
-    source = paths.notebooks() / f"{name}.ipynb"
-    chosen = model_state(values.get("model", ""))
-    key = fingerprint(source, values, *_package_files(), *_inputs(values.get("profile")), chosen)
-    failed = output.parent / "failed" / f"{name}.failed.ipynb"
+    values = check_parameters(name, parameters, profile)
+    source, output = paths.notebooks() / f"{name}.ipynb", folder / f"{name}.ipynb"
+    key = notebook_key(name, values, profile)
+    failed = folder / "failed" / f"{name}.failed.ipynb"
     if output.exists() and nbformat.read(output, as_version=4).metadata.get(KEY) == key:
         return False
-    # transformers asks for widgets that a printed book has no use for
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     with replacing(output) as temporary:
         try:
-            papermill.execute_notebook(
-                str(source), str(temporary), parameters=values, kernel_name=KERNEL, cwd=str(paths.root()),
-                progress_bar=sys.stderr.isatty(),
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns about its own transport on every start
-            )  # fmt: skip
-        except PapermillExecutionError as error:
+            execute(name, source, temporary, values)
+        except InputError as error:
             write_text(failed, temporary.read_text(encoding="utf-8"))
-            raise InputError(f"{name} stopped: {error.ename}: {error.evalue} (see {failed})") from error
+            raise InputError(f"{error} (see {failed})") from error
         write_text(temporary, _stable(temporary, key))
     failed.unlink(missing_ok=True)
     return True
 
 
-def _package_files() -> list[Path]:
-    """Sources of the package and what is shipped with it: the stand-in's weights, the recorded figures."""
-    found = [*(paths.SOURCE / "mbrepro").rglob("*"), *paths.recorded().glob("*.json")]
-    return sorted(path for path in found if path.is_file() and path.suffix != ".pyc")
+def notebook_key(name: str, values: Mapping[str, object], profile: str) -> str:
+    """What an executed notebook is kept under: its source and parameters, the code and libraries it calls, its inputs.
 
-
-def _inputs(profile: object) -> list[object]:
-    """What a run depends on beside its parameters: the fetched data and the model, by name, size and time of change."""
-    model = os.environ.get("MBREPRO_MODEL", "")
-    if profile != "calms21":
-        return []
-    files = [path for path in sorted(calms21_folder().rglob("*")) if path.is_file()]
-    return [model, model_state(model), [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]]
+    Inputs are what is shipped (recorded figures, the stand-in's weights), the model, the fetched data and the real
+    recordings on this machine; files outside the project by name, size and time of change.
+    """
+    shipped = [*sorted(paths.recorded().glob("[!.]*.json")), *sorted(STAND_IN_WEIGHTS.iterdir())]
+    model = values.get("model") or os.environ.get("MBREPRO_MODEL", "")
+    outside = [paths.real_data(), calms21_folder() if profile == "calms21" else None]
+    files = [path for folder in outside if folder for path in sorted(folder.rglob("*")) if path.is_file()]
+    states = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    source = paths.notebooks() / f"{name}.ipynb"
+    return fingerprint(
+        source, values, package_versions(), library_versions(), shipped, model, model_state(model), states
+    )
 
 
 def _stable(path: Path, key: str) -> str:
-    """The executed notebook without what differs from run to run: times, random ids, paths."""
+    """The executed notebook without what differs from run to run (times, random ids), its injected values folded."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
     notebook.metadata[KEY] = key
@@ -136,40 +191,6 @@ def _stable(path: Path, key: str) -> str:
         cell.id = f"cell-{number}"
         for field in ("papermill", "execution"):
             cell.metadata.pop(field, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")
     return nbformat.writes(notebook)
-
-
-def run_study(profile: str, parameters: Mapping[str, object], names: list[str] | None = None) -> list[str]:
-    """Run the study's notebooks in order; return the names of those that were not up to date.
-
-    Each notebook is given the parameters it has. Raises InputError if a parameter is in none of them.
-    """
-    paths.check_profile(profile)
-    names = names or notebook_names()
-    known = {name: parameters_of(name) for name in names}
-    for key in parameters:
-        if not any(key in known[name] for name in names):
-            raise InputError(f"no notebook has a parameter {key!r}")
-    done = []
-    bar = tqdm(names, unit="notebook", file=sys.stdout, dynamic_ncols=True)
-    for name in bar:
-        bar.set_description(name)
-        mine = {key: value for key, value in parameters.items() if key in known[name]} | {"profile": profile}
-        if run_notebook(name, mine, paths.results(profile) / "notebooks" / f"{name}.ipynb"):
-            done.append(name)
-    return done
-
-
-def run_one(name: str, profile: str, parameters: Mapping[str, object]) -> Path:
-    """Run one notebook and return its executed copy.
-
-    With parameters it is a run of its own, kept under `results/<profile>/runs`; the table stays as it is.
-    """
-    if not parameters:
-        run_study(profile, {}, [name])
-        return paths.results(profile) / "notebooks" / f"{name}.ipynb"
-    label = ",".join(f"{key}={value}" for key, value in sorted(parameters.items()))
-    folder = paths.results(profile) / "runs" / label.replace("/", "_")
-    output = folder / f"{name}.ipynb"
-    run_notebook(name, dict(parameters) | {"profile": profile, "run": label}, output)
-    return output

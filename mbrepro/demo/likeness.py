@@ -1,12 +1,11 @@
 """How like CalMS21 the simulated recordings are: poses, labels and the published ladder, side by side.
 
 What is known of the real data lies in demo/simulated/real_statistics.json as quantiles and shares, never as poses or
-labels, so that the comparison needs no real data. `python -m mbrepro.likeness FOLDER` writes that file from the real
-pose windows and labels in FOLDER.
+labels, so that the comparison needs no real data. `mbrepro likeness FOLDER` writes that file from the real pose windows
+and labels in FOLDER.
 """
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from mbrepro.artifacts import write_text
 from mbrepro.data.recordings import FPS, KEYPOINTS, MICE, OTHER, TASK1_CLASSES, Dataset, Recording, runs
 from mbrepro.demo.simulated import schedule
 from mbrepro.errors import InputError
@@ -345,7 +343,3 @@ def _measured_kinds(labels: Sequence[np.ndarray]) -> dict:
 def quantiles(values: np.ndarray, count: int) -> list[float]:
     """`count` quantiles at the middles of as many equal parts: as a sample they stand for the distribution."""
     return np.round(np.quantile(values, (np.arange(count) + 0.5) / count), 1).tolist()
-
-
-if __name__ == "__main__":
-    write_text(schedule.STATISTICS, json.dumps(measure_real(Path(sys.argv[1])), indent=1) + "\n")

@@ -14,6 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 from mbrepro.errors import InputError
 
+KINDS = ("linear", "mlp", "knn")
+
 
 @dataclass(frozen=True)
 class HeadSettings:

@@ -4,11 +4,14 @@ from dataclasses import dataclass, replace
 
 from mbrepro.data.clips import ClipSettings
 from mbrepro.embedding.embedder import PROMPT, EmbedderSettings
+from mbrepro.errors import InputError
 from mbrepro.method.heads import HeadSettings
 from mbrepro.method.localizer import LocalizerSettings
 from mbrepro.method.proposals import HysteresisRule, PosterRule
 
 ASSUMED_FPS = 60.0  # the poster's cutting code divides frames by 60; CalMS21 was filmed at 30 frames per second
+
+CHOICES = {"anchor": ("start", "middle"), "head_clips": ("localized", "labelled"), "written": ("action", "all")}
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Protocol:
     view: which of the embedder's views is a clip's embedding; "auto" for the one that is best on held-out train animals
     (`pipeline.choose_view`).
     written: which of its frames get a proposal's class, "action" those stage 1 called action, "all" every one.
+
+    Raises InputError naming the setting that makes no sense.
     """
 
     name: str
@@ -35,6 +40,15 @@ class Protocol:
     head_clips: str
     view: str
     written: str
+
+    def __post_init__(self):
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"protocol setting {name} must be {' or '.join(known)}, not {getattr(self, name)!r}")
+        if not self.view:
+            raise InputError("protocol setting view is empty: name one of the embedder's views, or auto")
+        if not 0 <= self.validation_fraction < 1:
+            raise InputError(f"validation_fraction must lie from 0 to below 1, not {self.validation_fraction}")
 
 
 def published(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:

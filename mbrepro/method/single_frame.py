@@ -12,7 +12,8 @@ from torch import nn
 from mbrepro.artifacts import fingerprint, replacing, versions
 from mbrepro.data.recordings import Dataset, Prediction
 from mbrepro.method.localizer import FEATURES, pose_features
-from mbrepro.method.training import one_thread, side_by_side
+from mbrepro.method.processes import side_by_side
+from mbrepro.method.training import one_thread
 
 VERSION = 1  # raise it when training gives other weights
 
@@ -42,7 +43,8 @@ def single_frame(
     made = [folder / "localizers" / f"single-{fingerprint(seed, *made_from)}.safetensors" for seed in range(seeds)]
     features = np.concatenate([pose_features(r) for r in data.train])
     labels = np.concatenate([r.labels for r in data.train])
-    side_by_side([(_fit, features, labels, settings, k, path) for k, path in enumerate(made) if not path.exists()])
+    missing = [(_fit, features, labels, settings, k, path) for k, path in enumerate(made) if not path.exists()]
+    side_by_side(missing, "train", "network")
     return [_predict(data, settings, path) for path in made]
 
 

@@ -2,16 +2,12 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from mbrepro.artifacts import fingerprint, versions, write_json
 from mbrepro.data.recordings import Dataset, Recording, split_by_animal
@@ -25,6 +21,7 @@ from mbrepro.method.localizer import (
     load_localizer,
     save_localizer,
 )
+from mbrepro.method.processes import side_by_side
 
 
 def train_localizers(
@@ -46,12 +43,12 @@ def train_localizers(
     choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made)}.json"
     if validation_fraction and _validation_f1(choice) is None:
         jobs.append((_try_epochs, dataset.train, settings, validation_fraction, choice))
-    side_by_side(jobs)
+    side_by_side(jobs, "train", "network")
     epochs = settings.epochs
     if validation_fraction:
         epochs = 1 + int(np.argmax(_validation_f1(choice)))
     damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
-    side_by_side([(_train, dataset.train, settings, *job) for job in damaged])
+    side_by_side([(_train, dataset.train, settings, *job) for job in damaged], "train", "network")
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
 
 
@@ -61,25 +58,6 @@ def made_from(dataset: Dataset, settings: LocalizerSettings) -> list[object]:
     for recording in dataset.train:
         parts += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
     return parts
-
-
-def side_by_side(jobs: Sequence[tuple]) -> None:
-    """Do jobs (function, argument, …), as many at a time as there are cores, each in an interpreter of its own.
-
-    A fresh interpreter for each worker, as fork and torch's threads do not mix.
-    """
-    workers = min(os.cpu_count() or 1, len(jobs))
-    if workers <= 1:
-        for function, *arguments in jobs:
-            function(*arguments)
-        return
-    # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
-    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(*job) for job in jobs]
-        for done in tqdm(as_completed(waiting), "train", len(jobs), unit="network", disable=None):
-            done.result()
 
 
 @contextlib.contextmanager

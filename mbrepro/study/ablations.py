@@ -4,9 +4,6 @@
 which model and recordings. All of it is simulated.
 """
 
-import argparse
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -101,22 +98,3 @@ def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.Data
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a recorded ablation ({error}); make it again with make ablation") from None
     return content["provenance"], table
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: python -m mbrepro.study.ablations [--seeds N] [--scale S] [--out FILE]."""
-    parser = argparse.ArgumentParser(prog="python -m mbrepro.study.ablations", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="times the number of simulated recordings")
-    parser.add_argument("--out", type=Path, default=recorded.path_of(PAGE))
-    chosen = parser.parse_args(arguments)
-    try:
-        print(record(chosen.seeds, chosen.scale, chosen.out))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

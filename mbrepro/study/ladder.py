@@ -1,13 +1,11 @@
 """The published ladder of CalMS21 Task 1: how much each kind of context helps the official networks.
 
 A demo on which methods rank and fail as on the real data has to give these figures with the official settings.
-`python -m mbrepro.ladder` (`make ladder`) measures them on the demo's own split and records them with what they were
+`mbrepro ladder` (`make ladder`) measures them on the demo's own split and records them with what they were
 measured on; 00_dataset shows them.
 """
 
 import json
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,17 +129,3 @@ def _path() -> Path:
 def _scores(run: Run) -> dict[str, float]:
     true, labels, scores = ([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
     return evaluate(true, labels, scores, run.classes)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line: python -m mbrepro.ladder."""
-    if sys.argv[1:] if arguments is None else arguments:
-        print("usage: python -m mbrepro.ladder", file=sys.stderr)
-        return 2
-    print(record(paths.artifacts("demo")))
-    print(beside_published(recorded()[0]).to_string())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,6 +13,7 @@ from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
+from mbrepro.study.parameters import cascade
 
 PUBLISHED_MODEL = "Qwen/Qwen2-VL-2B-Instruct"  # the model the poster's code loads: 1536 values per token
 CORRECTED_MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"
@@ -71,10 +72,6 @@ def embedder_settings(profile: str, protocol: str, model: str = "") -> EmbedderS
 
 
 def training_epochs(profile: str, network: str) -> int:
-    """Passes over the train recordings for the "baseline" or the "localizer".
-
-    calms21: the official 15. The demo's: as many as take two cores a few minutes; attack, the rarest class, is learnt
-    last and needs most.
-    """
+    """Passes over the train recordings for the "baseline" or the "localizer": those of `notebooks/parameters.yml`."""
     paths.check_profile(profile)
-    return {"demo": {"baseline": 6, "localizer": 2}, "calms21": {"baseline": 15, "localizer": 15}}[profile][network]
+    return cascade(profile)[{"baseline": "baseline_epochs", "localizer": "epochs"}[network]]

@@ -1,7 +1,7 @@
 """Figures that CalMS21's real labels decide, recorded in the repository: numbers with their provenance, never labels.
 
 They are read from `results/recorded/PAGE.json`. Where this machine has the labels they are computed again and must
-agree. `python -m mbrepro.study.recorded` records them anew.
+agree. `mbrepro record` records them anew.
 """
 
 import json
@@ -106,7 +106,7 @@ def compare(origin: Path, kept: object, again: object, name: str = "") -> None:
         told = f"is {again}" if isinstance(again, (int, float, str)) else "has another form"
         raise InputError(
             f"{origin}: {name} is recorded as {str(kept)[:60]}, and computed from this machine's real labels {told}; "
-            "if the labels are right, record anew with python -m mbrepro.study.recorded"
+            "if the labels are right, record anew with make record"
         )
 
 
@@ -129,13 +129,3 @@ def numbers(found: Mapping, prefix: str) -> Iterator[tuple[str, float]]:
             yield from numbers(value, name)
         elif isinstance(value, (int, float)):
             yield name, float(value)
-
-
-def main() -> None:
-    """Record every page."""
-    for page in PAGES:
-        print(record(page))
-
-
-if __name__ == "__main__":
-    main()

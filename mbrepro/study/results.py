@@ -1,11 +1,11 @@
 """Results: a notebook's predictions are stored, scored, and joined into the study's table.
 
 `results/<profile>/predictions/ROW-PROTOCOL.safetensors` holds what was predicted, `rows/ROW-PROTOCOL.json` its scores,
-`table.csv` all rows. A run with parameters of its own keeps the same files under `runs/<its parameters>`.
+`table.csv` all rows. A run with parameters of its own keeps the same files under `runs/<its name>`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def record(
     Raises InputError for a row or protocol the table does not have.
     """
     _check_row(row, protocol)
-    folder = _folder(profile, run)
+    folder = paths.results(profile, run)
     rows = score(row, protocol, runs).assign(partial=partial)
     _store_predictions(folder / "predictions" / f"{row}-{protocol}.safetensors", runs)
     settings = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}
@@ -111,7 +111,7 @@ def record(
 def leave_out(row: str, protocol: str, profile: str, run: str = "") -> pd.DataFrame:
     """Take a row that nothing can be measured for out of the table; return it without values, for its page."""
     _check_row(row, protocol)
-    folder = _folder(profile, run)
+    folder = paths.results(profile, run)
     for path in (folder / "rows" / f"{row}-{protocol}.json", folder / "predictions" / f"{row}-{protocol}.safetensors"):
         path.unlink(missing_ok=True)
     write_table(folder)
@@ -122,10 +122,6 @@ def leave_out(row: str, protocol: str, profile: str, run: str = "") -> pd.DataFr
 def _check_row(row: str, protocol: str) -> None:
     if row not in poster.ROWS or protocol not in PROTOCOLS:
         raise InputError(f"the table has rows {', '.join(poster.ROWS)} and protocols {', '.join(PROTOCOLS)}")
-
-
-def _folder(profile: str, run: str) -> Path:
-    return paths.results(profile) / "runs" / run.replace("/", "_") if run else paths.results(profile)
 
 
 def _store_predictions(path: Path, runs: Sequence[Run]) -> None:
@@ -157,18 +153,22 @@ def read_predictions(path: Path) -> list[Run]:
 
 def read_rows(folder: Path) -> pd.DataFrame:
     """All rows stored in a results folder, in the table's order."""
-    parts = [
-        pd.DataFrame(json.loads(path.read_text())["rows"], columns=COLUMNS)
-        for row in poster.ROWS
-        for protocol in PROTOCOLS
-        if (path := folder / "rows" / f"{row}-{protocol}.json").exists()
-    ]
+    parts = [pd.DataFrame(content["rows"], columns=COLUMNS) for content in _stored_rows(folder)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
 def sources(folder: Path) -> set[str]:
     """Where the recordings behind a results folder's rows came from."""
-    return {json.loads(path.read_text())["source"] for path in folder.glob("rows/*.json")}
+    return {content["source"] for content in _stored_rows(folder)}
+
+
+def _stored_rows(folder: Path) -> Iterator[dict]:
+    """What `record` stored of each row, in the table's order; what a kill left half-written has another name."""
+    for row in poster.ROWS:
+        for protocol in PROTOCOLS:
+            path = folder / "rows" / f"{row}-{protocol}.json"
+            if path.exists():
+                yield json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_table(folder: Path) -> None:
@@ -178,19 +178,19 @@ def write_table(folder: Path) -> None:
 
 def write_csv(table: pd.DataFrame, name: str, profile: str, run: str = "") -> None:
     """Keep a page's table as `NAME.csv` beside the study's table, or with a run of one's own."""
-    write_text(_folder(profile, run) / f"{name}.csv", _csv(table))
+    write_text(paths.results(profile, run) / f"{name}.csv", _csv(table))
 
 
 def _csv(rows: pd.DataFrame) -> str:
     return rows.to_csv(index=False, float_format="%.6f")
 
 
-def verify(profile: str) -> pd.DataFrame:
+def verify(profile: str, run: str = "") -> pd.DataFrame:
     """Score every stored row's predictions again and compare with the row and with `table.csv`; return the rows.
 
-    Raises InputError naming the first file that differs or is missing.
+    run: a run of one's own in place of the study. Raises InputError naming the first file that differs or is missing.
     """
-    folder = paths.results(profile)
+    folder = paths.results(profile, run)
     stored = read_rows(folder)
     if not len(stored):
         raise InputError(f"there are no results in {folder}: run make reproduce first")

@@ -1,3 +1,4 @@
+import inspect
 import json
 import subprocess
 import sys
@@ -6,8 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from mbrepro.commands import bench, bench_reading
+from mbrepro import cli, paths
+from mbrepro.commands import bench
+from mbrepro.data import clips
 from mbrepro.data.calms21.read import read_calms21
+from mbrepro.data.clips import clip_frames, cut_clips
+from mbrepro.data.video import iter_frames
 from mbrepro.method.localizer import LocalizerSettings, PoseCNN, frame_windows, pose_features
 
 
@@ -16,8 +21,11 @@ def test_measure_merges_its_figures_and_keeps_the_others(tmp_path, monkeypatch):
     path = tmp_path / "results" / "bench.json"
     bench.measure(["one"], path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"older": {"ratio": 1.0}, "two": {"ratio": 9.0}}))
-    assert bench.measure(["two"], path) == {"two": {"ratio": 3.0}}
-    assert json.loads(path.read_text()) == {"older": {"ratio": 1.0}, "one": {"ratio": 2.0}, "two": {"ratio": 3.0}}
+    machine = {"machine": bench.cpu_model()}
+    assert machine["machine"] and bench.measure(["two"], path) == {"two": {"ratio": 3.0} | machine}
+    assert json.loads(path.read_text()) == {
+        "older": {"ratio": 1.0}, "one": {"ratio": 2.0} | machine, "two": {"ratio": 3.0} | machine,
+    }  # fmt: skip
 
 
 def test_damaged_file_and_unknown_name_are_refused_before_measuring(tmp_path, monkeypatch, capsys):
@@ -25,26 +33,30 @@ def test_damaged_file_and_unknown_name_are_refused_before_measuring(tmp_path, mo
     path = tmp_path / "bench.json"
     for damaged in ("{", "[1]"):
         path.write_text(damaged)
-        assert bench.main(["--out", str(path)]) == 2
+        assert cli.main(["bench", "--out", str(path)]) == 2
         assert "bench.json: this is not" in capsys.readouterr().err
         assert path.read_text() == damaged
-    assert bench.main(["other", "--out", str(tmp_path / "new.json")]) == 2
+    assert cli.main(["bench", "other", "--out", str(tmp_path / "new.json")]) == 2
     assert "no benchmark 'other'" in capsys.readouterr().err
+
+
+def test_the_recorded_figures_are_of_these_benchmarks():
+    kept = json.loads((paths.SOURCE / "results" / "bench.json").read_text())
+    assert set(kept) == set(bench.BENCHMARKS)
 
 
 def test_localizer_epoch_reports_the_ratio_of_its_two_times(monkeypatch):
     seconds = iter([1.0, 20.0, 3.0, 50.0, 2.0, 30.0])  # ours and theirs in turn
-    monkeypatch.setattr(bench, "_epoch_seconds", lambda *_: next(seconds))
+    monkeypatch.setattr(bench, "epoch_seconds", lambda *_: next(seconds))
     figures = bench.localizer_epoch(recordings=2, frames=30)
     assert (figures["ours_s"], figures["theirs_s"], figures["ratio"]) == (2.0, 30.0, 15.0)
     assert figures["frames"] == 60
     assert figures["torch_threads"] == torch.get_num_threads()
-    assert figures["machine"]
 
 
 def test_windowed_epoch_shows_every_frames_window_once_with_its_label(monkeypatch):
     settings = LocalizerSettings(context_before=6, context_after=6, channels=(4,), kernel=2, dropout=0.0)
-    recordings = [bench.random_recording("a", 150, 0), bench.random_recording("b", 37, 1)]
+    recordings = [bench.simulated(1, 150), bench.simulated(2, 37)]
     targets = [recording.labels % 2 for recording in recordings]
     model = PoseCNN(settings)
     seen = []
@@ -79,8 +91,8 @@ def test_json_reads_compare_medians_of_sides_that_take_turns(monkeypatch):
         asked.append((side, path.is_file(), stored.name))
         return {"s": next(seconds[side]), "idle_mb": 30.0, "peak_mb": peaks[side]}
 
-    monkeypatch.setattr(bench_reading, "_run", run)
-    found = bench_reading.compare(3, sequences=2, frames=700)
+    monkeypatch.setattr(bench, "read_alone", run)
+    found = bench.json_reads(3, sequences=2, frames=700)
     assert asked == [(side, True, f"data{k}") for k in range(3) for side in ("theirs", "first", "second")]
     assert (found["first"]["ratio"], found["first"]["memory_ratio"]) == (6.0, 4.0)
     assert (found["second"]["ratio"], found["second"]["memory_ratio"]) == (120.0, 16.0)
@@ -88,7 +100,7 @@ def test_json_reads_compare_medians_of_sides_that_take_turns(monkeypatch):
 
 
 def test_json_reads_run_each_side_in_its_own_process(tmp_path):
-    found = bench_reading.compare(1, sequences=3, frames=1400)
+    found = bench.json_reads(1, sequences=3, frames=1400)
     for side in ("first", "second"):
         assert (found[side]["sequences"], found[side]["frames"]) == (3, 1400)
         assert 0 < found[side]["ours_idle_mb"] <= found[side]["ours_peak_mb"]
@@ -98,7 +110,7 @@ def test_json_reads_run_each_side_in_its_own_process(tmp_path):
 
 def test_written_file_has_the_sequences_and_frames_it_says(tmp_path, monkeypatch):
     monkeypatch.setenv("MBREPRO_DATA", str(tmp_path / "data"))
-    path = bench_reading._write_file(tmp_path, 4, 2000)
+    path = bench.released_file(tmp_path, 4, 2000)
     lengths = [len(recording) for recording in read_calms21(path)]
     assert len(lengths) == 4 and sum(lengths) == 2000
     assert lengths[3] / lengths[0] == pytest.approx(9, rel=0.02)
@@ -106,6 +118,39 @@ def test_written_file_has_the_sequences_and_frames_it_says(tmp_path, monkeypatch
 
 def test_peak_is_of_this_program_alone_whatever_its_parent_held():
     held = np.ones(40_000_000)  # 320 MB
-    code = "from mbrepro.bench_reading import peak_mb; print(peak_mb())"
+    code = f"from pathlib import Path\n{inspect.getsource(bench.peak_mb)}\nprint(peak_mb())"
     said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
-    assert held.sum() == 40_000_000 and 10 < float(said.stdout) < 150
+    assert held.sum() == 40_000_000 and 5 < float(said.stdout) < 150
+
+
+def test_bare_decoding_gives_exactly_the_wanted_frames(tmp_path, monkeypatch):
+    recording = bench.filmed(tmp_path / "a.mp4", 12.0, (128, 72))
+    starts = [5, 20, 200]
+    wanted = np.unique(np.concatenate([clip_frames(start, recording, bench.SHOWN) for start in starts]))
+    assert bench.decode_groups(recording.video, wanted) == len(wanted)
+    asked = []
+    monkeypatch.setattr(clips, "iter_frames", lambda path, frames: asked.append(frames) or iter_frames(path, frames))
+    cut_clips(recording, starts, bench.SHOWN)
+    assert sorted(asked[0]) == wanted.tolist()
+
+
+def test_loop_is_compared_with_the_model_on_the_same_inputs(monkeypatch):
+    figures = bench.embed_loop(clips=3, repetitions=1)
+    assert figures["clips"] == 3 and figures["ours_s"] > 0 and figures["theirs_s"] > 0
+    assert figures["over_bare"] == pytest.approx(figures["ours_s"] / figures["theirs_s"])
+
+
+def test_large_shape_is_the_released_models(tmp_path):
+    """Two of its layers, on the CPU: widths, heads and tokens are Qwen2.5-VL-3B's."""
+    embedder = bench.random_embedder(
+        tmp_path, 1, "cpu", "float32", num_hidden_layers=2, vocab_size=512, intermediate_size=64
+    )
+    assert embedder.width == 2048
+    noise = bench.random_clips(1, bench.LARGE)
+    assert noise[0].shape == (16, 224, 224, 3)
+    assert int(embedder.prepare(noise, 8.0)["video_grid_thw"].prod()) // 4 == 8 * 64
+
+
+def test_rendering_counts_frames():
+    figures = bench.render_speed(frames=300, repetitions=1, films=1, film_s=10)
+    assert figures["frames"] == 300 and min(figures["frames_per_s"], figures["written_frames_per_s"]) > 0

@@ -1,35 +1,17 @@
 """The runner on small notebooks of its own: parameters, failures, stable bytes, nothing run twice."""
 
 import hashlib
+import json
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
-from mbrepro import paths
 from mbrepro.commands import runner
 from mbrepro.errors import InputError
-
-PARAMETERS = 'profile = "demo"  # which recordings\nrun = ""\ncount = 2  # how many\nrate = 0.5\nfast = False\n'
-BODY = (
-    'import pathlib\nlog = pathlib.Path("log.txt")\nlog.write_text((log.read_text() if log.exists() else "") + "x")\n'
-)
-
-
-@pytest.fixture
-def study(tmp_path, monkeypatch) -> Path:
-    """A study folder with one notebook `toy`, which fails when count is 13 and leaves a mark each time it runs."""
-    sources = tmp_path / "notebooks"
-    sources.mkdir()
-    cell = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
-    work = new_code_cell(BODY + "assert count != 13, 'unlucky'\nprint(profile, count * rate, fast)")
-    kernel = {"name": "mbrepro", "display_name": "x", "language": "python"}
-    notebook = new_notebook(cells=[cell, work], metadata={"kernelspec": kernel})
-    nbformat.write(notebook, sources / "toy.ipynb")
-    monkeypatch.setenv("MBREPRO_ROOT", str(tmp_path))
-    monkeypatch.setattr(paths, "notebooks", lambda: sources)
-    return tmp_path
+from tests.commands.conftest import BODY, write_notebook, write_parameters
+from tests.fixtures.tiny_checkpoint import write_checkpoint
 
 
 def times_run(study: Path) -> int:
@@ -48,6 +30,28 @@ def test_parameters_are_read_with_their_values(study):
     assert "how many" in runner.describe("toy")
 
 
+def test_values_cascade_from_shared_to_profile_to_notebook_to_what_is_given(study):
+    write_notebook(study / "notebooks", "other", BODY)
+    write_parameters(
+        study / "notebooks",
+        shared={"count": 3, "rate": 1.5, "fast": False, "unknown": 1},
+        profiles={"calms21": {"count": 4, "rate": 2.5}},
+        notebooks={"toy": {"rate": 3.5}},
+    )
+    assert runner.parameters_of("other") == {"profile": "demo", "run": "", "count": 3, "rate": 1.5, "fast": False}
+    expected = {"profile": "calms21", "run": "", "count": 4, "rate": 3.5, "fast": False}
+    assert runner.parameters_of("toy", "calms21") == expected
+    assert "count = 4  how many" in runner.describe("toy", "calms21")
+    runner.run_study("demo", {"count": 2}, ["other"])
+    assert printed(study / "results/demo/notebooks/other.ipynb") == "demo  3.0 False\n"
+
+
+def test_a_damaged_parameters_file_is_named(study):
+    (study / "notebooks/parameters.yml").write_text("shared: {count: 3\n")
+    with pytest.raises(InputError, match=r"parameters.yml: not the notebooks' parameters"):
+        runner.parameters_of("toy")
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -56,32 +60,61 @@ def test_parameters_are_read_with_their_values(study):
         ({"count": 2.5}, "count takes a value of type int"),
         ({"count": True}, "count takes a value of type int"),
         ({"fast": 1}, "fast takes a value of type bool"),
+        ({"rate": float("inf")}, "rate must be a finite number, not inf"),
+        ({"rate": float("nan")}, "rate must be a finite number, not nan"),
     ],
 )
 def test_a_wrong_parameter_is_refused_before_anything_runs(study, given, sentence):
     with pytest.raises(InputError, match=sentence):
-        runner.run_one("toy", "demo", given)
+        runner.run_study("demo", given, ["toy"], "mine")
     assert times_run(study) == 0
     assert not (study / "results").exists()
 
 
 def test_an_unknown_notebook_is_refused_with_the_names_there_are(study):
     with pytest.raises(InputError, match="no notebook 'toys'; there are toy"):
-        runner.run_one("toys", "demo", {})
+        runner.run_study("demo", {}, ["toys"])
+
+
+def test_what_a_kill_left_of_a_notebook_is_no_notebook(study):
+    (study / "notebooks/.1234.partial.ipynb").write_text("{")
+    assert runner.notebook_names() == ["toy"]
 
 
 def test_a_whole_number_is_taken_for_a_float(study):
-    path = runner.run_one("toy", "demo", {"rate": 3})
-    assert printed(path) == "demo 6.0 False\n"
+    runner.run_study("demo", {"rate": 3})
+    assert printed(study / "results/demo/notebooks/toy.ipynb") == "demo  6.0 False\n"
 
 
-def test_a_run_with_parameters_is_kept_apart_from_the_study(study):
+def test_a_run_with_a_name_is_kept_apart_with_its_parameters_beside(study):
     runner.run_study("demo", {})
     before = (study / "results/demo/notebooks/toy.ipynb").read_bytes()
-    path = runner.run_one("toy", "demo", {"count": 4})
-    assert path == study / "results/demo/runs/count=4/toy.ipynb"
-    assert printed(path) == "demo 2.0 False\n"
+    assert runner.run_study("demo", {"count": 4}, run="four") == ["toy"]
+    folder = study / "results/demo/runs/four"
+    assert printed(folder / "notebooks/toy.ipynb") == "demo four 2.0 False\n"
+    assert json.loads((folder / "parameters.json").read_text()) == {"count": 4, "profile": "demo"}
     assert (study / "results/demo/notebooks/toy.ipynb").read_bytes() == before
+    with pytest.raises(InputError, match=r"parameters.json: this run has other parameters; choose another name"):
+        runner.run_study("demo", {"count": 5}, run="four")
+    assert runner.run_study("demo", {"count": 4}, run="four") == []
+
+
+def test_a_runs_name_is_readable_short_and_its_own():
+    assert runner.run_name({}) == ""
+    assert runner.run_name({"run": "mine", "seeds": 3}) == "mine"
+    name = runner.run_name({"view": "last_100", "clip_seconds": 1.0})
+    assert re.fullmatch(r"clip_seconds=1\.0,view=last_100-[0-9a-f]{8}", name)
+    assert name == runner.run_name({"clip_seconds": 1.0, "view": "last_100"})
+    long = [runner.run_name({"model": "/models/" + 300 * "x" + end, "behaviours": "a,b c"}) for end in "ab"]
+    assert long[0] != long[1] and all(len(name) < 80 and "/" not in name and " " not in name for name in long)
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "", " ", 101 * "x"])
+def test_a_run_stays_in_its_folder(study, name):
+    if name:
+        with pytest.raises(InputError, match="a run's name is up to 100 letters"):
+            runner.run_study("demo", {}, run=name)
+    assert times_run(study) == 0
 
 
 def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(study):
@@ -91,15 +124,18 @@ def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(study):
     assert times_run(study) == 2
 
 
-def test_two_runs_give_the_same_bytes(study):
+def test_two_runs_give_the_same_bytes_and_the_injected_values_are_folded(study):
     digests = []
     for _ in range(2):
         runner.run_study("demo", {})
         path = study / "results/demo/notebooks/toy.ipynb"
         digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        tags = [cell.metadata.get("tags", []) for cell in nbformat.read(path, as_version=4).cells]
         path.unlink()
     assert times_run(study) == 2
     assert digests[0] == digests[1]
+    (injected,) = [mine for mine in tags if "injected-parameters" in mine]
+    assert "hide-input" in injected
 
 
 def test_a_failed_run_is_never_taken_for_a_finished_one(study):
@@ -124,6 +160,7 @@ def test_a_failed_rerun_leaves_the_earlier_result(study):
 
 
 def test_a_parameter_no_notebook_has_is_refused(study):
+    write_notebook(study / "notebooks", "other", BODY)
     with pytest.raises(InputError, match="no notebook has a parameter 'typo'"):
         runner.run_study("demo", {"typo": 1})
     assert times_run(study) == 0
@@ -145,21 +182,27 @@ def test_other_data_or_another_model_is_another_run(study, monkeypatch):
 
 
 def test_weights_changed_behind_a_model_given_by_folder_are_another_run(study):
-    model, source = study / "model", paths.notebooks() / "toy.ipynb"
-    model.mkdir()
-    (model / "weights").write_text("1")
+    model = write_checkpoint(study / "model")
+    weights = model / "model.safetensors"
+    source = runner.paths.notebooks() / "toy.ipynb"
     notebook = nbformat.read(source, as_version=4)
     notebook.cells[0].source += 'model = ""\n'
     nbformat.write(notebook, source)
     assert runner.run_study("demo", {"model": str(model)}) == ["toy"]
     assert runner.run_study("demo", {"model": str(model)}) == []
-    (model / "weights").write_text("2")
+    whole = bytearray(weights.read_bytes())
+    whole[-1] ^= 1
+    weights.write_bytes(whole)
     assert runner.run_study("demo", {"model": str(model)}) == ["toy"]
 
 
-def test_notebooks_that_load_an_embedder_run_stage_2_once_a_seed():
-    assert runner.seeds_of_stage2("03_clip", {"seeds": 3, "baseline_epochs": 2}) == 3
-    assert runner.seeds_of_stage2("07_language", {"seeds": 3}) == 1
-    assert runner.seeds_of_stage2("01_baseline", {}) == runner.seeds_of_stage2("08_audit", {}) == 0
+def test_stage_2_is_run_once_a_seed_by_the_notebooks_that_look_at_clips():
+    def seeds(name, given):
+        return runner.check_run([name], "demo", given)[1]
+
+    assert seeds("03_clip", {"seeds": 3}) == 3
+    assert seeds("06_embedding_space", {}) == seeds("07_language", {}) == 1
+    assert seeds("01_baseline", {}) == seeds("08_audit", {}) == 0
+    assert runner.check_run(runner.notebook_names(), "demo", {"seeds": 4, "baseline_epochs": 2})[1] == 4
     with pytest.raises(InputError, match="seeds takes a value of type int"):
-        runner.seeds_of_stage2("03_clip", {"seeds": "many"})
+        seeds("03_clip", {"seeds": "many"})

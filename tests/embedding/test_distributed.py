@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import ray
 
+from mbrepro.commands import soak
 from mbrepro.embedding import EmbedderSettings
 from mbrepro.embedding.distributed import embed_with_ray
 from mbrepro.errors import InputError
 from mbrepro.study import embed
-from tests import soak
 
 SETTINGS = EmbedderSettings(max_pixels=soak.PIXELS, batch_size=2)
 

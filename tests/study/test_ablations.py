@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mbrepro import paths
+from mbrepro import cli, paths
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.embedding import POSES, load_embedder
 from mbrepro.errors import InputError
@@ -32,7 +32,7 @@ def small(tmp_path_factory):
         patch.setattr(ablation, "WAYS", (("frame", 2.0), ("mice", 8.0)))
         patch.setattr(ablation, "COMPARED", ("video_100", "last_100"))
         out = root / "ablation.json"
-        assert ablation.main(["--seeds", "1", "--scale", "0.1", "--out", str(out)]) == 0
+        assert cli.main(["ablation", "--seeds", "1", "--scale", "0.1", "--out", str(out)]) == 0
         yield out
 
 

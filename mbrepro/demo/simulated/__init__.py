@@ -2,22 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from os import cpu_count
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mbrepro.artifacts import cached_arrays, fingerprint, versions
 from mbrepro.data import video
 from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording
 from mbrepro.demo.simulated import cage, frames, poses, schedule
 from mbrepro.errors import InputError
+from mbrepro.method.processes import side_by_side
 
 VERSION = 1  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
 _MADE_BY = (VERSION, schedule.STATISTICS, versions(np))
@@ -62,9 +59,14 @@ class DemoSettings:
         return cls(train_recordings=70, test_recordings=19, filmed=70, seed=seed, task1_frames=769_845)
 
     def scaled(self, scale: float | str) -> "DemoSettings":
-        """The same with the numbers of recordings times `scale`, at least one each; "full" gives `full`."""
+        """The same with the numbers of recordings times `scale`, at least one each; "full" gives `full`.
+
+        Raises InputError for a scale that is no positive number.
+        """
         if scale == "full":
             return DemoSettings.full(self.seed)
+        if not (np.isfinite(scale) and scale > 0):
+            raise InputError(f"scale must be a positive number, not {scale}")
         names = ("train_recordings", "test_recordings", "filmed", "task3_train", "task3_test")
         return replace(self, **{name: max(1, round(scale * getattr(self, name))) for name in names})
 
@@ -185,25 +187,13 @@ def _recordings(
     folder = folder / task
     keys = {name: fingerprint(_FILMED_BY, *made_from(task, name, settings)) for name in filmed}
     paths = {name: folder / f"{name}-{key}.mp4" for name, key in keys.items()}
-    _film_all([(task, name, settings, folder, path) for name, path in paths.items() if not path.exists()])
+    missing = [(_film, task, name, settings, folder, path) for name, path in paths.items() if not path.exists()]
+    side_by_side(missing, f"simulate {task}", "video", most=2)
     return [_recording(task, name, _stored(task, name, settings, folder), paths.get(name)) for name in names]
 
 
 def _stored(task: str, name: str, settings: DemoSettings, folder: Path) -> dict[str, np.ndarray]:
     return cached_arrays(folder, name, made_from(task, name, settings), lambda: _simulate(task, name, settings))
-
-
-def _film_all(jobs: list[tuple]) -> None:
-    """Render the videos, two at a time; a fresh interpreter for each worker, as fork and threads do not mix."""
-    workers = min(2, cpu_count() or 1, len(jobs))
-    if workers <= 1:
-        for job in jobs:
-            _film(*job)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_film, *job) for job in jobs]
-        for done in tqdm(as_completed(waiting), f"simulate {jobs[0][0]}", len(jobs), unit="video", disable=None):
-            done.result()
 
 
 def _film(task: str, name: str, settings: DemoSettings, folder: Path, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Clips to train the stand-in on, cut from simulated recordings of animals that no demo recording shows."""
 
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from mbrepro.demo.simulated import DemoSettings, extra_recordings
 from mbrepro.demo.standin.phrases import caption, measure
 from mbrepro.embedding.packing import resize_frames
 from mbrepro.embedding.standin import STAND_IN_PIXELS
+from mbrepro.method.processes import side_by_side
 
 RECORDING_SECONDS = 45.0
 SEGMENT_SECONDS = 5.0
@@ -56,10 +56,9 @@ def film_animals(train: int, held_out: int, seed: int, folder: Path) -> tuple[Se
 
 def make_examples(recordings: Sequence[Recording], seed: int, processes: int = 2) -> list[Example]:
     """Cut every view from `SEGMENTS` segments of each recording, with a caption of what its poses do."""
-    jobs = [(recording, seed, number) for number, recording in enumerate(recordings)]
-    # A fresh interpreter for each worker, as fork and torch's threads do not mix.
-    with multiprocessing.get_context("spawn").Pool(processes, _one_thread) as pool:
-        return [example for made in pool.imap(_recording_examples, jobs) for example in made]
+    jobs = [(_recording_examples, recording, seed, number) for number, recording in enumerate(recordings)]
+    made = side_by_side(jobs, "clips", "recording", processes, _one_thread)
+    return [example for examples in made for example in examples]
 
 
 def _one_thread() -> None:
@@ -67,8 +66,7 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _recording_examples(job: tuple[Recording, int, int]) -> list[Example]:
-    recording, seed, number = job
+def _recording_examples(recording: Recording, seed: int, number: int) -> list[Example]:
     rng = np.random.default_rng([seed, number])
     segments = segment_starts(recording, rng)
     return [example for view in VIEWS for example in _view_examples(recording, segments, view, rng)]

@@ -120,6 +120,21 @@ def stand_in_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
     )
 
 
+def released_config(tokenizer: Qwen2Tokenizer, **smaller: int) -> Qwen2_5_VLConfig:
+    """The shape of Qwen2.5-VL-3B, for measuring speed.
+
+    smaller: values in place of the language model's own, for a trial on a small machine, with two vision blocks.
+    """
+    text = {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
+            "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}}  # fmt: skip
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048,
+              "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112, "tokens_per_second": 2}  # fmt: skip
+    vision |= {"depth": 2, "fullatt_block_indexes": [1]} if smaller else {}
+    parts = {"text_config": text | smaller, "vision_config": vision, "tie_word_embeddings": True}
+    return Qwen2_5_VLConfig(**parts, **special_ids(tokenizer))
+
+
 def untrained(config: Qwen2_5_VLConfig, seed: int) -> Qwen2_5_VLForConditionalGeneration:
     """A model with random weights drawn from `seed`: where training starts, and the twin it is compared with."""
     torch.manual_seed(seed)

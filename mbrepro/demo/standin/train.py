@@ -1,6 +1,5 @@
-"""Train the stand-in again: `python -m mbrepro.demo.standin.train`, about half an hour on two cores."""
+"""Train the stand-in again: `mbrepro standin`, about half an hour on two cores."""
 
-import argparse
 import dataclasses
 import tempfile
 import time
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 import transformers
 
-from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing, write_json, write_text
 from mbrepro.demo.standin.evaluate import evaluate
 from mbrepro.demo.standin.examples import Example, film_animals, make_examples
@@ -19,7 +17,6 @@ from mbrepro.demo.standin.learning import TrainSettings, learn
 from mbrepro.demo.standin.model import stand_in_config, train_tokenizer, untrained
 from mbrepro.embedding.checkpoint import save_checkpoint
 from mbrepro.embedding.embedder import PROMPT
-from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 
 TRAIN_ANIMALS, HELD_OUT_ANIMALS = 40, 20
 LOG_EVERY = 20
@@ -80,21 +77,3 @@ def run_steps(model, tokenizer, examples: Sequence[Example], settings: TrainSett
 def data_fingerprint(examples: Sequence[Example]) -> str:
     """Fingerprint of every frame, pose and caption that was learnt from."""
     return fingerprint([[e.frames, e.points, e.rate, e.caption] for e in examples])
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=STAND_IN_WEIGHTS, help="folder for weights, tokenizer and log")
-    parser.add_argument("--steps", type=int, default=TrainSettings.steps, help="training steps of 8 clips")
-    parser.add_argument("--seed", type=int, default=TrainSettings.seed)
-    parser.add_argument("--animals", type=int, default=TRAIN_ANIMALS, help="recordings to learn from")
-    parser.add_argument("--held-out", type=int, default=HELD_OUT_ANIMALS, help="recordings to score on")
-    parser.add_argument("--store", type=Path, default=paths.artifacts("demo") / "standin", help="where films are kept")
-    chosen = parser.parse_args()
-    settings = TrainSettings(steps=chosen.steps, seed=chosen.seed)
-    train(chosen.out, settings, chosen.animals, chosen.held_out, chosen.store)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
-"""Kills at random moments: what is left is taken up again, and the bytes are those of one run that went straight.
+"""`mbrepro soak`: kills at random moments; what is left is taken up again, with the bytes of a run that went straight.
 
-python -m tests.soak [KILLS] [SEED] starts a process that embeds a few short recordings with the stand-in, kills it
-(SIGKILL) at a random moment, starts it again, and so on; a finished store is compared with one made straight, emptied
-and begun anew until there have been KILLS kills.
+A process that embeds a few short recordings with the stand-in is killed (SIGKILL) at a random moment, started again,
+and so on; a finished store is compared with one made straight, emptied and begun anew until there have been as many
+kills as asked for.
 """
 
 import random
@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from tqdm import tqdm
 
 from mbrepro.data.clips import ClipSettings
@@ -20,6 +22,7 @@ from mbrepro.data.recordings import Recording
 from mbrepro.demo.simulated import DemoSettings, extra_recordings
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.store import embed_recording
+from mbrepro.errors import InputError
 
 PIXELS = 56 * 84
 CLIPS = ClipSettings(seconds=0.5, sampled_fps=8.0, crop="mice", crop_pixels=56)
@@ -34,8 +37,9 @@ def recordings(folder: Path) -> list[tuple[Recording, list[int]]]:
 
 
 def embed_all(jobs: list[tuple[Recording, list[int]]], folder: Path) -> None:
-    """Embed every recording's clips into the store."""
+    """Embed every recording's clips into the store; a line on standard output tells when the model is loaded."""
     embedder = load_embedder(EmbedderSettings(max_pixels=PIXELS, batch_size=2))
+    print("the model is loaded", flush=True)
     for recording, starts in jobs:
         embed_recording(recording, starts, CLIPS, embedder, folder)
 
@@ -49,7 +53,8 @@ def killed(jobs: list[tuple[Recording, list[int]]], folder: Path, kills: int, se
     """Fill a store with processes of which the first `kills` are killed at random moments; returns how many were."""
     films, rng, done = jobs[0][0].video.parent.parent, random.Random(seed), 0
     while True:
-        child = subprocess.Popen([sys.executable, "-m", "tests.soak", "--embed", films, folder], stdout=subprocess.PIPE)
+        command = [sys.executable, "-m", "mbrepro", "soak", "--only-embed", films, folder]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE)
         child.stdout.readline()  # it has loaded the model and begins
         if done < kills:
             time.sleep(rng.uniform(0, 0.6))
@@ -60,20 +65,6 @@ def killed(jobs: list[tuple[Recording, list[int]]], folder: Path, kills: int, se
         if done == kills:
             raise RuntimeError(f"the process failed by itself with status {status}")
         done += 1
-
-
-def main(kills: int, seed: int) -> int:
-    """Soak until there have been so many kills; returns an exit status."""
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        jobs = recordings(place / "films")
-        embed_all(jobs, place / "straight")
-        done, same = soak(jobs, files(place / "straight"), place / "killed", kills, seed)
-    if not same:
-        print(f"after kill {done}: the bytes differ", file=sys.stderr)
-        return 1
-    print(f"{done} kills: the bytes are those of a straight run")
-    return 0
 
 
 def soak(
@@ -94,17 +85,21 @@ def soak(
     return done, True
 
 
-def _child(films: Path, folder: Path) -> int:
-    jobs = recordings(films)
-    embedder = load_embedder(EmbedderSettings(max_pixels=PIXELS, batch_size=2))
-    print("ready", flush=True)
-    for recording, starts in jobs:
-        embed_recording(recording, starts, CLIPS, embedder, folder)
-    return 0
-
-
-if __name__ == "__main__":
-    given = sys.argv[1:]
-    if given[:1] == ["--embed"]:
-        sys.exit(_child(Path(given[1]), Path(given[2])))
-    sys.exit(main(int(given[0]) if given else 50, int(given[1]) if len(given) > 1 else 0))
+def command(
+    kills: Annotated[int, typer.Argument(min=1, help="how many")] = 50,
+    seed: Annotated[int, typer.Argument(min=0, help="of the moments")] = 0,
+    only_embed: Annotated[tuple[Path, Path] | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Soak until there have been so many kills. Raises InputError if the bytes differ after one."""
+    if only_embed:
+        films, folder = only_embed
+        embed_all(recordings(films), folder)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        jobs = recordings(place / "films")
+        embed_all(jobs, place / "straight")
+        done, same = soak(jobs, files(place / "straight"), place / "killed", kills, seed)
+    if not same:
+        raise InputError(f"after kill {done} the bytes differ from a straight run's")
+    print(f"{done} kills: the bytes are those of a straight run")

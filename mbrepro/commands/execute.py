@@ -1,0 +1,106 @@
+"""One notebook through papermill: in this environment's Python, telling how far it is, a failure in one sentence."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import papermill
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from mbrepro import paths
+from mbrepro.errors import InputError
+
+ENGINE = "mbrepro"
+# Bars of the kernel's own work go to the terminal that mbrepro runs in, not into the notebook.
+BARS_TO_THE_TERMINAL = (
+    "import functools, sys, tqdm; "
+    "tqdm.tqdm.__init__ = functools.partialmethod(tqdm.tqdm.__init__, file=sys.__stderr__, leave=False); "
+    "del functools, sys, tqdm"
+)
+KERNEL_OPTIONS = [
+    "--IPKernelApp.log_level=ERROR",  # it warns about its own transport on every start
+    "--IPKernelApp.capture_fd_output=False",  # the terminal stays where it is
+    f"--IPKernelApp.exec_lines={BARS_TO_THE_TERMINAL}",
+]
+
+
+def execute(name: str, source: Path, output: Path, values: Mapping[str, object]) -> None:
+    """Execute a notebook with parameters and write the executed copy, also of one that fails.
+
+    Raises InputError with the last error if a cell fails, or its process ends.
+    """
+    # transformers asks for widgets that a printed book has no use for
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+    try:
+        papermill.execute_notebook(
+            str(source), str(output), parameters=dict(values), engine_name=ENGINE, kernel_name="python3",
+            cwd=str(paths.root()), progress_bar=False, extra_arguments=KERNEL_OPTIONS, told_as=name,
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        raise InputError(f"{name} stopped: {error.ename}: {error.evalue}") from error
+    except DeadKernelError as error:
+        raise InputError(
+            f"{name} stopped: its process was killed, most likely because memory ran out; what was finished is kept"
+        ) from error
+    except RuntimeError as error:  # nbclient's, if the kernel does not come up
+        raise InputError(f"{name} did not start: {error}") from error
+    finally:
+        tell("")
+
+
+class _ThisPython(KernelSpecManager):
+    """This environment's Python whatever kernels are installed, and whatever the notebook asks for."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
+class _Kernel(AsyncKernelManager):
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        return _ThisPython()
+
+
+class _Engine(NBClientEngine):
+    """papermill's engine with this environment's kernel, and a word before each cell."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, told_as="", **options):
+        begin = nb_man.cell_start
+
+        def cell_start(cell, cell_index=None, **more):
+            if cell.cell_type == "code":
+                tell(where(nb_man.nb, cell_index, told_as))
+            begin(cell, cell_index, **more)
+
+        nb_man.cell_start = cell_start
+        # at once: a kernel that is asked to end in the middle of its work complains on the terminal
+        options |= {"kernel_manager_class": _Kernel, "shutdown_kernel": "immediate"}
+        super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register(ENGINE, _Engine)
+
+
+def where(notebook: NotebookNode, index: int, name: str) -> str:
+    """Which of a notebook's code cells is at an index, and under which heading."""
+    code = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    text = [cell.source for cell in notebook.cells[:index] if cell.cell_type == "markdown"]
+    headings = [line.lstrip("# ") for source in text for line in source.splitlines() if line.startswith("#")]
+    return f"{name}, cell {code.index(index) + 1} of {len(code)}" + (f": {headings[-1]}" if headings else "")
+
+
+def tell(text: str) -> None:
+    """Say how far it is: on a terminal in one line that the next replaces, otherwise in a line of its own."""
+    if sys.stderr.isatty():
+        columns = shutil.get_terminal_size().columns
+        print(f"\r\033[K{text[: columns - 1]}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)

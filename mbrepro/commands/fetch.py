@@ -1,0 +1,28 @@
+"""`mbrepro fetch`: CalMS21 from its record, a mirror or a folder."""
+
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from mbrepro.data.calms21.fetch import fetch
+
+
+def command(
+    release: Annotated[Literal["calms21"], typer.Argument(help="which data set")],
+    task: Annotated[list[Literal["1", "3"]], typer.Option(help="whose poses and labels")] = ["1", "3"],  # noqa: B006
+    videos: Annotated[
+        list[str], typer.Option(help="all, none, how many (spread over train and test), or names")
+    ] = ["all"],  # noqa: B006
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="DIR_OR_URL", show_default=False,
+            help="a mirror, or a folder with the released zips or what is in them; videos are linked, not copied",
+        ),
+    ] = "",
+    verify: Annotated[bool, typer.Option("--verify", help="read everything that is there, compare SHA-256")] = False,
+) -> None:  # fmt: skip
+    """Bring what is missing, and print the folder where it lies."""
+    tasks = [f"task{number}" for number in task]
+    print(fetch(tasks, videos, source or os.environ.get("MBREPRO_CALMS21", ""), verify))

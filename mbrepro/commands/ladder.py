@@ -1,0 +1,10 @@
+"""`mbrepro ladder`: the published networks on the demo, recorded for page 00 (about 50 minutes on 2 cores)."""
+
+from mbrepro import paths
+from mbrepro.study import ladder
+
+
+def command() -> None:
+    """Record the ladder and print it beside the published one."""
+    print(ladder.record(paths.artifacts("demo")))
+    print(ladder.beside_published(ladder.recorded()[0]).to_string())

@@ -1,0 +1,77 @@
+"""Options that several commands share, and what is refused before a command begins."""
+
+import math
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mbrepro import paths
+from mbrepro.errors import InputError
+
+Profile = Annotated[str, typer.Option(help="demo (simulated recordings) or calms21 (the real data)")]
+Model = Annotated[
+    str, typer.Option(help="profile calms21: the vision-language model, a hub id or a local folder", show_default=False)
+]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--from", help="profile calms21: where fetch took the data from, if not the record", show_default=False
+    ),
+]
+Cpu = Annotated[bool, typer.Option("--cpu", help="profile calms21: go on without a GPU, however long it takes")]
+Seeds = Annotated[int, typer.Option(min=1, help="networks trained, each from another seed")]
+Run = Annotated[str, typer.Option(help="a run of your own in place of the study", show_default=False)]
+Scale = Annotated[
+    float,
+    typer.Option(
+        help="profile demo: times the number of recordings", callback=lambda value: positive("--scale", value)
+    ),
+]
+
+
+def positive(name: str, value: float) -> float:
+    """The value; raises InputError unless it is a positive number, which nan and inf are not."""
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be a positive number, not {value}")
+    return value
+
+
+def use_profile(profile: str, model: str = "", source: str = "") -> None:
+    """Hand model and source on to notebooks, which run in processes of their own.
+
+    Raises InputError for a profile there is none of, for options that the demo has no use for, and for a model's folder
+    that is not there.
+    """
+    paths.check_profile(profile)
+    if profile == "demo" and (model or source):
+        option = "--model" if model else "--from"
+        raise InputError(
+            f"{option} is for --profile calms21; the demo embeds simulated recordings with the stand-in, and "
+            "mbrepro run 03_clip -p model FOLDER tries another model on them"
+        )
+    for name, value in (("MBREPRO_MODEL", local_model(model)), ("MBREPRO_CALMS21", source)):
+        if value:
+            os.environ[name] = value
+
+
+def local_model(model: str) -> str:
+    """A model as it was typed, with a folder's path made absolute: notebooks run in a folder of their own.
+
+    Raises InputError for what can only be a folder and is not there.
+    """
+    path = Path(model).expanduser()
+    if model and path.is_dir():
+        return str(path.resolve())
+    if model.startswith((".", "/", "~")):
+        raise InputError(f"model {model}: there is no such folder; give one, or the id of a model on the hub")
+    return model
+
+
+def check_patience(profile: str, cpu: bool, seeds: int) -> None:
+    """Raise InputError before anything runs if stage 2 with a real model would keep a CPU busy for hours."""
+    if profile == "calms21" and not cpu and seeds:
+        from mbrepro.study.estimate import estimate, refuse_slow
+
+        refuse_slow(estimate(profile, seeds))

@@ -1,0 +1,52 @@
+"""`mbrepro predict`: both stages on a recording of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mbrepro.commands.options import Cpu, Model, Profile, Source, check_patience, use_profile
+from mbrepro.errors import InputError
+from mbrepro.study.predict import predict
+
+
+def command(
+    poses: Annotated[Path, typer.Option(help="CalMS21 JSON, or DeepLabCut csv or h5", show_default=False)],
+    out: Annotated[Path, typer.Option(help="folder for the predictions", show_default=False)],
+    video: Annotated[Path | None, typer.Argument(help="the video; without one, only stage 1 can run")] = None,
+    stage1_only: Annotated[bool, typer.Option("--stage1-only", help="find action from the poses alone")] = False,
+    individuals: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="RESIDENT INTRUDER", help="which two tracked animals")
+    ] = None,
+    parts: Annotated[
+        list[str] | None, typer.Option(metavar="PART=NAME", help="the file's name of one of the seven parts")
+    ] = None,
+    sequence: Annotated[str | None, typer.Option(help="which sequence of a CalMS21 JSON")] = None,
+    fps: Annotated[float | None, typer.Option(help="frames per second, where there is no video to tell")] = None,
+    frame_size: Annotated[tuple[int, int] | None, typer.Option(metavar="WIDTH HEIGHT", help="px, likewise")] = None,
+    min_score: Annotated[float, typer.Option(help="keypoints of less confidence are interpolated")] = 0.0,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="EVENTS BEHAVIOUR",
+            help="a BORIS csv export and one of its behaviours; how well P(action) tells it goes into the notes",
+        ),
+    ] = None,
+    profile: Profile = "demo", model: Model = "", source: Source = "", cpu: Cpu = False,
+) -> None:  # fmt: skip
+    """Write the labels of every frame and print the files' names."""
+    named = dict(_pair(text) for text in parts or [])
+    use_profile(profile, model, source)
+    check_patience(profile, cpu, 0 if stage1_only else 1)
+    for path in predict(
+        video, poses, out, profile, stage1_only=stage1_only, individuals=individuals, parts=named, sequence=sequence,
+        fps=fps, frame_size=frame_size, min_score=min_score, compare=compare,
+    ):  # fmt: skip
+        print(path)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    part, sign, name = text.partition("=")
+    if not (part and sign and name):
+        raise InputError(f"--parts takes PART=NAME, such as left_hip=lefthindpaw, not {text!r}")
+    return part, name

@@ -1,0 +1,13 @@
+"""`mbrepro verify`: do table, predictions and book say the same?"""
+
+from mbrepro import paths
+from mbrepro.commands import book
+from mbrepro.commands.options import Profile, Run
+from mbrepro.study import results
+
+
+def command(profile: Profile = "demo", run: Run = "") -> None:
+    """Score the stored predictions again and compare them with the table, and the table with the book."""
+    paths.check_profile(profile)
+    print(f"{len(results.verify(profile, run))} rows score as the table says")
+    print(f"{book.verify(profile, run)} cells of the book's index page say the same")

@@ -1,0 +1,74 @@
+"""Work in several processes, none of which outlives the one that asked for it."""
+
+import contextlib
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+
+from tqdm import tqdm
+
+from mbrepro.errors import InputError
+
+WATCH_S = 0.5  # how often a worker looks whether the process that started it is still there
+
+
+def side_by_side(
+    jobs: Sequence[tuple], what: str, unit: str, most: int | None = None, start: Callable[[], None] | None = None
+) -> list:
+    """Do jobs (function, argument, …), each in an interpreter of its own, and return what they return, in order.
+
+    As many run at a time as there are cores, or `most`; a single one runs right here. what, unit: for the progress bar.
+    start: called once in each worker. A fresh interpreter for each, as fork and torch's threads do not mix. Workers end
+    with this process, however it ends, and when this function is interrupted. Raises InputError if one was killed.
+    """
+    workers = min(most or os.cpu_count() or 1, os.cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        return [function(*arguments) for function, *arguments in jobs]
+    # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(workers, spawn, _begin, (os.getpid(), start)) as pool,
+        _ending_workers(),
+        tqdm(total=len(jobs), desc=what, unit=unit, disable=None) as bar,
+    ):
+        waiting = [pool.submit(*job) for job in jobs]
+        for done in as_completed(waiting):
+            done.result()
+            bar.update()
+    return [job.result() for job in waiting]
+
+
+@contextlib.contextmanager
+def _ending_workers() -> Iterator[None]:
+    """End the workers if the block fails: the pool itself would wait until each has done its job."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException as error:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise InputError(
+                "a worker process was killed, most likely because memory ran out; what was finished is kept, so free "
+                "some memory and start again"
+            ) from error
+        raise
+
+
+def _begin(parent: int, start: Callable[[], None] | None) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if start is not None:
+        start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process as soon as its parent is gone; killed, a parent has no moment left to stop it."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    os._exit(1)

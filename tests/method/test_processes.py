@@ -1,0 +1,93 @@
+"""Work side by side: results in order, no worker outlives its parent, a killed worker is one sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mbrepro.errors import InputError
+from mbrepro.method.processes import side_by_side
+
+
+def square(number: int) -> tuple[int, int]:
+    return number**2, os.getpid()
+
+
+def note_and_sleep(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(300)
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(folder: Path) -> None:
+    while not any(folder.iterdir()):
+        time.sleep(0.05)
+    raise InputError("no")
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def gone(pids: list[int], seconds: float = 20) -> bool:
+    until = time.monotonic() + seconds
+    while any(map(alive, pids)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return not any(map(alive, pids))
+
+
+def test_results_come_in_the_jobs_order_from_other_processes():
+    results = side_by_side([(square, number) for number in range(5)], "square", "number")
+    assert [number for number, _ in results] == [0, 1, 4, 9, 16]
+    assert os.getpid() not in {pid for _, pid in results}
+
+
+def test_a_single_job_needs_no_other_process():
+    assert side_by_side([(square, 3)], "square", "number") == [(9, os.getpid())]
+    assert side_by_side([], "square", "number") == []
+
+
+def test_a_killed_worker_is_said_in_one_sentence():
+    with pytest.raises(InputError, match="a worker process was killed, most likely because memory ran out"):
+        side_by_side([(killed,), (square, 1)], "kill", "job")
+
+
+def test_a_failed_job_stops_the_others_at_once(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(InputError, match="no"):
+        side_by_side([(note_and_sleep, tmp_path), (refuse, tmp_path)], "fail", "job")
+    assert time.monotonic() - began < 100
+    assert gone([int(path.name) for path in tmp_path.iterdir()])
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_no_worker_outlives_its_parent(tmp_path, kill):
+    code = (
+        "import os; os.cpu_count = lambda: 2\n"
+        "from tests.method.test_processes import *\n"
+        f"if __name__ == '__main__': side_by_side([(note_and_sleep, Path({str(tmp_path)!r}))] * 2, 'sleep', 'job')"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    while len(list(tmp_path.iterdir())) < 2:
+        assert parent.poll() is None
+        time.sleep(0.1)
+    parent.send_signal(kill)
+    parent.wait(timeout=20)
+    assert gone([int(path.name) for path in tmp_path.iterdir()])
