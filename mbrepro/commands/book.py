@@ -1,18 +1,29 @@
-"""Build the book of one profile: executed notebooks and generated parts beside the written pages, then jupyter-book."""
+"""Build the book of one profile: executed notebooks and generated parts beside the written pages, then jupyter-book.
 
+`verify` reads the built pages back: whatever stands in them from results must be what the results say now.
+"""
+
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+import numpy as np
+from bs4 import BeautifulSoup, Tag
 
 from mbrepro import paths
 from mbrepro.artifacts import write_text
+from mbrepro.commands import executed
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
-from mbrepro.report import page
-from mbrepro.study import poster, results
+from mbrepro.report import page, prose
+from mbrepro.study import ablations, poster, recorded, results
+
+GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<form>[^`:]*)`")
+INCLUDED = re.compile(r"\{include\} (?:\.\./)?_generated/(\w+)\.md")
 
 
 def build(profile: str) -> Path:
@@ -21,11 +32,8 @@ def build(profile: str) -> Path:
     Every page is built anew: a page that glues another's number would otherwise keep the old one.
     Raises InputError if a notebook has not been run, or jupyter-book reports any warning.
     """
-    executed = paths.results(profile) / "notebooks"
-    missing = [name for name in notebook_names() if not (executed / f"{name}.ipynb").exists()]
-    if missing:
-        raise InputError(f"{', '.join(missing)} has not been run for profile {profile}: run make reproduce first")
-    source = _stage(profile, executed)
+    folder = _executed(profile)
+    source = _stage(profile, folder)
     command = [
         str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--path-output", str(paths.root()),
         "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
@@ -37,56 +45,127 @@ def build(profile: str) -> Path:
         lines = (done.stdout + done.stderr).splitlines()
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-1:]
         raise InputError(f"the book did not build: {' '.join(told[:1])} (all of it in {log})")
-    return paths.root() / "_build" / "html" / "index.html"
+    return _html("index")
 
 
-def verify(profile: str) -> int:
-    """Compare the table on the built index page with the stored rows, cell by cell; return the number of cells.
-
-    Raises InputError if there is no page, or it shows another table.
-    """
-    page = paths.root() / "_build" / "html" / "index.html"
-    if not page.exists():
-        raise InputError(f"there is no {page}: run make book first")
-    (stored,) = _cells(_table(profile))
-    if stored not in _cells(page.read_text(encoding="utf-8")):
-        raise InputError(f"{page} shows another table than {paths.results(profile) / 'table.csv'}: run make book")
-    return sum(map(len, stored))
+def _executed(profile: str) -> Path:
+    folder = paths.results(profile) / "notebooks"
+    missing = [name for name in notebook_names() if not (folder / f"{name}.ipynb").exists()]
+    if missing:
+        raise InputError(f"{', '.join(missing)} has not been run for profile {profile}: run make reproduce first")
+    return folder
 
 
-def _cells(page: str) -> list[list[list[str]]]:
-    """Texts of every table's cells, row by row."""
-    tables = BeautifulSoup(page, "html.parser").find_all("table")
-    return [
-        [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])] for row in t.find_all("tr")] for t in tables
-    ]
+def _html(name: str) -> Path:
+    return paths.root() / "_build" / "html" / f"{name}.html"
 
 
-def _table(profile: str) -> str:
-    folder = paths.results(profile)
-    source = "simulated" if "simulated" in results.sources(folder) else "CalMS21"
-    return page.study_table(results.read_rows(folder), source)
-
-
-def _notice(folder: Path) -> str:
-    rows = results.read_rows(folder)
-    partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
-    told = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
-    return page.source_notice(results.sources(folder), told)
-
-
-def _stage(profile: str, executed: Path) -> Path:
+def _stage(profile: str, folder: Path) -> Path:
     """Lay the book's sources out with what this profile adds; executed notebooks of another profile are removed."""
     source = paths.root() / "book"
     if source != paths.SOURCE / "book":
         shutil.copytree(paths.SOURCE / "book", source, dirs_exist_ok=True)
-    for folder in ("notebooks", "_generated"):
-        shutil.rmtree(source / folder, ignore_errors=True)
-        (source / folder).mkdir()
+    for part in ("notebooks", "_generated"):
+        shutil.rmtree(source / part, ignore_errors=True)
+        (source / part).mkdir()
     for name in notebook_names():
-        shutil.copy(executed / f"{name}.ipynb", source / "notebooks")
-    folder = paths.results(profile)
-    write_text(source / "_generated" / "banner.md", _notice(folder) + "\n")
-    write_text(source / "_generated" / "table.md", _table(profile) + "\n")
-    write_text(source / "_generated" / "sure.md", page.how_sure(results.read_rows(folder)) + "\n")
+        shutil.copy(folder / f"{name}.ipynb", source / "notebooks")
+    for name, text in _generated(profile, folder).items():
+        write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
+
+
+def _generated(profile: str, folder: Path) -> dict[str, str]:
+    """The parts of pages that are made of the results of several notebooks, as HTML by their names."""
+    stored = results.sources(paths.results(profile))
+    rows = results.read_rows(paths.results(profile))
+    glued = {
+        k: v for name in ("04_pose_vlm", "05_few_shot") for k, v in executed.glued(folder / f"{name}.ipynb").items()
+    }
+    ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
+    both = [results.read_row(row, "corrected", profile) for row in ("baseline", "pose_vlm")]
+    partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
+    return {
+        "banner": page.source_notice(
+            stored, [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
+        ),
+        "table": page.study_table(rows, "simulated" if "simulated" in stored else "CalMS21"),
+        "sure": prose.how_sure(rows),
+        "lead": prose.lead(results.difference(*both) if all(both) else None),
+        "corrections": prose.corrections(rows, glued, ablation),
+    }
+
+
+def verify(profile: str) -> int:
+    """Find everything that pages show of results in the built book; return the number of places compared.
+
+    Executed notebooks must be as their runs left them, and what they glue of the table's rows must be those rows. In
+    every page each glued number, in the places and formats that its source gives them, each text of a notebook's
+    tables and notices, and each generated part must be what the results say. Raises InputError naming the first place
+    that differs.
+    """
+    folder = _executed(profile)
+    for name in notebook_names():
+        if fault := executed.fault(folder / f"{name}.ipynb", paths.results(profile)):
+            raise InputError(f"{fault}: run make reproduce")
+    glued = {name: executed.glued(folder / f"{name}.ipynb") for name in notebook_names()}
+    _check_glued(profile, glued)
+    generated, count = _generated(profile, folder), 0
+    for name, source in _pages(folder):
+        if not _html(name).exists():
+            raise InputError(f"there is no {_html(name)}: run make book first")
+        built = BeautifulSoup(_html(name).read_text(encoding="utf-8"), "html.parser")
+        text = executed.prose(source)
+        places = [
+            *_numbers(text, Path(name).name, glued, built),
+            *_texts("what it generates", [generated[part] for part in INCLUDED.findall(text)], built, ".mb-generated"),
+        ]
+        if source.suffix == ".ipynb":
+            places += _texts("its notebook's output", executed.shown(source), built, ".output.text_html")
+        for what, shows, should in places:
+            if shows != should:
+                raise InputError(f"{_html(name)}: {what} is {shows!r}, and the results say {should!r}: run make book")
+        count += len(places)
+    return count
+
+
+def _pages(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every page of the book, by its name, and its source."""
+    for path in sorted((paths.SOURCE / "book").glob("*.md")):
+        yield path.stem, path
+    for name in notebook_names():
+        yield f"notebooks/{name}", folder / f"{name}.ipynb"
+
+
+def _numbers(text: str, here: str, glued: dict, built: BeautifulSoup) -> Iterator[tuple[str, str, str]]:
+    """What each glued number of a page is, as it stands and as its notebook has it."""
+    stands = [element.get_text() for element in built.select("span.pasted-text")]
+    for found, shows in zip_longest(GLUED.finditer(text), stands, fillvalue=""):
+        if not found:
+            yield "one more number", shows, ""
+            continue
+        notebook = Path(found["page"]).stem if found["page"] else here
+        yield f"{found['key']} of {notebook}", shows, format(float(glued[notebook][found["key"]]), found["form"])
+
+
+def _texts(what: str, parts: list[str], built: BeautifulSoup, where: str) -> Iterator[tuple[str, str, str]]:
+    """Every text of a page's elements, as it stands and as it should."""
+    wanted = [BeautifulSoup(part, "html.parser") for part in parts]
+    for number, (shows, should) in enumerate(zip_longest(built.select(where), wanted), 1):
+        for piece, pair in enumerate(zip_longest(_strings(shows), _strings(should), fillvalue=""), 1):
+            yield f"{what} {number}, text {piece}", *pair
+
+
+def _strings(part: Tag | None) -> list[str]:
+    return [re.sub(r"\s+", " ", text) for text in part.stripped_strings] if part else []
+
+
+def _check_glued(profile: str, glued: dict[str, dict[str, str]]) -> None:
+    """Raise InputError if a notebook glues another value for a row of the table than the row's file holds."""
+    wanted = page.row_numbers(results.read_rows(paths.results(profile)))
+    for name, values in glued.items():
+        for key, text in values.items():
+            if key in wanted and not np.isclose(float(text), wanted[key], rtol=0, atol=1e-9, equal_nan=True):
+                raise InputError(
+                    f"{name}: {key} is glued as {text}, and its row says {wanted[key]}: run make reproduce"
+                )

@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing, write_text
+from mbrepro.commands import executed
 from mbrepro.errors import InputError
+from mbrepro.study import results
 from mbrepro.study.profiles import calms21_folder
 
 KERNEL = "mbrepro"
@@ -81,18 +83,21 @@ def _like(default: object, value: object) -> object:
     return float(value) if isinstance(default, float) else value
 
 
-def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> bool:
+def run_notebook(name: str, parameters: Mapping[str, object], output: Path, folder: Path) -> bool:
     """Execute one notebook into `output`; return False if an up-to-date run is already there.
 
-    The executed copy appears only when every cell has succeeded. A failed run is kept as `NAME.failed.ipynb` in a
-    folder `failed` beside it, for reading. Raises InputError with the last error if a cell fails.
+    A run is up to date if it is of these parameters and inputs, and neither its executed copy nor what it wrote into
+    the results `folder` has been changed or deleted since. The executed copy appears only when every cell has
+    succeeded. A failed run is kept as `NAME.failed.ipynb` in a folder `failed` beside it, for reading. Raises
+    InputError with the last error if a cell fails.
     """
     values = check_parameters(name, parameters)
     source = paths.notebooks() / f"{name}.ipynb"
     key = fingerprint(source, values, *_package_files(), *_inputs(values.get("profile")))
     failed = output.parent / "failed" / f"{name}.failed.ipynb"
-    if output.exists() and nbformat.read(output, as_version=4).metadata.get(KEY) == key:
+    if output.exists() and not executed.fault(output, folder) and executed.read(output).metadata.get(KEY) == key:
         return False
+    before = executed.state(folder)
     # transformers asks for widgets that a printed book has no use for
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     with replacing(output) as temporary:
@@ -105,7 +110,9 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path) -> b
         except PapermillExecutionError as error:
             write_text(failed, temporary.read_text(encoding="utf-8"))
             raise InputError(f"{name} stopped: {error.ename}: {error.evalue} (see {failed})") from error
-        write_text(temporary, _stable(temporary, key))
+        notebook = _stable(temporary, key)
+        executed.seal(notebook, folder, before)
+        write_text(temporary, nbformat.writes(notebook))
     failed.unlink(missing_ok=True)
     return True
 
@@ -126,7 +133,7 @@ def _inputs(profile: object) -> list[object]:
     return [model, [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]]
 
 
-def _stable(path: Path, key: str) -> str:
+def _stable(path: Path, key: str) -> nbformat.NotebookNode:
     """The executed notebook without what differs from run to run: times, random ids, paths."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
@@ -135,7 +142,7 @@ def _stable(path: Path, key: str) -> str:
         cell.id = f"cell-{number}"
         for field in ("papermill", "execution"):
             cell.metadata.pop(field, None)
-    return nbformat.writes(notebook)
+    return notebook
 
 
 def run_study(profile: str, parameters: Mapping[str, object], names: list[str] | None = None) -> list[str]:
@@ -154,8 +161,10 @@ def run_study(profile: str, parameters: Mapping[str, object], names: list[str] |
     for name in bar:
         bar.set_description(name)
         mine = {key: value for key, value in parameters.items() if key in known[name]} | {"profile": profile}
-        if run_notebook(name, mine, paths.results(profile) / "notebooks" / f"{name}.ipynb"):
+        folder = paths.results(profile)
+        if run_notebook(name, mine, folder / "notebooks" / f"{name}.ipynb", folder):
             done.append(name)
+    results.tidy(profile)
     return done
 
 
@@ -170,5 +179,5 @@ def run_one(name: str, profile: str, parameters: Mapping[str, object]) -> Path:
     label = ",".join(f"{key}={value}" for key, value in sorted(parameters.items()))
     folder = paths.results(profile) / "runs" / label.replace("/", "_")
     output = folder / f"{name}.ipynb"
-    run_notebook(name, dict(parameters) | {"profile": profile, "run": label}, output)
+    run_notebook(name, dict(parameters) | {"profile": profile, "run": label}, output, folder)
     return output

@@ -19,7 +19,7 @@ from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.pipeline import clip_starts, localize_action, train_localizers
 from mbrepro.method.proposals import Proposal, proposal_labels, propose
 from mbrepro.method.protocols import Protocol
-from mbrepro.study.captions import agreement, category, named_behaviours
+from mbrepro.study.language import agreement, category, named_behaviours
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from mbrepro.artifacts import cached_arrays
 from mbrepro.errors import InputError
 from mbrepro.metrics.frames import confusion
-from mbrepro.metrics.resampling import interval
+from mbrepro.metrics.resampling import draw, interval
 
 HEADS = ("1-NN", "10-NN", "prototype", "ridge")
 WIDENED = ("rotated", "noise")
@@ -272,8 +272,8 @@ def _balanced(true: np.ndarray, said: np.ndarray, member: np.ndarray, resamples:
     counts = np.stack(
         [confusion(true[member == m], said[member == m], true.max() + 1) for m in range(member.max() + 1)]
     )
-    weights = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), resamples)
-    sums = np.concatenate([counts.sum(0)[None], np.tensordot(weights, counts, 1)])  # (1 + resamples, C, C)
+    drawn = draw(len(counts), resamples)
+    sums = np.concatenate([counts.sum(0)[None], np.tensordot(drawn, counts, 1)])  # (1 + resamples, C, C)
     with np.errstate(invalid="ignore"):
         recalls = np.diagonal(sums, axis1=1, axis2=2) / sums.sum(2)
     values = np.nanmean(recalls, axis=1)
