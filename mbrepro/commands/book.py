@@ -79,20 +79,17 @@ def _generated(profile: str, folder: Path) -> dict[str, str]:
     """The parts of pages that are made of the results of several notebooks, as HTML by their names."""
     stored = results.sources(paths.results(profile))
     rows = results.read_rows(paths.results(profile))
-    glued = {
-        k: v for name in ("04_pose_vlm", "05_few_shot") for k, v in executed.glued(folder / f"{name}.ipynb").items()
-    }
+    glued = [executed.glued(folder / f"{name}.ipynb") for name in ("04_pose_vlm", "05_few_shot")]
     ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
     both = [results.read_row(row, "corrected", profile) for row in ("baseline", "pose_vlm")]
     partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
+    parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
     return {
-        "banner": page.source_notice(
-            stored, [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
-        ),
+        "banner": page.source_notice(stored, parts),
         "table": page.study_table(rows, "simulated" if "simulated" in stored else "CalMS21"),
         "sure": prose.how_sure(rows),
         "lead": prose.lead(results.difference(*both) if all(both) else None),
-        "corrections": prose.corrections(rows, glued, ablation),
+        "corrections": prose.corrections(rows, glued[0] | glued[1], ablation),
     }
 
 
@@ -166,6 +163,5 @@ def _check_glued(profile: str, glued: dict[str, dict[str, str]]) -> None:
     for name, values in glued.items():
         for key, text in values.items():
             if key in wanted and not np.isclose(float(text), wanted[key], rtol=0, atol=1e-9, equal_nan=True):
-                raise InputError(
-                    f"{name}: {key} is glued as {text}, and its row says {wanted[key]}: run make reproduce"
-                )
+                told = f"{key} is glued as {text}, and its row says {wanted[key]}"
+                raise InputError(f"{name}: {told}: run make reproduce")

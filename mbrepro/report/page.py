@@ -62,6 +62,12 @@ def glue_number(key: str, value: float) -> None:
     glue(key, float(value), display=False)
 
 
+def glue_means(frame: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """Store the mean of a frame's columns, given by their keys."""
+    for key, name in columns.items():
+        glue_number(key, frame[name].mean())
+
+
 def glue_rows(rows: pd.DataFrame) -> None:
     """Store every row's numbers under the keys of `row_numbers`."""
     for key, value in row_numbers(rows).items():

@@ -106,13 +106,7 @@ def end_to_end_table(clips: Mapping, always: Mapping) -> pd.DataFrame:
 
 def mouse071_tables(own: Mapping[str, float]) -> dict[str, pd.DataFrame]:
     """The author's own predictions for one video: stage 1, and both stages beside always saying investigation."""
-    stage1 = {
-        "accuracy": "accuracy",
-        "precision": "precision",
-        "recall": "recall",
-        "F1": "f1",
-        "AP of bare labels": "ap",
-    }
+    stage1 = {name: name for name in ("accuracy", "precision", "recall")} | {"F1": "f1", "AP of bare labels": "ap"}
     both = {"accuracy": "accuracy", "F1 of 3 behaviours": "f1", "F1 of 4 classes": "macro_f1"}
     lines = {"author's predictions": "", "same stage 1, always investigation": "always_investigation_"}
     rows = {title: {shown: own[prefix + name] for shown, name in both.items()} for title, prefix in lines.items()}
@@ -183,6 +177,11 @@ def windows_table(found: Mapping) -> pd.DataFrame:
     }
     table = pd.DataFrame(told).sort_index(key=lambda names: names.str.rstrip("s").astype(float))
     return table.rename(index=lambda name: f"{name[:-1]} s").rename_axis("window").reset_index()
+
+
+def transition_table(following: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Of each class's runs the share followed by a run of each other class, a line a class."""
+    return pd.DataFrame(following).T
 
 
 def durations_table(statistics: Mapping[str, Mapping]) -> pd.DataFrame:

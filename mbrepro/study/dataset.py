@@ -1,18 +1,8 @@
-"""Page 00: how the recordings are compared with what they stand for."""
+"""Page 00: which statistics of the recordings are near enough to those of real ones."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import pandas as pd
 
-from mbrepro.data.labels import bout_seconds
-from mbrepro.data.recordings import Recording
 from mbrepro.demo import likeness
-
-
-def share_of_bouts_under(recordings: Sequence[Recording], seconds: float) -> float:
-    """Share of all behaviour bouts that last less than this many seconds."""
-    return float((np.concatenate(bout_seconds(recordings)) < seconds).mean())
 
 
 def near_and_off(medians: pd.DataFrame) -> tuple[int, pd.DataFrame]:

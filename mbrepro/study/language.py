@@ -254,6 +254,11 @@ def words_tell(frame: pd.DataFrame) -> dict[str, float]:
     return {"words of the caption": float(np.mean(recalls)), "chance": chance}
 
 
+def words_by_length(frame: pd.DataFrame) -> pd.DataFrame:
+    """`words_tell` of the captions of each length of clip, a line a length."""
+    return pd.DataFrame({f"{s:g} s": words_tell(part) for s, part in frame.groupby("seconds")}).T
+
+
 def refused(embedder: ClipEmbedder) -> pd.DataFrame:
     """What a vision-language model's code says to each way of giving it no video; raises InputError if it says nothing.
 
