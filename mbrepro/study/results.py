@@ -148,8 +148,8 @@ def record(
     source, settings: recorded beside the scores. partial: what of the data the row was measured on, if not all of it.
     Raises InputError for a row or protocol the table does not have.
     """
-    rows = score(row, protocol, runs).assign(partial=partial)
     stored, predictions = _files(_folder(profile, run), row, protocol)
+    rows = score(row, protocol, runs).assign(partial=partial)
     _store_predictions(predictions, runs)
     settings = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}
     plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
