@@ -96,34 +96,46 @@ def _generated(profile: str, folder: Path) -> dict[str, str]:
 def verify(profile: str) -> int:
     """Find everything that pages show of results in the built book; return the number of places compared.
 
-    Executed notebooks must be as their runs left them, and what they glue of the table's rows must be those rows. In
-    every page each glued number, in the places and formats that its source gives them, each text of a notebook's
-    tables and notices, and each generated part must be what the results say. Raises InputError naming the first place
-    that differs.
+    Executed notebooks must be as their runs left them, what they glue of the table's rows must be those rows, and every
+    one of the `places` must hold what the results say. Raises InputError naming the first that does not.
     """
     folder = _executed(profile)
     for name in notebook_names():
         if fault := executed.fault(folder / f"{name}.ipynb", paths.results(profile)):
             raise InputError(f"{fault}: run make reproduce")
+    count = 0
+    for built, what, shows, should in places(profile):
+        if shows != should:
+            raise InputError(f"{built}: {what} is {shows!r}, and the results say {should!r}: run make book")
+        count += 1
+    return count
+
+
+def places(profile: str) -> Iterator[tuple[Path, str, str, str]]:
+    """Every place where a page shows results: the page, what stands there, as it stands, and as the results have it.
+
+    Glued numbers lie in the order and formats that the page's source gives them, texts of a notebook's tables and
+    notices as it printed them, and generated parts are made again. Nothing is taken from the page that it is compared
+    with. Raises InputError if a page is missing, or a notebook glues another value of a row than the row's file holds.
+    """
+    folder = _executed(profile)
     glued = {name: executed.glued(folder / f"{name}.ipynb") for name in notebook_names()}
     _check_glued(profile, glued)
-    generated, count = _generated(profile, folder), 0
+    generated = _generated(profile, folder)
     for name, source in _pages(folder):
-        if not _html(name).exists():
-            raise InputError(f"there is no {_html(name)}: run make book first")
-        built = BeautifulSoup(_html(name).read_text(encoding="utf-8"), "html.parser")
+        path = _html(name)
+        if not path.exists():
+            raise InputError(f"there is no {path}: run make book first")
+        built = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         text = executed.prose(source)
-        places = [
+        made = [generated[part] for part in INCLUDED.findall(text)]
+        outputs = executed.shown(source) if source.suffix == ".ipynb" else []
+        for place in (
             *_numbers(text, Path(name).name, glued, built),
-            *_texts("what it generates", [generated[part] for part in INCLUDED.findall(text)], built, ".mb-generated"),
-        ]
-        if source.suffix == ".ipynb":
-            places += _texts("its notebook's output", executed.shown(source), built, ".output.text_html")
-        for what, shows, should in places:
-            if shows != should:
-                raise InputError(f"{_html(name)}: {what} is {shows!r}, and the results say {should!r}: run make book")
-        count += len(places)
-    return count
+            *_texts("generated part", made, built, ".mb-generated"),
+            *_texts("output", outputs, built, ".output.text_html"),
+        ):
+            yield path, *place
 
 
 def _pages(folder: Path) -> Iterator[tuple[str, Path]]:
