@@ -265,7 +265,7 @@ def _verify(options: argparse.Namespace) -> None:
 
     rows = results.verify(options.profile)
     print(f"{len(rows)} rows score as the table says")
-    print(f"{book.verify(options.profile)} cells of the book's index page say the same")
+    print(f"{book.verify(options.profile)} places of the book's pages say the same")
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -12,11 +12,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from bs4 import BeautifulSoup, Tag
 
 from mbrepro import paths
 from mbrepro.artifacts import write_text
-from mbrepro.commands import executed
+from mbrepro.commands import copies
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
 from mbrepro.report import page, prose
@@ -32,11 +33,13 @@ def build(profile: str) -> Path:
     Every page is built anew: a page that glues another's number would otherwise keep the old one.
     Raises InputError if a notebook has not been run, or jupyter-book reports any warning.
     """
-    folder = _executed(profile)
-    source = _stage(profile, folder)
+    folder = paths.results(profile)
+    missing = [name for name in notebook_names() if not (folder / "notebooks" / f"{name}.ipynb").exists()]
+    if missing:
+        raise InputError(f"{', '.join(missing)} has not been run for profile {profile}: run make reproduce first")
     command = [
-        str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--path-output", str(paths.root()),
-        "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
+        str(Path(sys.executable).with_name("jupyter-book")), "build", str(_stage(folder)), "--path-output",
+        str(paths.root()), "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     log = paths.root() / "_build" / "build.log"
@@ -45,23 +48,15 @@ def build(profile: str) -> Path:
         lines = (done.stdout + done.stderr).splitlines()
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-1:]
         raise InputError(f"the book did not build: {' '.join(told[:1])} (all of it in {log})")
-    return _html("index")
+    return _html() / "index.html"
 
 
-def _executed(profile: str) -> Path:
-    folder = paths.results(profile) / "notebooks"
-    missing = [name for name in notebook_names() if not (folder / f"{name}.ipynb").exists()]
-    if missing:
-        raise InputError(f"{', '.join(missing)} has not been run for profile {profile}: run make reproduce first")
-    return folder
+def _html() -> Path:
+    return paths.root() / "_build" / "html"
 
 
-def _html(name: str) -> Path:
-    return paths.root() / "_build" / "html" / f"{name}.html"
-
-
-def _stage(profile: str, folder: Path) -> Path:
-    """Lay the book's sources out with what this profile adds; executed notebooks of another profile are removed."""
+def _stage(folder: Path) -> Path:
+    """Lay the book's sources out with what a results folder adds; executed notebooks of another are removed."""
     source = paths.root() / "book"
     if source != paths.SOURCE / "book":
         shutil.copytree(paths.SOURCE / "book", source, dirs_exist_ok=True)
@@ -69,19 +64,18 @@ def _stage(profile: str, folder: Path) -> Path:
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
     for name in notebook_names():
-        shutil.copy(folder / f"{name}.ipynb", source / "notebooks")
-    for name, text in _generated(profile, folder).items():
+        shutil.copy(folder / "notebooks" / f"{name}.ipynb", source / "notebooks")
+    for name, text in _generated(folder).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
 
 
-def _generated(profile: str, folder: Path) -> dict[str, str]:
+def _generated(folder: Path) -> dict[str, str]:
     """The parts of pages that are made of the results of several notebooks, as HTML by their names."""
-    stored = results.sources(paths.results(profile))
-    rows = results.read_rows(paths.results(profile))
-    glued = [executed.glued(folder / f"{name}.ipynb") for name in ("04_pose_vlm", "05_few_shot")]
+    stored, rows = results.sources(folder), results.read_rows(folder)
+    glued = [copies.glued(folder / "notebooks" / f"{name}.ipynb") for name in ("04_pose_vlm", "05_few_shot")]
     ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
-    both = [results.read_row(row, "corrected", profile) for row in ("baseline", "pose_vlm")]
+    both = [results.read_row(row, "corrected", folder) for row in ("baseline", "pose_vlm")]
     partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
     parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
     return {
@@ -99,37 +93,35 @@ def verify(profile: str) -> int:
     Executed notebooks must be as their runs left them, what they glue of the table's rows must be those rows, and every
     one of the `places` must hold what the results say. Raises InputError naming the first that does not.
     """
-    folder = _executed(profile)
+    folder, count = paths.results(profile), 0
     for name in notebook_names():
-        if fault := executed.fault(folder / f"{name}.ipynb", paths.results(profile)):
+        if fault := copies.fault(folder / "notebooks" / f"{name}.ipynb", folder):
             raise InputError(f"{fault}: run make reproduce")
-    count = 0
-    for built, what, shows, should in places(profile):
+    for built, what, shows, should in places(folder, _html()):
         if shows != should:
             raise InputError(f"{built}: {what} is {shows!r}, and the results say {should!r}: run make book")
         count += 1
     return count
 
 
-def places(profile: str) -> Iterator[tuple[Path, str, str, str]]:
-    """Every place where a page shows results: the page, what stands there, as it stands, and as the results have it.
+def places(folder: Path, html: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """Every place where a built book shows results: the page, what stands there, as it stands, and as it should.
 
     Glued numbers lie in the order and formats that the page's source gives them, texts of a notebook's tables and
     notices as it printed them, and generated parts are made again. Nothing is taken from the page that it is compared
     with. Raises InputError if a page is missing, or a notebook glues another value of a row than the row's file holds.
     """
-    folder = _executed(profile)
-    glued = {name: executed.glued(folder / f"{name}.ipynb") for name in notebook_names()}
-    _check_glued(profile, glued)
-    generated = _generated(profile, folder)
+    glued = {name: copies.glued(folder / "notebooks" / f"{name}.ipynb") for name in notebook_names()}
+    _check_glued(results.read_rows(folder), glued)
+    generated = _generated(folder)
     for name, source in _pages(folder):
-        path = _html(name)
+        path = html / f"{name}.html"
         if not path.exists():
             raise InputError(f"there is no {path}: run make book first")
         built = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        text = executed.prose(source)
+        text = copies.prose(source)
         made = [generated[part] for part in INCLUDED.findall(text)]
-        outputs = executed.shown(source) if source.suffix == ".ipynb" else []
+        outputs = copies.shown(source) if source.suffix == ".ipynb" else []
         for place in (
             *_numbers(text, Path(name).name, glued, built),
             *_texts("generated part", made, built, ".mb-generated"),
@@ -143,7 +135,7 @@ def _pages(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted((paths.SOURCE / "book").glob("*.md")):
         yield path.stem, path
     for name in notebook_names():
-        yield f"notebooks/{name}", folder / f"{name}.ipynb"
+        yield f"notebooks/{name}", folder / "notebooks" / f"{name}.ipynb"
 
 
 def _numbers(text: str, here: str, glued: dict, built: BeautifulSoup) -> Iterator[tuple[str, str, str]]:
@@ -169,9 +161,9 @@ def _strings(part: Tag | None) -> list[str]:
     return [re.sub(r"\s+", " ", text) for text in part.stripped_strings] if part else []
 
 
-def _check_glued(profile: str, glued: dict[str, dict[str, str]]) -> None:
+def _check_glued(rows: pd.DataFrame, glued: dict[str, dict[str, str]]) -> None:
     """Raise InputError if a notebook glues another value for a row of the table than the row's file holds."""
-    wanted = page.row_numbers(results.read_rows(paths.results(profile)))
+    wanted = page.row_numbers(rows)
     for name, values in glued.items():
         for key, text in values.items():
             if key in wanted and not np.isclose(float(text), wanted[key], rtol=0, atol=1e-9, equal_nan=True):

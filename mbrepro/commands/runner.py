@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing, write_text
-from mbrepro.commands import executed
+from mbrepro.commands import copies
 from mbrepro.errors import InputError
 from mbrepro.study import results
 from mbrepro.study.profiles import calms21_folder
@@ -95,9 +95,9 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path, fold
     source = paths.notebooks() / f"{name}.ipynb"
     key = fingerprint(source, values, *_package_files(), *_inputs(values.get("profile")))
     failed = output.parent / "failed" / f"{name}.failed.ipynb"
-    if output.exists() and not executed.fault(output, folder) and executed.read(output).metadata.get(KEY) == key:
+    if output.exists() and not copies.fault(output, folder) and copies.read(output).metadata.get(KEY) == key:
         return False
-    before = executed.state(folder)
+    before = copies.state(folder)
     # transformers asks for widgets that a printed book has no use for
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     with replacing(output) as temporary:
@@ -111,7 +111,7 @@ def run_notebook(name: str, parameters: Mapping[str, object], output: Path, fold
             write_text(failed, temporary.read_text(encoding="utf-8"))
             raise InputError(f"{name} stopped: {error.ename}: {error.evalue} (see {failed})") from error
         notebook = _stable(temporary, key)
-        executed.seal(notebook, folder, before)
+        copies.seal(notebook, folder, before)
         write_text(temporary, nbformat.writes(notebook))
     failed.unlink(missing_ok=True)
     return True
@@ -164,7 +164,7 @@ def run_study(profile: str, parameters: Mapping[str, object], names: list[str] |
         folder = paths.results(profile)
         if run_notebook(name, mine, folder / "notebooks" / f"{name}.ipynb", folder):
             done.append(name)
-    results.tidy(profile)
+    results.tidy(paths.results(profile))
     return done
 
 

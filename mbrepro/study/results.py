@@ -238,9 +238,9 @@ def read_rows(folder: Path, strict: bool = True) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
-def read_row(row: str, protocol: str, profile: str) -> list[Run]:
-    """What the study's own run predicted for a row; nothing if it has not been run."""
-    path = _files(paths.results(profile), row, protocol)[1]
+def read_row(row: str, protocol: str, folder: Path) -> list[Run]:
+    """The predictions of a row stored in a results folder; none if it has not been run."""
+    path = _files(folder, row, protocol)[1]
     return read_predictions(path) if path.exists() else []
 
 
@@ -254,9 +254,8 @@ def write_table(folder: Path) -> None:
     write_text(folder / "table.csv", _csv(read_rows(folder, strict=False)))
 
 
-def tidy(profile: str) -> None:
-    """Remove what killed writes have left in the study's folders, and write the table anew."""
-    folder = paths.results(profile)
+def tidy(folder: Path) -> None:
+    """Remove what killed writes have left in a results folder, and write its table anew."""
     for part in (folder, *(folder / name for name in ("rows", "predictions", "notebooks"))):
         for path in part.glob(".*.partial*"):
             path.unlink(missing_ok=True)
@@ -273,12 +272,12 @@ def _csv(rows: pd.DataFrame) -> str:
     return rows.to_csv(index=False, float_format="%.6f")
 
 
-def verify(profile: str) -> pd.DataFrame:
+def verify(profile: str, run: str = "") -> pd.DataFrame:
     """Score every stored row's predictions again and compare with the row and with `table.csv`; return the rows.
 
-    Raises InputError naming the first file that differs or is missing.
+    run: a run of one's own in place of the study. Raises InputError naming the first file that differs or is missing.
     """
-    folder = paths.results(profile)
+    folder = _folder(profile, run)
     for row, protocol in ROWS:
         files = path, predictions = _files(folder, row, protocol)
         missing = [file for file in files if not file.exists()]

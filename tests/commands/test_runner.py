@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from mbrepro import paths
-from mbrepro.commands import executed, runner
+from mbrepro.commands import copies, runner
 from mbrepro.errors import InputError
 
 PARAMETERS = 'profile = "demo"  # which recordings\nrun = ""\ncount = 2  # how many\nrate = 0.5\nfast = False\n'
@@ -175,9 +175,9 @@ def test_a_run_whose_results_or_executed_copy_are_not_as_it_left_them_is_run_aga
         output.write_bytes(before.replace(b"demo 1.0 False", b"demo 1.1 False"))
     else:
         output.write_bytes(before[:-20])
-    assert executed.fault(output, study / "results/demo")
+    assert copies.fault(output, study / "results/demo")
     assert runner.run_study("demo", {}) == ["toy"] and runner.run_study("demo", {}) == []
-    assert output.read_bytes() == before and row.read_text() == "2" and not executed.fault(output, row.parents[1])
+    assert output.read_bytes() == before and row.read_text() == "2" and not copies.fault(output, row.parents[1])
 
 
 def test_what_a_killed_run_left_is_cleared_away(study):

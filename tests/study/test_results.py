@@ -247,7 +247,7 @@ def test_what_a_killed_write_leaves_is_no_row_and_is_taken_away(study):
         path.write_text("{")
     assert results.sources(study) == {"simulated"} and len(results.verify("demo")) == len(results.read_rows(study))
     (study / "table.csv").unlink()
-    results.tidy("demo")
+    results.tidy(study)
     assert not any(path.exists() for path in left)
     results.verify("demo")
 
