@@ -1,19 +1,31 @@
-"""`mbrepro book`: executed notebooks and generated parts beside the written pages, then jupyter-book."""
+"""`mbrepro book`: executed notebooks and generated parts beside the written pages, then jupyter-book.
 
+`verify` reads the built pages back: whatever stands in them from results must be what the results say now.
+"""
+
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+import numpy as np
+import pandas as pd
+from bs4 import BeautifulSoup, Tag
 
 from mbrepro import paths
 from mbrepro.artifacts import write_text
+from mbrepro.commands import copies
 from mbrepro.commands.options import Profile, Run
-from mbrepro.commands.runner import executed, notebook_names
+from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
-from mbrepro.report import page
-from mbrepro.study import poster, results
+from mbrepro.report import page, prose
+from mbrepro.study import ablations, poster, recorded, results
+
+GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<form>[^`:]*)`")
+INCLUDED = re.compile(r"\{include\} (?:\.\./)?_generated/(\w+)\.md")
 
 
 def command(profile: Profile = "demo", run: Run = "") -> None:
@@ -32,15 +44,14 @@ def build(profile: str, run: str = "") -> Path:
     Every page is built anew: a page that glues another's number would otherwise keep the old one.
     Raises InputError if a notebook has not been run, or jupyter-book reports any warning.
     """
-    folder = executed(profile, run)
-    missing = [name for name in notebook_names() if not (folder / f"{name}.ipynb").exists()]
+    folder, output = paths.results(profile, run), place(profile, run)
+    missing = [name for name in notebook_names() if not (folder / "notebooks" / f"{name}.ipynb").exists()]
     if missing:
         told = f"run {run}: its book needs mbrepro run --all" if run else f"profile {profile}: run make reproduce first"
         raise InputError(f"{', '.join(missing)} has not been run for {told}")
-    output, source = place(profile, run), _stage(profile, run)
     command = [
-        str(Path(sys.executable).with_name("jupyter-book")), "build", str(source), "--path-output", str(output),
-        "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
+        str(Path(sys.executable).with_name("jupyter-book")), "build", str(_stage(folder, output / "book")),
+        "--path-output", str(output), "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     log = output / "_build" / "build.log"
@@ -52,44 +63,8 @@ def build(profile: str, run: str = "") -> Path:
     return output / "_build" / "html" / "index.html"
 
 
-def verify(profile: str, run: str = "") -> int:
-    """Compare the table on the built index page with the stored rows, cell by cell; return the number of cells.
-
-    Raises InputError if there is no page, or it shows another table.
-    """
-    page = place(profile, run) / "_build" / "html" / "index.html"
-    if not page.exists():
-        raise InputError(f"there is no {page}: run make book first")
-    folder = paths.results(profile, run)
-    (stored,) = _cells(_table(folder))
-    if stored not in _cells(page.read_text(encoding="utf-8")):
-        raise InputError(f"{page} shows another table than {folder / 'table.csv'}: run make book")
-    return sum(map(len, stored))
-
-
-def _cells(page: str) -> list[list[list[str]]]:
-    """Texts of every table's cells, row by row."""
-    tables = BeautifulSoup(page, "html.parser").find_all("table")
-    return [
-        [[cell.get_text(strip=True) for cell in row.find_all(["th", "td"])] for row in t.find_all("tr")] for t in tables
-    ]
-
-
-def _table(folder: Path) -> str:
-    source = "simulated" if "simulated" in results.sources(folder) else "CalMS21"
-    return page.study_table(results.read_rows(folder), source)
-
-
-def _notice(folder: Path) -> str:
-    rows = results.read_rows(folder)
-    partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
-    told = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
-    return page.source_notice(results.sources(folder), told)
-
-
-def _stage(profile: str, run: str) -> Path:
-    """Lay the book's sources out with what this study or run adds; another's executed notebooks are removed."""
-    source, folder = place(profile, run) / "book", paths.results(profile, run)
+def _stage(folder: Path, source: Path) -> Path:
+    """Lay the book's sources out in `source` with what a results folder adds; what another added is removed."""
     if source != paths.SOURCE / "book":
         theirs = shutil.ignore_patterns("notebooks", "_generated")
         shutil.copytree(paths.SOURCE / "book", source, ignore=theirs, dirs_exist_ok=True)
@@ -97,8 +72,108 @@ def _stage(profile: str, run: str) -> Path:
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
     for name in notebook_names():
-        shutil.copy(executed(profile, run) / f"{name}.ipynb", source / "notebooks")
-    write_text(source / "_generated" / "banner.md", _notice(folder) + "\n")
-    write_text(source / "_generated" / "table.md", _table(folder) + "\n")
-    write_text(source / "_generated" / "sure.md", page.how_sure(results.read_rows(folder)) + "\n")
+        shutil.copy(folder / "notebooks" / f"{name}.ipynb", source / "notebooks")
+    for name, text in _generated(folder).items():
+        write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
+
+
+def _generated(folder: Path) -> dict[str, str]:
+    """The parts of pages that are made of the results of several notebooks, as HTML by their names."""
+    stored, rows = results.sources(folder), results.read_rows(folder)
+    glued = [copies.glued(folder / "notebooks" / f"{name}.ipynb") for name in ("04_pose_vlm", "05_few_shot")]
+    ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
+    both = [results.read_row(row, "corrected", folder) for row in ("baseline", "pose_vlm")]
+    partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
+    parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
+    return {
+        "banner": page.source_notice(stored, parts),
+        "table": page.study_table(rows, "simulated" if "simulated" in stored else "CalMS21"),
+        "sure": prose.how_sure(rows),
+        "lead": prose.lead(results.difference(*both) if all(both) else None),
+        "corrections": prose.corrections(rows, glued[0] | glued[1], ablation),
+    }
+
+
+def verify(profile: str, run: str = "") -> int:
+    """Find everything that pages show of results in the built book; return the number of places compared.
+
+    Executed notebooks must be as their runs left them, what they glue of the table's rows must be those rows, and every
+    one of the `places` must hold what the results say. Raises InputError naming the first that does not.
+    """
+    folder, count = paths.results(profile, run), 0
+    for name in notebook_names():
+        if fault := copies.fault(folder / "notebooks" / f"{name}.ipynb", folder):
+            raise InputError(f"{fault}: run make reproduce")
+    for built, what, shows, should in places(folder, place(profile, run) / "_build" / "html"):
+        if shows != should:
+            raise InputError(f"{built}: {what} is {shows!r}, and the results say {should!r}: run make book")
+        count += 1
+    return count
+
+
+def places(folder: Path, html: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """Every place where a built book shows results: the page, what stands there, as it stands, and as it should.
+
+    Glued numbers lie in the order and formats that the page's source gives them, texts of a notebook's tables and
+    notices as it printed them, and generated parts are made again. Nothing is taken from the page that it is compared
+    with. Raises InputError if a page is missing, or a notebook glues another value of a row than the row's file holds.
+    """
+    glued = {name: copies.glued(folder / "notebooks" / f"{name}.ipynb") for name in notebook_names()}
+    _check_glued(results.read_rows(folder), glued)
+    generated = _generated(folder)
+    for name, source in _pages(folder):
+        path = html / f"{name}.html"
+        if not path.exists():
+            raise InputError(f"there is no {path}: run make book first")
+        built = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        text = copies.prose(source)
+        made = [generated[part] for part in INCLUDED.findall(text)]
+        outputs = copies.shown(source) if source.suffix == ".ipynb" else []
+        for place in (
+            *_numbers(text, Path(name).name, glued, built),
+            *_texts("generated part", made, built, ".mb-generated"),
+            *_texts("output", outputs, built, ".output.text_html"),
+        ):
+            yield path, *place
+
+
+def _pages(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every page of the book, by its name, and its source."""
+    for path in sorted((paths.SOURCE / "book").glob("*.md")):
+        yield path.stem, path
+    for name in notebook_names():
+        yield f"notebooks/{name}", folder / "notebooks" / f"{name}.ipynb"
+
+
+def _numbers(text: str, here: str, glued: dict, built: BeautifulSoup) -> Iterator[tuple[str, str, str]]:
+    """What each glued number of a page is, as it stands and as its notebook has it."""
+    stands = [element.get_text() for element in built.select("span.pasted-text")]
+    for found, shows in zip_longest(GLUED.finditer(text), stands, fillvalue=""):
+        if not found:
+            yield "one more number", shows, ""
+            continue
+        notebook = Path(found["page"]).stem if found["page"] else here
+        yield f"{found['key']} of {notebook}", shows, format(float(glued[notebook][found["key"]]), found["form"])
+
+
+def _texts(what: str, parts: list[str], built: BeautifulSoup, where: str) -> Iterator[tuple[str, str, str]]:
+    """Every text of a page's elements, as it stands and as it should."""
+    wanted = [BeautifulSoup(part, "html.parser") for part in parts]
+    for number, (shows, should) in enumerate(zip_longest(built.select(where), wanted), 1):
+        for piece, pair in enumerate(zip_longest(_strings(shows), _strings(should), fillvalue=""), 1):
+            yield f"{what} {number}, text {piece}", *pair
+
+
+def _strings(part: Tag | None) -> list[str]:
+    return [re.sub(r"\s+", " ", text) for text in part.stripped_strings] if part else []
+
+
+def _check_glued(rows: pd.DataFrame, glued: dict[str, dict[str, str]]) -> None:
+    """Raise InputError if a notebook glues another value for a row of the table than the row's file holds."""
+    wanted = page.row_numbers(rows)
+    for name, values in glued.items():
+        for key, text in values.items():
+            if key in wanted and not np.isclose(float(text), wanted[key], rtol=0, atol=1e-9, equal_nan=True):
+                told = f"{key} is glued as {text}, and its row says {wanted[key]}"
+                raise InputError(f"{name}: {told}: run make reproduce")

@@ -12,10 +12,12 @@ import papermill
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, library_versions, package_versions, replacing, write_json, write_text
+from mbrepro.commands import copies
 from mbrepro.commands.execute import execute
 from mbrepro.embedding import model_state
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
+from mbrepro.study import results
 from mbrepro.study.parameters import cascade, check_values, runs_stage2
 from mbrepro.study.profiles import calms21_folder
 
@@ -132,6 +134,7 @@ def run_study(
         mine = {key: value for key, value in given.items() if key in known} | {"run": run}
         if run_notebook(name, {k: v for k, v in mine.items() if k in known}, executed(profile, run), profile):
             done.append(name)
+    results.tidy(paths.results(profile, run))
     return done
 
 
@@ -145,22 +148,27 @@ def _keep_parameters(path: Path, given: dict[str, object]) -> None:
 def run_notebook(name: str, parameters: Mapping[str, object], folder: Path, profile: str = "demo") -> bool:
     """Execute one notebook into `folder`; return False if an up-to-date run is already there.
 
-    The executed copy appears only when every cell has succeeded. A failed run is kept as `NAME.failed.ipynb` in a
-    folder `failed` beside it, for reading. Raises InputError with the last error if a cell fails.
+    A run is up to date if it is of these parameters and inputs, and neither its executed copy nor what it wrote into
+    the results `folder` has been changed or deleted since. The executed copy appears only when every cell has
+    succeeded. A failed run is kept as `NAME.failed.ipynb` in a folder `failed` beside it, for reading. Raises
+    InputError with the last error if a cell fails.
     """
     values = check_parameters(name, parameters, profile)
     source, output = paths.notebooks() / f"{name}.ipynb", folder / f"{name}.ipynb"
     key = notebook_key(name, values, profile)
     failed = folder / "failed" / f"{name}.failed.ipynb"
-    if output.exists() and nbformat.read(output, as_version=4).metadata.get(KEY) == key:
+    if output.exists() and not copies.fault(output, folder.parent) and copies.read(output).metadata.get(KEY) == key:
         return False
+    before = copies.state(folder.parent)
     with replacing(output) as temporary:
         try:
             execute(name, source, temporary, values)
         except InputError as error:
             write_text(failed, temporary.read_text(encoding="utf-8"))
             raise InputError(f"{error} (see {failed})") from error
-        write_text(temporary, _stable(temporary, key))
+        notebook = _stable(temporary, key)
+        copies.seal(notebook, folder.parent, before)
+        write_text(temporary, nbformat.writes(notebook))
     failed.unlink(missing_ok=True)
     return True
 
@@ -182,7 +190,7 @@ def notebook_key(name: str, values: Mapping[str, object], profile: str) -> str:
     )
 
 
-def _stable(path: Path, key: str) -> str:
+def _stable(path: Path, key: str) -> nbformat.NotebookNode:
     """The executed notebook without what differs from run to run (times, random ids), its injected values folded."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
@@ -193,4 +201,4 @@ def _stable(path: Path, key: str) -> str:
             cell.metadata.pop(field, None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("hide-input")
-    return nbformat.writes(notebook)
+    return notebook

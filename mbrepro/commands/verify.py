@@ -10,4 +10,4 @@ def command(profile: Profile = "demo", run: Run = "") -> None:
     """Score the stored predictions again and compare them with the table, and the table with the book."""
     paths.check_profile(profile)
     print(f"{len(results.verify(profile, run))} rows score as the table says")
-    print(f"{book.verify(profile, run)} cells of the book's index page say the same")
+    print(f"{book.verify(profile, run)} places of the book's pages say the same")

@@ -8,6 +8,7 @@ import numpy as np
 from mbrepro.metrics.frames import check_arrays, evaluate, weighted_metrics
 
 RESAMPLES = 1000
+LEAST_VIDEOS = 8  # resampling fewer says little: of two videos there are three different resamples
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Interval:
     high: float
     resamples: int
     undefined: int
+
+
+def draw(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(resamples, videos) how often each video is drawn when as many as there are are drawn with replacement."""
+    return np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=resamples)
 
 
 def resample_videos(
@@ -37,13 +43,14 @@ def resample_videos(
     A resample is an integer weight for each video; all metrics are exact for weighted videos.
     """
     predicted = check_arrays(true, predicted, scores, classes)
-    videos = len(true)
-    weights = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=resamples)
-    return weighted_metrics(true, predicted, scores, classes, weights)
+    return weighted_metrics(true, predicted, scores, classes, draw(len(true), resamples, seed))
 
 
 def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
-    """The percentile interval of resampled values, undefined ones left out."""
+    """The percentile interval of resampled values, undefined ones left out.
+
+    Of a mean over videos this is how well these videos tell that mean; where single videos would lie it does not say.
+    """
     defined = sample[~np.isnan(sample)]
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(defined, tails) if len(defined) else (np.nan, np.nan)
@@ -56,7 +63,7 @@ def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMP
     The same videos are drawn as in `resample_videos` with seed 0. NaN where whole is 0.
     """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    weights = np.random.default_rng(0).multinomial(len(part), np.full(len(part), 1 / len(part)), size=resamples)
+    weights = draw(len(part), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any
         between, value = interval((weights @ part) / (weights @ whole)), part.sum() / whole.sum()
     return {"value": float(value), "low": between.low, "high": between.high}

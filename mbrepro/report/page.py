@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,12 @@ import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
-from mbrepro.data.calms21.pairing import Pair
-from mbrepro.data.recordings import OTHER, Dataset, Recording, other_index, partial, runs
-from mbrepro.report.pictures import Shown, behaviour_clips, real_frames, sample_frames
+from mbrepro.data.clips import ClipSettings, cut_clips
+from mbrepro.data.recordings import Dataset, Recording, partial
+from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
+from mbrepro.report.pictures import Shown, behaviour_clips, real_frames, sample_frames, strip
 from mbrepro.study import ablations, poster, recorded
+from mbrepro.study.language import CATEGORIES
 
 SIMULATED = (
     "Unless it is marked as real mice, what is measured on this page was measured on recordings that this "
@@ -59,85 +62,71 @@ def glue_number(key: str, value: float) -> None:
     glue(key, float(value), display=False)
 
 
+def glue_means(frame: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """Store the mean of a frame's columns, given by their keys."""
+    for key, name in columns.items():
+        glue_number(key, frame[name].mean())
+
+
 def glue_rows(rows: pd.DataFrame) -> None:
-    """Store every row's mean, interval and spread as ROW_PROTOCOL_METRIC, …_low, …_high, …_sd."""
-    for record in rows.itertuples():
-        key = f"{record.row}_{record.protocol}_{record.metric}"
-        for suffix, value in (("", record.mean), ("_low", record.low), ("_high", record.high), ("_sd", record.sd)):
-            glue_number(key + suffix, value)
+    """Store every row's numbers under the keys of `row_numbers`."""
+    for key, value in row_numbers(rows).items():
+        glue_number(key, value)
+
+
+def row_numbers(rows: pd.DataFrame) -> dict[str, float]:
+    """Every row's mean, interval, spread and test videos as ROW_PROTOCOL_METRIC, …_low, …_high, …_sd, …_videos."""
+    parts = {"": "mean", "_low": "low", "_high": "high", "_sd": "sd", "_videos": "n_videos"}
+    return {
+        f"{record['row']}_{record['protocol']}_{record['metric']}{suffix}": float(record[field])
+        for record in rows.to_dict("records")
+        for suffix, field in parts.items()
+    }
+
+
+def table(frame: pd.DataFrame, index: str | None = None, words: bool = False) -> HTML:
+    """A frame as an HTML table, every text escaped.
+
+    index: what the frame's index holds, which then is the first column. words: cells that wrap, aligned to the left.
+    Numbers have three digits, columns of whole ones none; one that is missing is "not defined". A cell may be `HTML`.
+    """
+    frame = frame if index is None else frame.rename_axis(index).reset_index()
+    columns = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    rows = ["".join(f"<td>{cell}</td>" for cell in row) for row in zip(*columns, strict=True)]
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    kind = "mb-table mb-text" if words else "mb-table"
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return HTML(f'<div class="mb-scroll"><table class="{kind}">{inner}</table></div>')
+
+
+def _cells(column: pd.Series) -> list[str]:
+    if not pd.api.types.is_numeric_dtype(column):
+        return [cell.data if isinstance(cell, HTML) else html.escape(str(cell)) for cell in column]
+    known = column.dropna()
+    whole = pd.api.types.is_integer_dtype(column) or ((known % 1 == 0).all() and known.abs().max() > 1)
+    return ["not defined" if pd.isna(value) else f"{value:,.0f}" if whole else f"{value:.3f}" for value in column]
 
 
 def rows_shown(rows: pd.DataFrame) -> HTML:
-    """Rows of results as a small table: mean ± sd over seeds and the 95 % interval by video."""
-    shown = pd.DataFrame(
-        {
-            "protocol": rows["protocol"],
-            "metric": rows["metric"],
-            "mean ± sd over seeds": [_or_undefined(r.mean, f"{r.mean:.3f} ± {r.sd:.3f}") for r in rows.itertuples()],
-            "95 % interval by video": [_or_undefined(r.low, f"{r.low:.3f} – {r.high:.3f}") for r in rows.itertuples()],
-            "poster (real mice)": ["" if pd.isna(r.published) else f"{r.published:.2f}" for r in rows.itertuples()],
-        }
-    )
-    return HTML(_html_table(shown))
+    """Rows of results as a small table: mean ± sd over seeds and the mean's 95 % interval by video."""
+    records = list(rows.itertuples())
+    shown = {
+        "protocol": rows["protocol"],
+        "metric": rows["metric"],
+        "mean ± sd over seeds": [_or_undefined(r.mean, f"{r.mean:.3f} ± {r.sd:.3f}") for r in records],
+        "95 % interval of the mean by video": [_interval(r.low, r.high, r.n_videos, r.undefined) for r in records],
+        "poster (real mice)": ["" if pd.isna(r.published) else f"{r.published:.2f}" for r in records],
+    }
+    return table(pd.DataFrame(shown))
 
 
-def video_table(tasks: Mapping[str, Dataset], pairs: Mapping[str, Sequence[Pair]]) -> HTML:
-    """How many sequences of each behaviour have video, for the train and test split, and how they came by it.
-
-    pairs: what was found among Task 1's recordings; empty if every recording has a video of its own.
-    """
-    lines = []
-    for behaviour, dataset in tasks.items():
-        for split in ("train", "test"):
-            recordings = getattr(dataset, split)
-            own = [pair for pair in pairs.get(behaviour, ()) if pair.split == split]
-            line = {
-                "behaviour": behaviour, "split": split, "sequences": len(recordings),
-                "with video": sum(r.video is not None for r in recordings),
-                "frames with video": f"{sum(len(r) for r in recordings if r.video is not None):,}",
-            }  # fmt: skip
-            if pairs:
-                line["found in Task 1"] = (
-                    ", ".join(f"{p.sequence} in {p.video_of}" for p in own if p.video_of) or "none"
-                )
-                line["without its video"] = "; ".join(f"{p.sequence}, as {p.leak}" for p in own if p.leak) or "none"
-            lines.append(line)
-    return text_table(pd.DataFrame(lines))
-
-
-def class_table(*datasets: Dataset) -> HTML:
-    """Videos, frames and share of frames of each behaviour, for the train and test split of each dataset."""
-    lines = []
-    for dataset in datasets:
-        for split in ("train", "test"):
-            recordings = getattr(dataset, split)
-            labels = np.concatenate([r.labels for r in recordings])
-            counts = np.bincount(labels, minlength=len(dataset.classes))
-            named = [name for name in dataset.classes if len(datasets) == 1 or name != OTHER]
-            for name in named:
-                count = counts[dataset.classes.index(name)]
-                bouts = sum(value == dataset.classes.index(name) for r in recordings for *_, value in runs(r.labels))
-                line = {
-                    "class": name,
-                    "split": split,
-                    "videos": len(recordings),
-                    "minutes": sum(r.seconds for r in recordings) / 60,
-                }
-                lines.append(
-                    line | {"frames": f"{count:,}", "share of frames": f"{count / len(labels):.1%}", "bouts": bouts}
-                )
-    return HTML(_html_table(pd.DataFrame(lines).assign(minutes=lambda t: t["minutes"].map("{:.1f}".format))))
-
-
-def share_of_bouts_under(recordings: Sequence[Recording], seconds: float) -> float:
-    """Share of all behaviour bouts that last less than this many seconds."""
-    lengths = [
-        (stop - start) / r.fps
-        for r in recordings
-        for start, stop, value in runs(r.labels)
-        if value != other_index(r.classes)
-    ]
-    return float(np.mean(np.array(lengths) < seconds))
+def _interval(low: float, high: float, videos: int, undefined: int) -> str:
+    if 0 < videos < LEAST_VIDEOS:
+        return f"none: {videos} videos"
+    if pd.isna(low):
+        return "not defined"
+    return f"{low:.3f} – {high:.3f}" + (f" (of {RESAMPLES - undefined:,} resamples)" if undefined else "")
 
 
 def contact_sheet(dataset: Dataset, count: int = 6) -> HTML:
@@ -185,7 +174,23 @@ def gallery(shown: Sequence[Shown], columns: int | None = None, fps: float = 15.
     return HTML(f'<div class="{kind}">{"".join(figures)}</div>')
 
 
-def _webp(pixels: np.ndarray, fps: float) -> str:
+def caption_examples(frame: pd.DataFrame, recordings: Sequence[Recording], clips: ClipSettings) -> HTML:
+    """For each category of captions the frame's first, beside a strip of the frames that the model was shown."""
+    by_name = {recording.name: recording for recording in recordings}
+    lines = []
+    for category in CATEGORIES:
+        chosen = frame[frame["category"] == category].head(1).to_dict("records")
+        line = {"category": category, "frames shown, and the caption": "none of these captions", "labelled": ""}
+        for row in chosen:
+            (clip,) = cut_clips(by_name[row["recording"]], [row["start"]], replace(clips, seconds=row["seconds"]))
+            image = f'<img src="{_webp(strip(clip))}" alt="frames of the clip"><br>'
+            line["frames shown, and the caption"] = HTML(image + html.escape(row["caption"]))
+            line["labelled"] = f"{row['class']}, {row['seconds']:g} s"
+        lines.append(line)
+    return table(pd.DataFrame(lines), words=True)
+
+
+def _webp(pixels: np.ndarray, fps: float = 15.0) -> str:
     """A picture (H, W, 3) or an endless animation (F, H, W, 3) as a data URI."""
     quality = (cv2.IMWRITE_WEBP_QUALITY, QUALITY)
     if pixels.ndim == 3:
@@ -198,64 +203,49 @@ def _webp(pixels: np.ndarray, fps: float) -> str:
     return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
-def frame_shown(frame: pd.DataFrame, index: str) -> HTML:
-    """A table of numbers, a line for each index value, `index` being what they are."""
-    shown = frame.map(lambda value: "not defined" if pd.isna(value) else f"{value:.3f}")
-    return HTML(_html_table(shown.rename_axis(index).reset_index()))
-
-
-def text_table(frame: pd.DataFrame) -> HTML:
-    """A table of words, a line for each row, in cells that wrap."""
-    return HTML(_html_table(frame, "mb-table mb-text"))
-
-
-def values_shown(values: Mapping[str, float]) -> HTML:
+def values(named: Mapping[str, float]) -> HTML:
     """Named numbers as a table of one line each."""
-    lines = [{"": name.replace("_", " "), "value": f"{value:.3f}"} for name, value in values.items()]
-    return HTML(_html_table(pd.DataFrame(lines)))
+    return table(pd.DataFrame({"": [name.replace("_", " ") for name in named], "value": list(named.values())}))
 
 
-def study_table(table: pd.DataFrame, source: str) -> str:
-    """The study's table as HTML: F1 and MAP of each row, the poster beside both protocols, the source in the head."""
-    label = "simulated" if source == "simulated" else source
+def study_table(rows: pd.DataFrame, source: str) -> str:
+    """The study's table as HTML: F1 and MAP of each row, the poster beside both protocols, the source in the head.
+
+    Under it stands why a cell has no interval, and what a mark at one means.
+    """
     lines = []
     for row in poster.ROWS:
-        part = table[table["row"] == row].set_index(["protocol", "metric"])
+        part = rows[rows["row"] == row].set_index(["protocol", "metric"])
         title = poster.TITLES[row] + (" (partial)" if (part["partial"] != "").any() else "")
         for metric in ("f1", "map"):
             line = {"": title if metric == "f1" else "", " ": metric.upper()}
             line["poster (real mice)"] = f"{poster.TABLE[row][metric]:.2f}"
             for protocol in ("published", "corrected"):
-                line[f"{protocol} ({label})"] = _cell(part, protocol, metric)
+                line[f"{protocol} ({source})"] = _cell(part, protocol, metric)
             lines.append(line)
-    return _html_table(pd.DataFrame(lines))
+    return table(pd.DataFrame(lines)).data + _notes(rows[rows["metric"].isin(["f1", "map"])])
 
 
-def how_sure(table: pd.DataFrame) -> str:
-    """A sentence a row: how far seeds and videos move the corrected protocol's F1."""
-    lines = []
-    for record in table[(table["protocol"] == "corrected") & (table["metric"] == "f1")].itertuples():
-        lines.append(
-            f"- {poster.TITLES[record.row]}: {record.n_seeds} seeds differ by ±{record.sd:.3f} in F1, and other test "
-            f"videos of the same kind would give {record.low:.2f} to {record.high:.2f} (95 %)."
-        )
-    return "\n".join(lines)
+def _notes(rows: pd.DataFrame) -> str:
+    told, few = [], rows.loc[rows["n_videos"] < LEAST_VIDEOS, "n_videos"]
+    if len(few):
+        told.append(f"No interval where a row has fewer than {LEAST_VIDEOS} test videos a task (here {few.min()}).")
+    if (undefined := rows.loc[rows["n_videos"] >= LEAST_VIDEOS, "undefined"].max()) > 0:
+        told.append(f"* Up to {undefined} of {RESAMPLES:,} resamples have no value and are left out.")
+    return f'<p class="mb-source">{" ".join(told)}</p>' if told else ""
 
 
 def _cell(part: pd.DataFrame, protocol: str, metric: str) -> str:
     if (protocol, metric) not in part.index:
         return "not run"
     r = part.loc[(protocol, metric)]
-    return _or_undefined(r["mean"], f"{r['mean']:.2f} ± {r['sd']:.2f} [{r['low']:.2f}, {r['high']:.2f}]")
+    between = "" if pd.isna(r["low"]) else f" [{r['low']:.2f}, {r['high']:.2f}]" + ("*" if r["undefined"] else "")
+    return _or_undefined(r["mean"], f"{r['mean']:.2f} ± {r['sd']:.2f}{between}")
 
 
 def _or_undefined(value: float, text: str) -> str:
     """Average precision has no value where a behaviour never occurs."""
     return "not defined" if pd.isna(value) else text
-
-
-def _html_table(frame: pd.DataFrame, classes: str = "mb-table") -> str:
-    return '<div class="mb-scroll">' + frame.to_html(index=False, border=0, classes=classes, na_rep="") + "</div>"
 
 
 def recorded_notice(page: str) -> HTML:
@@ -274,12 +264,12 @@ def recorded_ablation(path: Path | None = None) -> HTML:
     if not path.exists():
         told = "No ablation is recorded yet; <code>make ablation</code> computes it on the demo."
         return HTML(f'{source_notice(["simulated"])}<p class="mb-source">{told}</p>')
-    made, table = ablations.recorded_table(path)
+    made, found = ablations.recorded_table(path)
     cells = {
-        name: table[name].map("{:.3f}".format) + " ± " + table[f"{name} sd"].map("{:.3f}".format)
+        name: found[name].map("{:.3f}".format) + " ± " + found[f"{name} sd"].map("{:.3f}".format)
         for name in ("F1", "MAP")
     }
     lines = pd.DataFrame(cells).reset_index()
     told = f"{made['data']}, {made['seeds']} seeds: mean ± sd over them. Weights sha256 {made['weights'][0][:12]}…."
-    body = text_table(lines).data
+    body = table(lines, words=True).data
     return HTML(f'{source_notice(["simulated"])}<p class="mb-source">{html.escape(told)}</p>{body}')

@@ -9,14 +9,19 @@ from matplotlib.colors import to_rgb
 
 from mbrepro import paths
 from mbrepro.data.clips import ClipSettings, cut_clips
-from mbrepro.data.recordings import Dataset, Recording, other_index, runs
+from mbrepro.data.recordings import KEYPOINTS, Dataset, Recording, other_index, runs
 from mbrepro.data.video import decode_frames
 from mbrepro.errors import InputError
-from mbrepro.report.overlay import draw_pose, draw_words
 from mbrepro.report.plots import colour_of
 
 CLIP_SIZE = (320, 200)  # px of a behaviour's clip
 BAR = 8  # px of the bar under it
+STRIP_FRAMES, STRIP_HEIGHT = 6, 72  # a clip beside its caption; px
+MOUSE_COLOURS = ((255, 140, 0), (0, 200, 255))  # resident, intruder; RGB
+SKELETON = (
+    ("nose", "left_ear"), ("nose", "right_ear"), ("left_ear", "neck"), ("right_ear", "neck"), ("neck", "left_hip"),
+    ("neck", "right_hip"), ("left_hip", "tail_base"), ("right_hip", "tail_base"),
+)  # fmt: skip
 REAL_FRAMES = "mars_frames/sample_arenas.png"  # six frames in a grid, from MARS's documentation
 
 
@@ -170,3 +175,33 @@ def mice_box(recording: Recording, frames: np.ndarray, size: tuple[int, int]) ->
     corner = np.clip((low + high - box) / 2, 0, np.array(size) - box)
     left, top = np.floor(corner).astype(int).tolist()
     return left, top, left + int(box[0]), top + int(box[1])
+
+
+def strip(clip: np.ndarray) -> np.ndarray:
+    """A few frames of a clip (F, H, W, 3), evenly chosen, small and side by side: one picture (h, W, 3)."""
+    chosen = clip[np.linspace(0, len(clip) - 1, min(STRIP_FRAMES, len(clip))).round().astype(int)]
+    width = round(STRIP_HEIGHT * clip.shape[2] / clip.shape[1])
+    return np.concatenate(
+        [cv2.resize(picture, (width, STRIP_HEIGHT), interpolation=cv2.INTER_AREA) for picture in chosen], axis=1
+    )
+
+
+def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarray:
+    """Draw a frame's keypoints and the lines between them on a copy of its picture (H, W, 3)."""
+    picture = picture.copy()
+    scale = np.array(picture.shape[1::-1]) / recording.frame_size
+    for points, colour in zip(recording.keypoints[frame] * scale, MOUSE_COLOURS, strict=True):
+        places = {name: tuple(int(v) for v in point.round()) for name, point in zip(KEYPOINTS, points, strict=True)}
+        for one, other in SKELETON:
+            cv2.line(picture, places[one], places[other], colour, 1, cv2.LINE_AA)
+        for place in places.values():
+            cv2.circle(picture, place, 2, colour, -1, cv2.LINE_AA)
+    return picture
+
+
+def draw_words(picture: np.ndarray, words: str) -> np.ndarray:
+    """Write words into the lower left corner of a copy of a picture (H, W, 3), legible on any ground."""
+    picture, place = picture.copy(), (6, picture.shape[0] - 8)
+    for colour, thickness in (((0, 0, 0), 3), ((255, 225, 160), 1)):
+        cv2.putText(picture, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, thickness, cv2.LINE_AA)
+    return picture

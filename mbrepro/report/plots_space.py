@@ -8,9 +8,8 @@ import pandas as pd
 import seaborn as sns
 
 from mbrepro.data.recordings import OTHER
-from mbrepro.report.language import shares
 from mbrepro.report.plots import colour_of
-from mbrepro.study.captions import CATEGORIES
+from mbrepro.study.language import CATEGORIES, shares
 
 HEAD_COLOURS = {"1-NN": "#c8442d", "10-NN": "#e39a3b", "prototype": "#7b4fa3", "ridge": "#2a7ab0"}
 CATEGORY_COLOURS = dict(zip(CATEGORIES, ("#9db8a6", "#22705f", "#d9822b"), strict=True))

@@ -1,10 +1,13 @@
-"""Tables of recorded figures, for the pages on the audit and on sparsity."""
+"""What tables of pages hold: recordings, and the recorded figures of the audit and of sparsity."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
+from mbrepro.data.calms21.pairing import Pair
 from mbrepro.data.labels import PERCENTILES, SPLITS
+from mbrepro.data.recordings import OTHER, Dataset, runs
 from mbrepro.study import audit, poster
 
 POINTS = (
@@ -19,6 +22,54 @@ HOW_KNOWN = (
     "code for Task 3 and labels; inferred for Task 1", "labels", "published configurations", "code and labels",
     "the release", "the poster's confusion matrix", "labels", "labels", "labels",
 )  # fmt: skip
+
+
+def video_table(tasks: Mapping[str, Dataset], pairs: Mapping[str, Sequence[Pair]]) -> pd.DataFrame:
+    """How many sequences of each behaviour have video, for the train and test split, and how they came by it.
+
+    pairs: what was found among Task 1's recordings; empty if every recording has a video of its own.
+    """
+    lines = []
+    for behaviour, dataset in tasks.items():
+        for split in ("train", "test"):
+            recordings = getattr(dataset, split)
+            own = [pair for pair in pairs.get(behaviour, ()) if pair.split == split]
+            line = {
+                "behaviour": behaviour, "split": split, "sequences": len(recordings),
+                "with video": sum(r.video is not None for r in recordings),
+                "frames with video": f"{sum(len(r) for r in recordings if r.video is not None):,}",
+            }  # fmt: skip
+            if pairs:
+                line["found in Task 1"] = (
+                    ", ".join(f"{p.sequence} in {p.video_of}" for p in own if p.video_of) or "none"
+                )
+                line["without its video"] = "; ".join(f"{p.sequence}, as {p.leak}" for p in own if p.leak) or "none"
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def class_table(*datasets: Dataset) -> pd.DataFrame:
+    """Videos, frames and share of frames of each behaviour, for the train and test split of each dataset."""
+    lines = []
+    for dataset in datasets:
+        for split in ("train", "test"):
+            recordings = getattr(dataset, split)
+            labels = np.concatenate([r.labels for r in recordings])
+            counts = np.bincount(labels, minlength=len(dataset.classes))
+            named = [name for name in dataset.classes if len(datasets) == 1 or name != OTHER]
+            for name in named:
+                count = counts[dataset.classes.index(name)]
+                bouts = sum(value == dataset.classes.index(name) for r in recordings for *_, value in runs(r.labels))
+                line = {
+                    "class": name,
+                    "split": split,
+                    "videos": len(recordings),
+                    "minutes": f"{sum(r.seconds for r in recordings) / 60:.1f}",
+                }
+                lines.append(
+                    line | {"frames": f"{count:,}", "share of frames": f"{count / len(labels):.1%}", "bouts": bouts}
+                )
+    return pd.DataFrame(lines)
 
 
 def clip_table(found: Mapping) -> pd.DataFrame:
@@ -51,6 +102,27 @@ def end_to_end_table(clips: Mapping, always: Mapping) -> pd.DataFrame:
         {"F1 of 3 behaviours": {k: v["f1"] for k, v in rows.items()},
          "F1 of 4 classes": {k: v["macro_f1"] for k, v in rows.items()}}
     )  # fmt: skip
+
+
+def mouse071_tables(own: Mapping[str, float]) -> dict[str, pd.DataFrame]:
+    """The author's own predictions for one video: stage 1, and both stages beside always saying investigation."""
+    stage1 = {name: name for name in ("accuracy", "precision", "recall")} | {"F1": "f1", "AP of bare labels": "ap"}
+    both = {"accuracy": "accuracy", "F1 of 3 behaviours": "f1", "F1 of 4 classes": "macro_f1"}
+    lines = {"author's predictions": "", "same stage 1, always investigation": "always_investigation_"}
+    rows = {title: {shown: own[prefix + name] for shown, name in both.items()} for title, prefix in lines.items()}
+    first = {"stage 1 on mouse071": {shown: own[f"stage1_{name}"] for shown, name in stage1.items()}}
+    return {"stage 1": pd.DataFrame(first).T, "both stages": pd.DataFrame(rows).T}
+
+
+def clip_accuracies(clips: Mapping) -> dict[str, Mapping | float]:
+    """Accuracy over test clips of who always says one thing, of the poster, and of observers that never err."""
+    return {
+        "always investigation": clips["always"],
+        "the poster (paper's text)": 0.47,
+        "perfect observer, clips cut at frame / 60": clips["as_cut"]["same"],
+        "the same, guessing where that pays": clips["as_cut"]["guesser"],
+        "perfect observer, clips cut at the true time": clips["cut_right"]["same"],
+    }
 
 
 def shorter_table(found: Mapping) -> pd.DataFrame:
@@ -105,6 +177,11 @@ def windows_table(found: Mapping) -> pd.DataFrame:
     }
     table = pd.DataFrame(told).sort_index(key=lambda names: names.str.rstrip("s").astype(float))
     return table.rename(index=lambda name: f"{name[:-1]} s").rename_axis("window").reset_index()
+
+
+def transition_table(following: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Of each class's runs the share followed by a run of each other class, a line a class."""
+    return pd.DataFrame(following).T
 
 
 def durations_table(statistics: Mapping[str, Mapping]) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from mbrepro.study.two_stages import two_stages
 # What `views_compared` compares: how a clip is cut and sampled, and where its embedding is read.
 WAYS = (("frame", 2.0), ("frame", 8.0), ("mice", 2.0), ("mice", 8.0))
 COMPARED = ("vision", "video_50", "video_100", "last_100")
+CORRECTED = ("mice", "8", "video_100")  # what the corrected protocol shows and reads
 
 PAGE = "ablation"
 INDEX = ["shown", "frames a second", "view"]
@@ -98,3 +99,8 @@ def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.Data
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a recorded ablation ({error}); make it again with make ablation") from None
     return content["provenance"], table
+
+
+def control(table: pd.DataFrame) -> tuple[float, float]:
+    """F1 of poses alone, and of the corrected protocol's clips and view, in a recorded table."""
+    return float(table.loc[("poses alone", "every frame", "pose"), "F1"]), float(table.loc[CORRECTED, "F1"])

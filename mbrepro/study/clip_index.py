@@ -9,8 +9,7 @@ import pandas as pd
 
 from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Dataset, Recording
-from mbrepro.demo.standin.phrases import measure
-from mbrepro.embedding import load_embedder
+from mbrepro.embedding import POSES, load_embedder
 from mbrepro.embedding.captions import caption_recording
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import embed_recording
@@ -19,7 +18,7 @@ from mbrepro.method.pipeline import clip_starts, localize_action, propose, propo
 from mbrepro.method.proposals import Proposal
 from mbrepro.method.protocols import Protocol
 from mbrepro.method.training import train_localizers
-from mbrepro.study.captions import agreement, category, named_behaviours
+from mbrepro.study.language import agreement, category, named_behaviours
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,18 +89,6 @@ def embeddings_of(found: Sequence[FoundClips], protocol: Protocol, embedder: Cli
     return np.concatenate(rows)
 
 
-def pose_features(found: Sequence[FoundClips], clip_settings: ClipSettings) -> np.ndarray:
-    """(N, 8) geometry and motion of both mice over each clip's time: what a clip's poses alone tell."""
-    rows = []
-    for f in found:
-        length = max(2, round(clip_settings.seconds * f.recording.fps))
-        for start in f.starts:
-            first = min(start, len(f.recording) - 2)
-            g = measure(f.recording.keypoints[first : start + length], f.recording.fps, f.recording.frame_size)
-            rows.append((g.distance, g.change, *g.speeds, *g.facing, g.parallel, g.edge))
-    return np.array(rows)
-
-
 def spaces(
     found: Sequence[FoundClips], protocol: Protocol, folder: Path, twin_seed: int | None = 0
 ) -> dict[str, np.ndarray]:
@@ -114,7 +101,8 @@ def spaces(
     if twin_seed is not None:
         twin = replace(protocol.embedder, model=str(untrained_twin(model, folder, twin_seed)))
         points["untrained twin"] = embeddings_of(found, protocol, load_embedder(twin), folder)
-    return points | {"poses": pose_features(found, protocol.clips)}
+    control = replace(protocol, embedder=replace(protocol.embedder, model=POSES), view="pose")
+    return points | {POSES: embeddings_of(found, control, load_embedder(control.embedder), folder)}
 
 
 def captions_of(

@@ -3,7 +3,7 @@
 All distances are Euclidean. None of these is ever computed from a map such as UMAP's, which keeps no distances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid, NearestNeig
 from sklearn.preprocessing import StandardScaler
 
 from mbrepro.artifacts import cached_arrays
+from mbrepro.data.recordings import OTHER
 from mbrepro.errors import InputError
 from mbrepro.metrics.frames import confusion
-from mbrepro.metrics.resampling import interval
+from mbrepro.metrics.resampling import draw, interval
 
 HEADS = ("1-NN", "10-NN", "prototype", "ridge")
 WIDENED = ("rotated", "noise")
@@ -200,6 +201,11 @@ def sweep_components(
     return pd.DataFrame(rows, columns=["head", "components", "accuracy", "low", "high"])
 
 
+def chance(classes: np.ndarray) -> float:
+    """Balanced accuracy of who names the classes blindly."""
+    return 1 / len(np.unique(classes))
+
+
 def sweep_width(
     points: np.ndarray, labels: np.ndarray, recordings: np.ndarray, widths: Sequence[int], seed: int,
     heads: Sequence[str] = ("1-NN", "ridge"), folds: int = FOLDS,
@@ -223,6 +229,47 @@ def best_components(sweep: pd.DataFrame) -> pd.DataFrame:
         rows[head] = [whole, reduced.max(), reduced.idxmax(), reduced.max() - whole]
     columns = ["without PCA", "at the best number", "best number of components", "gain"]
     return pd.DataFrame.from_dict(rows, "index", columns=columns)
+
+
+def of_behaviours(
+    spaces: Mapping[str, np.ndarray], frame: pd.DataFrame
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """The clips that hold a behaviour: their (N, D) places in each space, their classes and recordings (N,).
+
+    frame: a line a clip, as of `clip_index.clip_frame`.
+    """
+    held = (frame["class"] != OTHER).to_numpy()
+    classes, recordings = (frame.loc[held, column].to_numpy() for column in ("class", "recording"))
+    return {name: points[held] for name, points in spaces.items()}, classes, recordings
+
+
+def arrangements(spaces: Mapping[str, np.ndarray], classes: np.ndarray, recordings: np.ndarray) -> pd.DataFrame:
+    """`arrangement` of each space, standardised: a line a measure, a column a space."""
+    return pd.DataFrame({name: arrangement(standardised(p), classes, recordings) for name, p in spaces.items()})
+
+
+def concentrations(spaces: Mapping[str, np.ndarray], seed: int) -> pd.DataFrame:
+    """`concentration` of each space, standardised, of the first as it is, and of noise of its width; a line a space."""
+    first = next(iter(spaces))
+    points = {name: standardised(part) for name, part in spaces.items()}
+    points[f"{first}, not standardised"] = spaces[first]
+    points["noise of its width"] = gaussian_like(spaces[first], seed)
+    return pd.DataFrame({name: concentration(part) for name, part in points.items()}).T
+
+
+def component_sweeps(
+    spaces: Mapping[str, np.ndarray], classes: np.ndarray, recordings: np.ndarray, components: Sequence[int]
+) -> dict[str, pd.DataFrame]:
+    """`sweep_components` of each space, and of the first as it is; also without PCA."""
+    first, steps = next(iter(spaces)), [0, *components]
+    sweeps = {name: sweep_components(part, classes, recordings, steps) for name, part in spaces.items()}
+    as_it_is = sweep_components(spaces[first], classes, recordings, steps, scale=False)
+    return sweeps | {f"{first}, not standardised": as_it_is}
+
+
+def maps(spaces: Mapping[str, np.ndarray], seed: int, folder: Path) -> dict[str, np.ndarray]:
+    """`umap_map` of each space, standardised."""
+    return {name: umap_map(standardised(points), seed, folder, name) for name, points in spaces.items()}
 
 
 def umap_map(points: np.ndarray, seed: int, folder: Path, name: str, near: int = 15) -> np.ndarray:
@@ -272,8 +319,8 @@ def _balanced(true: np.ndarray, said: np.ndarray, member: np.ndarray, resamples:
     counts = np.stack(
         [confusion(true[member == m], said[member == m], true.max() + 1) for m in range(member.max() + 1)]
     )
-    weights = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), resamples)
-    sums = np.concatenate([counts.sum(0)[None], np.tensordot(weights, counts, 1)])  # (1 + resamples, C, C)
+    drawn = draw(len(counts), resamples)
+    sums = np.concatenate([counts.sum(0)[None], np.tensordot(drawn, counts, 1)])  # (1 + resamples, C, C)
     with np.errstate(invalid="ignore"):
         recalls = np.diagonal(sums, axis1=1, axis2=2) / sums.sum(2)
     values = np.nanmean(recalls, axis=1)

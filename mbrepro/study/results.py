@@ -1,12 +1,14 @@
 """Results: a notebook's predictions are stored, scored, and joined into the study's table.
 
-`results/<profile>/predictions/ROW-PROTOCOL.safetensors` holds what was predicted, `rows/ROW-PROTOCOL.json` its scores,
-`table.csv` all rows. A run with parameters of its own keeps the same files under `runs/<its name>`.
+`results/<profile>/predictions/ROW-PROTOCOL.safetensors` holds what was predicted, `rows/ROW-PROTOCOL.json` its scores
+and the hash of the predictions, `table.csv` all rows. A run with parameters of its own keeps the same files under
+`runs/<its name>`.
 """
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +17,19 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mbrepro import paths
-from mbrepro.artifacts import replacing, write_json, write_text
+from mbrepro.artifacts import file_hash, fingerprint, replacing, write_json, write_text
 from mbrepro.data.recordings import Prediction
 from mbrepro.errors import InputError
 from mbrepro.metrics.frames import evaluate
-from mbrepro.metrics.resampling import interval, resample_videos
+from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES, interval, resample_videos
 from mbrepro.study import poster
 
-COLUMNS = ["row", "protocol", "metric", "mean", "sd", "low", "high", "n_seeds", "published", "partial"]
+COLUMNS = [
+    "row", "protocol", "metric", "mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published",
+    "partial",
+]  # fmt: skip
 PROTOCOLS = ("published", "corrected")
+ROWS = tuple((row, protocol) for row in poster.ROWS for protocol in PROTOCOLS)
 
 # What F1 and MAP mean in a row of the poster's table, as names of `metrics.evaluate`. The poster averages the end to
 # end row over all classes, "other" included, and gives precision for MAP in every row but the first.
@@ -36,6 +42,9 @@ READINGS = {
 }
 CALMS21_READING = {"f1": "f1", "map": "map"}  # every row of the corrected protocol
 ALSO = {"calms21_f1": "f1", "calms21_map": "map", "accuracy": "accuracy", "precision": "precision", "recall": "recall"}
+
+
+PREDICTIONS, WHOLE = "predictions_sha256", "content"  # in a row's file: hash of its predictions, and of all the rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,27 +62,70 @@ def reading(row: str, protocol: str) -> dict[str, str]:
     return {**READINGS.get((row, protocol), CALMS21_READING), **ALSO}
 
 
-def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = 1000) -> pd.DataFrame:
-    """The rows (`COLUMNS`) of predictions: mean and population sd over seeds, and a 95 % interval.
+def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPLES) -> pd.DataFrame:
+    """The rows (`COLUMNS`) of predictions: mean and population sd over seeds, and the mean's 95 % interval by video.
 
-    The interval is a percentile bootstrap over test videos of the mean over seeds. Several tasks (few-shot) are scored
-    one by one and averaged. `published` is the poster's figure, for f1 and map. Raises InputError without any run.
+    Several tasks (few-shot) are scored one by one and averaged. The interval is a percentile bootstrap over each task's
+    test videos of the mean over seeds and tasks. n_videos: test videos of the task that has fewest, as the interval is
+    no better founded than there; under `LEAST_VIDEOS` low and high are NaN. undefined: resamples without a value (no
+    frame of a behaviour, for average precision), which the interval leaves out. published: the poster's figure, for f1
+    and map. Raises InputError without any run.
     """
     if not runs:
         raise InputError(f"{row} has no predictions to score: seeds must be at least 1")
     seeds = sorted({run.seed for run in runs})
     values = [_mean_over([evaluate(*_arrays(r), r.classes) for r in runs if r.seed == seed]) for seed in seeds]
-    tasks = sorted({run.task for run in runs})  # one task's seeds draw the same videos, different tasks their own
-    samples = _mean_over([resample_videos(*_arrays(r), r.classes, resamples, tasks.index(r.task)) for r in runs])
+    samples, videos = _resampled(runs, resamples), min(len(run.videos) for run in runs)
     rows = []
     for metric, name in reading(row, protocol).items():
         by_seed = np.array([v[name] for v in values])
-        between = interval(samples[name])
+        low, high, undefined = _between(samples[name], videos)
         known = poster.TABLE[row].get(metric, np.nan)
-        rows.append(
-            (row, protocol, metric, by_seed.mean(), by_seed.std(), between.low, between.high, len(seeds), known, "")
-        )
+        spread = (by_seed.mean(), by_seed.std(), low, high)
+        rows.append((row, protocol, metric, *spread, len(seeds), videos, undefined, known, ""))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _resampled(runs: Sequence[Run], resamples: int) -> dict[str, np.ndarray]:
+    """Every metric (resamples,), means over runs; a task's seeds draw the same videos, different tasks their own."""
+    tasks = sorted({run.task for run in runs})
+    return _mean_over([resample_videos(*_arrays(r), r.classes, resamples, tasks.index(r.task)) for r in runs])
+
+
+def _between(sample: np.ndarray, videos: int) -> tuple[float, float, int]:
+    found = interval(sample)
+    low, high = (found.low, found.high) if videos >= LEAST_VIDEOS else (np.nan, np.nan)
+    return low, high, found.undefined
+
+
+def difference(
+    one: Sequence[Run], other: Sequence[Run], metric: str = "f1", resamples: int = RESAMPLES
+) -> dict[str, float]:
+    """How much more one row's predictions score than another's on the same test videos: means over seeds, paired.
+
+    Every resample draws the same videos for both, so what makes a video hard for both cancels. Videos that only one row
+    predicted are left out. Returns value, low, high, n_videos and undefined, as in `score`. Raises InputError if no
+    video is in both, or its labels differ.
+    """
+    shared = {v.name: v.true for v in one[0].videos} if one else {}
+    names = [v.name for run in other[:1] for v in run.videos if v.name in shared]
+    if not names or any(run.task != one[0].task for run in (*one, *other)):
+        raise InputError("two rows can be compared only on test videos of one task that both have predictions of")
+    parts = []
+    for runs in (one, other):
+        kept = [_only(run, names) for run in runs]
+        if any(not np.array_equal(v.true, shared[v.name]) for run in kept for v in run.videos):
+            raise InputError("two rows were predicted for other labels of the same videos: run both again")
+        parts.append((_mean_over([evaluate(*_arrays(r), r.classes) for r in kept]), _resampled(kept, resamples)))
+    (values, samples), (values_, samples_) = parts
+    low, high, undefined = _between(samples[metric] - samples_[metric], len(names))
+    value = float(values[metric] - values_[metric])
+    return {"value": value, "low": low, "high": high, "n_videos": len(names), "undefined": undefined}
+
+
+def _only(run: Run, names: Sequence[str]) -> Run:
+    videos = {video.name: video for video in run.videos}
+    return replace(run, videos=tuple(videos[name] for name in names))
 
 
 def _arrays(run: Run) -> tuple[list[np.ndarray], ...]:
@@ -96,32 +148,51 @@ def record(
     source, settings: recorded beside the scores. partial: what of the data the row was measured on, if not all of it.
     Raises InputError for a row or protocol the table does not have.
     """
-    _check_row(row, protocol)
-    folder = paths.results(profile, run)
+    stored, predictions = _files(paths.results(profile, run), row, protocol)
     rows = score(row, protocol, runs).assign(partial=partial)
-    _store_predictions(folder / "predictions" / f"{row}-{protocol}.safetensors", runs)
+    _store_predictions(predictions, runs)
     settings = {name: asdict(value) if is_dataclass(value) else value for name, value in settings.items()}
     plain = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    content = {"source": source, "run": run, "settings": settings, "rows": plain}
-    write_json(folder / "rows" / f"{row}-{protocol}.json", content)
-    write_table(folder)
+    content = {"source": source, "run": run, "settings": settings, "rows": plain, PREDICTIONS: file_hash(predictions)}
+    write_json(stored, content | {WHOLE: fingerprint(json.loads(json.dumps(content)))})
+    write_table(stored.parents[1])
     return rows
 
 
 def leave_out(row: str, protocol: str, profile: str, run: str = "") -> pd.DataFrame:
     """Take a row that nothing can be measured for out of the table; return it without values, for its page."""
-    _check_row(row, protocol)
     folder = paths.results(profile, run)
-    for path in (folder / "rows" / f"{row}-{protocol}.json", folder / "predictions" / f"{row}-{protocol}.safetensors"):
+    for path in _files(folder, row, protocol):
         path.unlink(missing_ok=True)
     write_table(folder)
-    empty = [(row, protocol, m, *4 * [np.nan], 0, poster.TABLE[row].get(m, np.nan), "") for m in reading(row, protocol)]
+    known = [(metric, poster.TABLE[row].get(metric, np.nan)) for metric in reading(row, protocol)]
+    empty = [(row, protocol, metric, *4 * [np.nan], 0, 0, 0, value, "") for metric, value in known]
     return pd.DataFrame(empty, columns=COLUMNS)
 
 
-def _check_row(row: str, protocol: str) -> None:
-    if row not in poster.ROWS or protocol not in PROTOCOLS:
+def _files(folder: Path, row: str, protocol: str) -> tuple[Path, Path]:
+    """Where a row's scores and predictions lie. Raises InputError for a row or protocol the table does not have."""
+    if (row, protocol) not in ROWS:
         raise InputError(f"the table has rows {', '.join(poster.ROWS)} and protocols {', '.join(PROTOCOLS)}")
+    name = f"{row}-{protocol}"
+    return folder / "rows" / f"{name}.json", folder / "predictions" / f"{name}.safetensors"
+
+
+def _row_files(folder: Path) -> list[Path]:
+    """Rows' files in the table's order; only these names are rows, as a killed write leaves others beside them."""
+    return [path for row, protocol in ROWS if (path := _files(folder, row, protocol)[0]).exists()]
+
+
+def _content(path: Path) -> dict[str, object]:
+    """A row's file. Raises InputError if it is not what `record` wrote."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        whole = content.pop(WHOLE)
+    except (ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} is not a row of results ({error}): run make reproduce") from None
+    if whole != fingerprint(content):
+        raise InputError(f"{path} was changed after it was written: run make reproduce")
+    return content
 
 
 def _store_predictions(path: Path, runs: Sequence[Run]) -> None:
@@ -151,29 +222,41 @@ def read_predictions(path: Path) -> list[Run]:
     return runs
 
 
-def read_rows(folder: Path) -> pd.DataFrame:
-    """All rows stored in a results folder, in the table's order."""
-    parts = [pd.DataFrame(content["rows"], columns=COLUMNS) for content in _stored_rows(folder)]
+def read_rows(folder: Path, strict: bool = True) -> pd.DataFrame:
+    """All rows stored in a results folder, in the table's order.
+
+    A file that was changed raises InputError, or is left out if not strict: its notebook has yet to run again.
+    """
+    parts = []
+    for path in _row_files(folder):
+        with contextlib.nullcontext() if strict else contextlib.suppress(InputError):
+            parts.append(pd.DataFrame(_content(path)["rows"], columns=COLUMNS))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def read_row(row: str, protocol: str, folder: Path) -> list[Run]:
+    """The predictions of a row stored in a results folder; none if it has not been run."""
+    path = _files(folder, row, protocol)[1]
+    return read_predictions(path) if path.exists() else []
 
 
 def sources(folder: Path) -> set[str]:
     """Where the recordings behind a results folder's rows came from."""
-    return {content["source"] for content in _stored_rows(folder)}
-
-
-def _stored_rows(folder: Path) -> Iterator[dict]:
-    """What `record` stored of each row, in the table's order; what a kill left half-written has another name."""
-    for row in poster.ROWS:
-        for protocol in PROTOCOLS:
-            path = folder / "rows" / f"{row}-{protocol}.json"
-            if path.exists():
-                yield json.loads(path.read_text(encoding="utf-8"))
+    return {_content(path)["source"] for path in _row_files(folder)}
 
 
 def write_table(folder: Path) -> None:
     """Join the stored rows into `table.csv`."""
-    write_text(folder / "table.csv", _csv(read_rows(folder)))
+    write_text(folder / "table.csv", _csv(read_rows(folder, strict=False)))
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed writes have left in a results folder, and write its table anew."""
+    for part in (folder, *(folder / name for name in ("rows", "predictions", "notebooks"))):
+        for path in part.glob(".*.partial*"):
+            path.unlink(missing_ok=True)
+    if (folder / "rows").exists():
+        write_table(folder)
 
 
 def write_csv(table: pd.DataFrame, name: str, profile: str, run: str = "") -> None:
@@ -191,24 +274,42 @@ def verify(profile: str, run: str = "") -> pd.DataFrame:
     run: a run of one's own in place of the study. Raises InputError naming the first file that differs or is missing.
     """
     folder = paths.results(profile, run)
+    for row, protocol in ROWS:
+        files = path, predictions = _files(folder, row, protocol)
+        missing = [file for file in files if not file.exists()]
+        if len(missing) == 1:
+            raise InputError(f"{missing[0]} is missing, and its row is there: run make reproduce")
+        if not missing:
+            content = _content(path)
+            _check_rows(path, content, score(row, protocol, _intact(predictions, content[PREDICTIONS])))
     stored = read_rows(folder)
     if not len(stored):
         raise InputError(f"there are no results in {folder}: run make reproduce first")
-    for (row, protocol), rows in stored.groupby(["row", "protocol"], sort=False):
-        path = folder / "predictions" / f"{row}-{protocol}.safetensors"
-        if not path.exists():
-            raise InputError(f"{path} is missing, so its row cannot be scored again: run make reproduce")
-        _check_rows(path, rows, score(row, protocol, read_predictions(path)))
-    table = folder / "table.csv"
-    if not table.exists() or table.read_text(encoding="utf-8") != _csv(stored):
-        raise InputError(f"{table} is not what the stored rows say: run make reproduce again")
+    _check_table(folder / "table.csv", stored)
     return stored
 
 
-def _check_rows(path: Path, stored: pd.DataFrame, again: pd.DataFrame) -> None:
-    then = stored.set_index("metric")
+def _intact(path: Path, expected: str) -> list[Run]:
+    if file_hash(path) != expected:
+        raise InputError(f"{path} was changed after it was scored (sha256 {file_hash(path)[:12]}…): run make reproduce")
+    return read_predictions(path)
+
+
+def _check_rows(path: Path, content: Mapping[str, object], again: pd.DataFrame) -> None:
+    then = pd.DataFrame(content["rows"], columns=COLUMNS).set_index("metric")
     for record_ in again.itertuples(index=False):
-        for field in ("mean", "sd", "low", "high"):
-            new, old = getattr(record_, field), float(then.loc[record_.metric, field])
+        for field in ("mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"):
+            new, old = getattr(record_, field), np.float64(then.loc[record_.metric, field])
             if not np.isclose(new, old, rtol=0, atol=1e-9, equal_nan=True):
-                raise InputError(f"{path}: {record_.metric} {field} scores {new:.6f}, and the table says {old:.6f}")
+                raise InputError(f"{path}: {record_.metric} {field} scores {new:.6f}, and the row says {old:.6f}")
+
+
+def _check_table(path: Path, stored: pd.DataFrame) -> None:
+    """Raise InputError naming the first line of `table.csv` that the rows do not give."""
+    wanted = _csv(stored).splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for place in range(max(len(wanted), len(lines))):
+        has, should = (part[place] if place < len(part) else "nothing" for part in (lines, wanted))
+        if has != should:
+            told = f"line {place + 1} is {has}, and the stored rows give {should}"
+            raise InputError(f"{path}: {told}: run make reproduce")

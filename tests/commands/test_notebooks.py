@@ -35,6 +35,20 @@ def test_cells_define_nothing_and_are_short(notebook):
         assert len(cell.source.splitlines()) <= 12
 
 
+def test_cells_compute_nothing(notebook):
+    """What is computed has a test, and a notebook's cells have none: they call, choose and show."""
+    for cell in code(notebook):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.BinOp):  # dictionaries are joined, and names added to folders
+                joined = isinstance(node.op, ast.Div) and isinstance(getattr(node.right, "value", None), str)
+                assert isinstance(node.op, ast.BitOr) or joined, cell.source
+            elif isinstance(node, ast.Compare):  # what is chosen may be named
+                assert all(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops), cell.source
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                assert all(name.split(".")[0] in ("mbrepro", "dataclasses") for name in names), cell.source
+
+
 def test_one_cell_holds_the_parameters_and_each_has_its_help(notebook):
     (cell,) = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
     for line in cell.source.splitlines():

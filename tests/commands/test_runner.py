@@ -7,8 +7,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell
 
-from mbrepro.commands import runner
+from mbrepro.commands import copies, runner
 from mbrepro.errors import InputError
 from tests.commands.conftest import BODY, write_notebook, write_parameters
 from tests.fixtures.tiny_checkpoint import write_checkpoint
@@ -206,3 +207,39 @@ def test_stage_2_is_run_once_a_seed_by_the_notebooks_that_look_at_clips():
     assert runner.check_run(runner.notebook_names(), "demo", {"seeds": 4, "baseline_epochs": 2})[1] == 4
     with pytest.raises(InputError, match="seeds takes a value of type int"):
         seeds("03_clip", {"seeds": "many"})
+
+
+WRITING = (
+    "from pathlib import Path\nfolder = Path('results/demo/rows')\nfolder.mkdir(parents=True, exist_ok=True)\n"
+    "_ = (folder / 'made.json').write_text(str(count))"
+)
+
+
+@pytest.mark.parametrize("harm", ["delete", "change", "executed copy", "unreadable copy"])
+def test_a_run_whose_results_or_executed_copy_are_not_as_it_left_them_is_run_again(study, harm):
+    source = study / "notebooks/toy.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells.append(new_code_cell(WRITING))
+    nbformat.write(notebook, source)
+    assert runner.run_study("demo", {}) == ["toy"] and runner.run_study("demo", {}) == []
+    output, row = study / "results/demo/notebooks/toy.ipynb", study / "results/demo/rows/made.json"
+    before = output.read_bytes()
+    if harm == "delete":
+        row.unlink()
+    elif harm == "change":
+        row.write_text("3")
+    elif harm == "executed copy":
+        output.write_bytes(before.replace(b"demo 1.0 False", b"demo 1.1 False"))
+    else:
+        output.write_bytes(before[:-20])
+    assert copies.fault(output, study / "results/demo")
+    assert runner.run_study("demo", {}) == ["toy"] and runner.run_study("demo", {}) == []
+    assert output.read_bytes() == before and row.read_text() == "2" and not copies.fault(output, row.parents[1])
+
+
+def test_what_a_killed_run_left_is_cleared_away(study):
+    left = study / "results/demo/notebooks/.ab12cd34.partial.ipynb"
+    left.parent.mkdir(parents=True)
+    left.write_text("{")
+    runner.run_study("demo", {})
+    assert not left.exists()

@@ -1,17 +1,21 @@
-"""Pictures and clips as pages show them."""
+"""Tables, rows of results, pictures and clips as pages show them."""
 
 import base64
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
+from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Dataset, Recording
 from mbrepro.data.video import write_video
 from mbrepro.report import page
 from mbrepro.report.pictures import REAL_FRAMES, Shown
+from mbrepro.study import results
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +87,70 @@ def test_every_class_of_task_1_and_every_behaviour_of_task_3_has_a_clip_or_is_na
     unseen = replace(task3, train=(replace(groom[0], video=None),), test=())
     assert [title.split(" ")[0] for title in captions(page.clip_gallery(task3))] == ["groom"]
     assert captions(page.clip_gallery(unseen)) == []
+
+
+def cells(shown) -> list[list[str]]:
+    return [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in parsed(shown).find_all("tr")]
+
+
+def test_a_table_shows_numbers_to_three_digits_whole_ones_whole_and_text_escaped():
+    frame = pd.DataFrame(
+        {"n": [3, 1200], "of": [2.0, np.nan], "x": [0.25, np.nan], "share": [1.0, 0.0], "<b>": ["<script>", "a & b"]},
+        index=["<i>", "c"],
+    )
+    assert cells(page.table(frame, "it")) == [
+        ["it", "n", "of", "x", "share", "<b>"],
+        ["<i>", "3", "2", "0.250", "1.000", "<script>"],
+        ["c", "1,200", "not defined", "not defined", "0.000", "a & b"],
+    ]
+    shown = page.table(frame, words=True)
+    assert "<script>" not in shown.data and parsed(shown).table["class"] == ["mb-table", "mb-text"]
+    assert cells(shown)[0] == ["n", "of", "x", "share", "<b>"]
+    assert cells(page.values({"f1_of_all": 0.5})) == [["", "value"], ["f1 of all", "0.500"]]
+
+
+def test_captions_are_escaped_beside_the_frames_they_were_made_of(dataset):
+    frame = pd.DataFrame(
+        {"recording": dataset.train[0].name, "start": [0], "seconds": 0.5, "class": ["attack"],
+         "caption": ["<script>alert(1)</script> & more"], "category": ["detailed"]}
+    )  # fmt: skip
+    shown = page.caption_examples(frame, dataset.train, ClipSettings(seconds=2.0, sampled_fps=8.0))
+    assert parsed(shown).find("script") is None and cells(shown)[1:] == [
+        ["nondescript", "none of these captions", ""],
+        ["detailed", "<script>alert(1)</script> & more", "attack, 0.5 s"],
+        ["no response", "none of these captions", ""],
+    ]
+    (picture,) = [parsed(shown).img["src"]]
+    strip = decoded(picture).frames[0]
+    assert (
+        strip.shape[:2] == (72, 4 * 115) and np.abs(strip[..., :3].mean() - 90) < 4
+    )  # 4 frames of 0.5 s at 8 a second
+
+
+def row(low=0.2, high=0.4, videos=19, undefined=0, metric="f1", protocol="corrected", partial=""):
+    values = ("clip", protocol, metric, 0.3, 0.01, low, high, 5, videos, undefined, 0.39, partial)
+    return pd.DataFrame([values], columns=results.COLUMNS)
+
+
+def test_few_videos_give_no_interval_and_the_page_says_why():
+    few = row(np.nan, np.nan, videos=2)
+    assert cells(page.rows_shown(few))[1] == ["corrected", "f1", "0.300 ± 0.010", "none: 2 videos", "0.39"]
+    shown = parsed(SimpleNamespace(data=page.study_table(few, "simulated")))
+    assert "0.30 ± 0.01" in [cell.get_text() for cell in shown.find_all("td")]
+    assert "fewer than 8 test videos a task (here 2)" in shown.get_text()
+    enough = page.study_table(row(), "simulated")
+    assert "0.30 ± 0.01 [0.20, 0.40]<" in enough and "fewer than" not in enough and "resamples" not in enough
+
+
+def test_an_interval_of_fewer_defined_resamples_is_marked():
+    shown = page.study_table(pd.concat([row(), row(undefined=43, metric="map")]), "CalMS21")
+    assert "[0.20, 0.40]*<" in shown and "[0.20, 0.40]<" in shown
+    assert "* Up to 43 of 1,000 resamples have no value and are left out." in shown
+    assert cells(page.rows_shown(row(undefined=43)))[1][3] == "0.200 – 0.400 (of 957 resamples)"
+
+
+def test_a_row_is_glued_with_its_interval_spread_and_videos():
+    assert page.row_numbers(row()) == {
+        "clip_corrected_f1": 0.3, "clip_corrected_f1_low": 0.2, "clip_corrected_f1_high": 0.4,
+        "clip_corrected_f1_sd": 0.01, "clip_corrected_f1_videos": 19.0,
+    }  # fmt: skip

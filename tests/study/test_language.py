@@ -1,112 +1,366 @@
-"""Which clips are captioned, what their captions amount to, and that no text of a model reaches a page unescaped."""
+"""The rule that sorts captions, against captions sorted by hand; and the captions of clips on disk."""
 
-from dataclasses import replace
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mbrepro.data.clips import ClipSettings, clip_frames
-from mbrepro.data.recordings import TASK1_CLASSES, Recording
+from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import TASK1_CLASSES, TASK3_BEHAVIOURS, Recording
 from mbrepro.data.video import write_video
+from mbrepro.demo.standin.phrases import REFUSALS, Geometry, detailed, nondescript
 from mbrepro.embedding import EmbedderSettings, load_embedder
-from mbrepro.embedding.store import embed_recording
-from mbrepro.embedding.twin import untrained_twin
+from mbrepro.embedding.captions import caption_recording
 from mbrepro.errors import InputError
-from mbrepro.method import protocols
-from mbrepro.method.proposals import Proposal
-from mbrepro.report import language
-from mbrepro.study.clip_index import (
-    FoundClips,
-    captions_at_the_end,
-    captions_by_length,
-    clip_frame,
-    embeddings_of,
-    moved,
-    pose_features,
-    spread,
-)
+from mbrepro.study import language
+from mbrepro.study.language import AGREEMENT, CATEGORIES, NAMED, agreement, category, named_behaviours, sentence_count
 from tests.fixtures.tiny_checkpoint import write_checkpoint
 
-CLIPS = ClipSettings(seconds=0.5, sampled_fps=8.0)
+N, D, R = CATEGORIES
+LONG = (
+    "The black mouse is more active than the white one and runs along the wall of the cage for most of the clip. The "
+    "white mouse stays in the corner and hardly moves at all."
+)
+
+# (caption, category, behaviours it names), by hand. The first three are the poster's examples, in its words as far as
+# it gives them.
+SORTED = [
+    ("In the video, the two mice are seen running around a small cage.", N, ""),
+    (LONG, D, ""),
+    ("I'm sorry, but I cannot provide an answer as there is no video or image available.", R, ""),
+    # no response
+    ("", R, ""),
+    ("Mice.", R, ""),
+    ("Two mice.", R, ""),
+    ("There is no video provided, so I am unable to describe what the mice are doing.", R, ""),
+    ("I don't see any video attached to your message. Could you please upload it?", R, ""),
+    ("As an AI language model, I don't have the ability to watch videos.", R, ""),
+    ("Please provide the video so that I can tell whether the mice are fighting.", R, ""),
+    ("I am unable to view the footage. If the mice are mounting each other, please say so.", R, ""),
+    ("I can't assist with describing content that may be inappropriate.", R, ""),
+    ("Sorry, but I can't help with that request.", R, ""),
+    ("The image is not provided in the question.", R, ""),
+    ("There are no images in this conversation that show what the two mice might be doing.", R, ""),
+    # absence of something other than the video is an answer
+    ("There is no fighting in this video.", N, ""),
+    ("There is no sign of aggression between the two mice.", N, ""),
+    ("The mice do not move.", N, ""),
+    ("The white mouse cannot get away from the black mouse.", N, ""),
+    ("There are no mice in the cage.", N, ""),
+    ("The mouse is not able to climb the wall.", N, ""),
+    # named behaviours, Task 1
+    ("The mouse attacks.", N, "attack"),
+    ("The black mouse attacks the white mouse.", N, "attack"),
+    ("The two mice are fighting with each other.", N, "attack"),
+    ("One mouse is biting the other mouse's tail.", N, "attack"),
+    ("The mice fought, then rested.", N, "attack"),
+    ("The two mice are sniffing each other.", N, "investigation"),
+    ("The black mouse is investigating the white mouse.", N, "investigation"),
+    ("They are exploring each other in a cage.", N, "investigation"),
+    ("The black mouse is mounting the white mouse.", N, "mount"),
+    ("The two mice are mating.", N, "mount"),
+    ("One mouse climbs on top of the other mouse.", N, "mount"),
+    ("The mice are engaged in a sexual behaviour known as copulation.", N, "mount"),
+    ("The black mouse sniffs the white mouse and then attacks it.", N, "attack investigation"),
+    # words that look like a behaviour
+    ("The two mice are exploring their cage.", N, ""),
+    ("The mouse investigates a corner of the cage.", N, ""),
+    ("Both mice sniff the bedding.", N, ""),
+    ("The scene is filmed with a mounting camera above the arena.", N, ""),
+    ("A camera mounted on the ceiling shows two mice.", N, ""),
+    ("The mouse sits on a mountain of bedding.", N, ""),
+    ("A large amount of food lies at the rear of the cage.", N, ""),
+    ("The mouse bites the bars of the cage.", N, ""),
+    ("The mice are a bit apart.", N, ""),
+    ("The mouse climbs on top of the food container.", N, ""),
+    # negation
+    ("The two mice are not fighting.", N, ""),
+    ("The mice aren't attacking each other.", N, ""),
+    ("Neither mouse attacks or mounts the other one.", N, ""),
+    ("The mice are not fighting, but sniffing each other.", N, "investigation"),
+    ("They are not mounting; they are fighting.", N, "attack"),
+    ("They do not fight, they sniff each other.", N, "investigation"),
+    ("The mice walk about without attacking each other.", N, ""),
+    ("No biting, mounting or sniffing can be seen.", N, ""),
+    ("It is unclear whether the two mice are fighting or playing.", N, ""),
+    ("The black mouse not only sniffs the white mouse but also mounts it.", N, "investigation mount"),
+    ("Mounting is not seen in this video.", N, ""),
+    ("The attacking mouse is not moving fast.", N, "attack"),
+    ("Their behaviour is non-aggressive.", N, ""),
+    ("The mice sit together rather than fighting.", N, ""),
+    ("There is no fighting and the two mice sniff each other.", N, "investigation"),
+    ("The white mouse avoids mounting.", N, ""),
+    # Task 3
+    ("The black mouse approaches the white mouse.", N, "approach"),
+    ("The white mouse walks towards the black mouse.", N, "approach"),
+    ("The mouse walks towards the wall.", N, ""),
+    ("The white mouse moves away from the black one.", N, "disengaged"),
+    ("The black mouse is grooming itself.", N, "groom"),
+    ("The mouse licks its fur.", N, "groom"),
+    ("The black mouse tries to mount the white mouse.", N, "mount mount_attempt"),
+    ("The black mouse mounts the white mouse and intromission follows.", N, "mount intromission"),
+    ("The black mouse sniffs the face of the white mouse.", N, "investigation sniff_face"),
+    ("The white mouse rears against the wall.", N, "whiterearing"),
+    ("The black mouse rears against the wall.", N, ""),
+    # length and sentences
+    (
+        "The video shows two mice in a cage, one of them black and the other one white, and both of them walk about in "
+        "it from one corner to the other all the time",
+        N,
+        "",
+    ),
+    ("They run. They stop. They run again.", N, ""),
+    (
+        "The video shows two mice. 1. **Black mouse**: it runs along the walls of the cage for most of the clip.\n"
+        "2. **White mouse**: it sits in a corner and does not move at all while the",
+        D,
+        "",
+    ),
+    (
+        "The black mouse follows the white mouse through the whole cage and attacks it twice, biting its back. The "
+        "white mouse tries to escape but does not bite back, and afterwards they sit apart.",
+        D,
+        "attack",
+    ),
+    (LONG + " I'm sorry, but I cannot tell more about this part of the clip, as the video is short. " * 2, R, ""),
+    (LONG + " " + LONG + " I'm sorry, but I cannot tell more.", D, ""),
+]
+
+# Written before the rule was last changed: it then sorted 31 of these 34 and read the behaviours of 27 rightly.
+SEEN = [
+    ("The two mice are interacting with each other in a cage. One mouse is on top of the other, and they appear to be "
+     "playing or fighting.", N, "mount attack"),
+    ("In the video, the black mouse is seen chasing the white mouse around the cage.", N, ""),
+    ("The two mice in the video are engaged in a playful interaction. The black mouse is seen chasing the white mouse, "
+     "while the white mouse is trying to escape. They are moving around in a small, enclosed space, and their "
+     "movements are quick and agile.", D, ""),
+    ("The two mice appear to be engaged in a social interaction, possibly grooming or sniffing each other.", N,
+     "groom investigation"),
+    ("The video does not contain enough information to determine what the mice are doing.", R, ""),
+    ("I'm sorry, I can't determine what the mice are doing from the frames, as they're too blurry.", R, ""),
+    ("The white mouse is lying on its back while the black mouse stands over it and bites its belly.", N, "attack"),
+    ("The black mouse is nosing the white mouse's genital area.", N, "investigation"),
+    ("It looks like the mice are having a fight: the black one jumps at the white one and rolls over it.", N, "attack"),
+    ("The mice are standing next to each other. They aren't doing anything in particular.", N, ""),
+    ("The black mouse is following the white mouse closely with its nose near the tail of the white mouse.", N, ""),
+    ("Two mice are in a cage. The white one is eating, and the black one is sniffing the floor.", N, ""),
+    ("The black mouse grips the white mouse from behind and thrusts its pelvis.", N, "mount"),
+    ("The mice show no aggressive behavior. Instead, they explore the environment and sniff each other.", N,
+     "investigation"),
+    ("Based on the frames provided, it's not clear whether this is mounting or attacking behavior.", N, ""),
+    ("The image shows two mice inside a transparent enclosure with bedding material. The black mouse is positioned "
+     "near the center, and the white mouse is located in the upper right corner. There is no visible interaction "
+     "between them.", D, ""),
+    ("The resident mouse attacks the intruder.", N, "attack"),
+    ("The video shows two mice, one black and one white, running and jumping in a cage. The mice seem to be playing "
+     "with each other, and their interaction is energetic and lively. The black mouse is seen jumping on the white "
+     "mouse's back.", D, ""),
+    ("The mouse stands on its hind legs.", N, ""),
+    ("The white mouse is standing on its hind legs, leaning against the wall.", N, "whiterearing"),
+    ("The black mouse moves toward the white mouse, sniffs it, and then turns away.", N,
+     "approach investigation disengaged"),
+    ("Unfortunately, no video was included with your question.", R, ""),
+    ("The black mouse attempts to mount the white mouse, but the white mouse runs away.", N,
+     "mount mount_attempt disengaged"),
+    ("They are cuddling.", N, ""),
+    ("The two mice are in close contact, with their noses touching.", N, "sniff_face investigation"),
+    ("The black mouse cleans itself in a corner.", N, "groom"),
+    ("The black mouse is grooming the white mouse.", N, "groom"),
+    ("There's no indication of an attack, a fight or any mounting behaviour in these frames.", N, ""),
+    ("The black mouse is mounted on the white mouse.", N, "mount"),
+    ("The mice never stop fighting.", N, "attack"),
+    ("The two mice are seen in a cage with a camera that is mounted above it.", N, ""),
+    ("The mice are walking around in the cage and sniffing the bedding and each other.", N, "investigation"),
+    ("The video is of two mice. I cannot see any aggression.", N, ""),
+    ("[video]", R, ""),
+]  # fmt: skip
+
+# Written after the rule was last changed, in the manner of the released models, and not used to change it.
+HELD_OUT = [
+    ("The two mice are running around in circles.", N, ""),
+    ("In this video, a black mouse and a white mouse can be seen in a plastic cage. The black mouse repeatedly sniffs "
+     "the white mouse's hindquarters while the white mouse stays still.", D, "investigation"),
+    ("The mice are having sex.", N, "mount"),
+    ("The black mouse pins the white mouse to the floor and bites it.", N, "attack"),
+    ("I apologize, but I don't have the ability to view videos.", R, ""),
+    ("I can't tell what they're doing because the video doesn't load.", R, ""),
+    ("There isn't a video in your message.", R, ""),
+    ("The mice ignore each other.", N, ""),
+    ("The white mouse is running away from the black mouse, which is attacking it.", N, "attack disengaged"),
+    ("Both animals are engaged in anogenital sniffing.", N, "investigation"),
+    ("The white mouse does not seem to be interested in mating, fighting, or being sniffed.", N, ""),
+    ("One of the mice seems to be dominant and mounts the other several times. The other one squeaks and tries to get "
+     "free, and after a few seconds they part.", D, "mount"),
+    ("The black mouse has its nose in the white mouse's fur.", N, "investigation"),
+    ("They're resting side by side in the nest.", N, ""),
+    ("The two mice are sparring, standing upright and boxing with their front paws.", N, "attack"),
+    ("The black mouse circles the white mouse, then suddenly lunges at it.", N, "attack"),
+    ("The black mouse is smelling the ground.", N, ""),
+    ("It's a video of two mice in a cage.", N, ""),
+    ("The mice explore.", N, ""),
+    ("There seems to be no attack but rather an investigation of the intruder by the resident.", N, "investigation"),
+    ("Without more context, it is hard to say what the mice are doing.", R, ""),
+    ("The mouse on the left is mounting the one on the right.", N, "mount"),
+    ("The white mouse grooms its face while the black mouse approaches from behind.", N, "groom approach"),
+    ("The mice are scratching and digging in the bedding.", N, ""),
+    ("None of the mice is aggressive.", N, ""),
+    ("The mice display affiliative behaviors such as allogrooming.", N, "groom"),
+    ("The black mouse tries to bite the white mouse.", N, "attack"),
+    ("The black mouse appears to be courting the white mouse.", N, ""),
+    ("I cannot engage in describing this content.", R, ""),
+    ("The two mice are fighting over a piece of food.", N, "attack"),
+    ("The mice are facing each other, nose to nose, and one of them rears.", N, "investigation sniff_face"),
+    ("The video is black.", N, ""),
+]  # fmt: skip
+
+# Where the rule is known to be wrong: (caption, what a person says it names).
+MISREAD = [
+    ("The mouse that is not moving is attacked by the other.", "attack"),  # a negation in a relative clause
+    ("He stands over her and holds her down.", "mount"),  # a behaviour described without any of its words
+    ("It then rears.", "whiterearing"),  # who "it" is was said a sentence before
+    ("The mice are play-fighting.", ""),  # play, or attack? the rule says attack
+    ("Les deux souris se battent.", "attack"),  # not English
+]
 
 
-class Counter:
-    """Says how many different pictures a clip has."""
+def test_enough_captions_were_sorted_by_hand():
+    assert len(SORTED) >= 75
+    assert {kind for _, kind, _ in SORTED} == set(CATEGORIES)
+    assert {name for *_, names in SORTED for name in names.split()} == set(NAMED)
+    assert set(NAMED) == {*TASK1_CLASSES, *TASK3_BEHAVIOURS} - {"other"}
 
-    settings, identity = SimpleNamespace(batch_size=4, model="counter"), {"name": "counter"}
+
+@pytest.mark.parametrize(("caption", "kind", "names"), SORTED)
+def test_rule_agrees_with_the_hand(caption, kind, names):
+    assert category(caption) == kind
+    assert set(named_behaviours(caption)) == set(names.split())
+
+
+def read_rightly(captions):
+    kinds = sum(category(caption) == kind for caption, kind, _ in captions)
+    names = sum(set(named_behaviours(caption)) == set(by_hand.split()) for caption, _, by_hand in captions)
+    return kinds, names
+
+
+def test_accuracy_on_captions_that_the_rule_was_not_made_for():
+    """Counts, so that a change of the rule shows; the mistakes are listed in the comment below."""
+    assert (read_rightly(SEEN), len(SEEN)) == ((33, 32), 34)
+    assert (read_rightly(HELD_OUT), len(HELD_OUT)) == ((31, 28), 32)
+    found = [(set(named_behaviours(caption)), set(by_hand.split())) for caption, _, by_hand in HELD_OUT]
+    right, wrong, missed = (
+        sum(map(len, sets)) for sets in zip(*[(a & b, a - b, b - a) for a, b in found], strict=True)
+    )
+    assert (right, wrong, missed) == (15, 0, 4)
+
+
+# Misread of HELD_OUT: "having sex", "its nose in the fur", "sparring", "allogrooming" name nothing; "Without more
+# context, it is hard to say" is no refusal. Of SEEN: a person finds 27 general words nondescript, the rule's count says
+# detailed; "never stop fighting"; "thrusts its pelvis".
+
+
+def test_known_mistakes_are_still_made():
+    """If one of these is read rightly now, move it up."""
+    for caption, by_hand in MISREAD:
+        assert set(named_behaviours(caption)) != set(by_hand.split()), caption
+
+
+def test_captions_of_the_stand_in_are_sorted_into_the_style_they_were_made_in():
+    geometry = Geometry(0.1, 0.2, (0.01, 0.3), (20.0, 150.0), 10.0, 0.05)
+    made = {N: [nondescript(geometry)], D: [detailed(geometry)], R: REFUSALS}
+    for kind, captions in made.items():
+        assert {category(caption) for caption in captions} == {kind}
+        assert not any(named_behaviours(caption) for caption in captions)
+
+
+def test_sentences_by_hand():
+    counts = {"": 0, "One": 1, "One.": 1, "One. Two": 2, "At 3.5 cm. Two!": 2, "E.g. one, i.e. this. Two?": 2, "...": 0}
+    assert {text: sentence_count(text) for text in counts} == counts
+
+
+def test_only_the_behaviours_asked_for_are_found():
+    text = "The black mouse approaches, sniffs and mounts the white mouse."
+    assert named_behaviours(text) == ("investigation", "mount", "approach")
+    assert named_behaviours(text, TASK1_CLASSES) == ("investigation", "mount")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=400))
+def test_any_text_has_one_category_and_negating_all_of_it_names_nothing(text):
+    assert category(text) in CATEGORIES
+    assert set(named_behaviours(text)) <= set(NAMED)
+
+
+def test_agreement_by_hand():
+    alone, among, another, none = AGREEMENT
+    assert agreement(["attack"], "attack") == alone
+    assert agreement(["attack", "approach"], "attack") == alone  # approach is no class of Task 1
+    assert agreement(["attack", "mount"], "attack") == among
+    assert agreement(["mount"], "attack") == another
+    assert agreement([], "attack") == none
+    assert agreement([], "other") == alone and agreement(["mount"], "other") == another
+    assert agreement(["groom"], "groom", ("other", "groom")) == alone
+
+
+class Speaker:
+    """Says how bright a clip is, and with how many others it came."""
+
     takes = "pixels"
 
-    def caption(self, clips, fps, max_new_tokens=80):
-        return [f"It shows {len({picture.tobytes() for picture in clip})} pictures." for clip in clips]
+    def __init__(self, batch_size=2, short=False):
+        self.settings = SimpleNamespace(batch_size=batch_size, model="speaker")
+        self.identity, self.calls, self.short = {"batch_size": batch_size}, 0, short
+
+    def caption(self, clips, fps, max_new_tokens):
+        self.calls += 1
+        return [f"{clip[0].mean():.0f} of {max_new_tokens}" for clip in clips][self.short :]
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
-    """60 frames, each of one grey value."""
     video = tmp_path_factory.mktemp("video") / "grey.mp4"
     write_video(video, (np.full((64, 96, 3), 2 + 4 * i, np.uint8) for i in range(60)), 30.0, 96, 64, crf=0)
-    points = np.random.default_rng(0).uniform(200, 400, (60, 2, 7, 2))
-    return Recording("task1/mouse001", points, labels=np.repeat([3, 1], 30), video=video)
+    return Recording("task1/mouse001", np.random.default_rng(0).uniform(200, 400, (60, 2, 7, 2)), video=video)
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    folder = write_checkpoint(tmp_path_factory.mktemp("tiny"))
-    return EmbedderSettings(model=str(folder), max_pixels=56 * 56)
+def test_captions_are_made_once_and_read_back(recording, tmp_path):
+    speaker, clips, starts = Speaker(), ClipSettings(seconds=0.5, sampled_fps=8.0), list(range(0, 45, 2))
+    first = caption_recording(recording, starts, clips, speaker, 7, tmp_path)
+    assert [abs(int(text.split()[0]) - (2 + 4 * s)) <= 2 for text, s in zip(first, starts, strict=True)] == [True] * 23
+    calls = speaker.calls
+    assert calls == 2  # 16 clips in memory at a time
+    assert caption_recording(recording, starts, clips, speaker, 7, tmp_path) == first and speaker.calls == calls
+    (path,) = tmp_path.iterdir()
+    told = json.loads(path.read_text())
+    assert path.name.startswith("task1_mouse001-captions-") and told["starts"] == starts and told["captions"] == first
+    path.write_text(path.read_text()[:-20])
+    assert caption_recording(recording, starts, clips, speaker, 7, tmp_path) == first and speaker.calls == 2 * calls
 
 
-def found(recording, starts, labels, proposals=(), split="test"):
-    return FoundClips(recording, split, np.array(starts, int), np.array(labels, int), proposals)
+def test_what_changes_a_caption_changes_its_file(recording, tmp_path):
+    clips = ClipSettings(seconds=0.5, sampled_fps=8.0)
+    for k, given_ in enumerate(
+        [
+            ([0, 2], clips, Speaker(), 7),
+            ([0, 3], clips, Speaker(), 7),
+            ([0, 2], ClipSettings(seconds=0.6, sampled_fps=8.0), Speaker(), 7),
+            ([0, 2], clips, Speaker(3), 7),
+            ([0, 2], clips, Speaker(), 8),
+        ],
+        1,
+    ):
+        caption_recording(recording, *given_, tmp_path)
+        assert len(list(tmp_path.iterdir())) == k
+    assert caption_recording(recording, [], clips, Speaker(), 7, tmp_path) == []
 
 
-def test_spread_takes_the_same_share_of_each_class(recording):
-    labels = np.r_[np.zeros(10), np.ones(60), np.full(30, 2)].astype(int)
-    parts = [found(recording, range(50), labels[:50]), found(recording, range(50), labels[50:])]
-    taken = spread(parts, 20)
-    counts = np.bincount(np.concatenate([f.labels for f in taken]), minlength=3)
-    assert counts.tolist() == [2, 12, 6]
-    assert all(set(f.starts) <= set(range(50)) for f in taken)
-    assert spread(parts, 0)[0] is parts[0] and spread(parts, 100)[1] is parts[1]
-
-
-def test_clips_of_another_length_lie_round_the_same_middle(recording):
-    protocol = protocols.corrected(EmbedderSettings())
-    long = replace(recording, keypoints=np.zeros((400, 2, 7, 2)), labels=np.zeros(400, int))
-    (f,) = moved([found(long, [0], [1], (Proposal(100, 160, 1.0),))], protocol, 1.0)
-    assert f.starts.tolist() == [115]
-    (f,) = moved([found(long, [0], [1], (Proposal(100, 160, 1.0),))], protocol, 5.0)
-    assert f.starts.tolist() == [55]
-
-
-def test_a_line_a_clip(recording):
-    frame = clip_frame([found(recording, [30, 45], [1, 0], split="train")])
-    assert frame["class"].tolist() == ["investigation", "attack"]
-    assert frame["minute"].tolist() == pytest.approx([1 / 60, 1.5 / 60])
-    assert set(frame["split"]) == {"train"} and set(frame["animal"]) == {recording.animal}
-    assert list(clip_frame([]).columns) == list(frame.columns)
-
-
-def test_a_clip_cut_short_by_the_end_repeats_what_is_left(recording, tmp_path):
-    longest = ClipSettings(seconds=1.0, sampled_fps=8.0)
-    said = captions_at_the_end([recording], [1.0, 0.2, 0.03], longest, Counter(), tmp_path)
-    assert said["start"].tolist() == [30, 54, 59]
-    assert said["caption"].tolist() == [f"It shows {count} pictures." for count in (8, 6, 1)]
-    assert [len(set(clip_frames(start, recording, longest))) for start in said["start"]] == [8, 6, 1]
-    assert said["class"].tolist() == ["investigation"] * 3
-
-
-def test_captions_by_length_cover_both_splits_and_bound_their_number(recording, tmp_path):
-    proposals = tuple(Proposal(a, a + 20, 1.0) for a in (0, 20, 40))
-    both = [found(recording, [0] * 3, [0, 1, 1], proposals, split) for split in ("train", "test")]
-    protocol = replace(protocols.corrected(EmbedderSettings()), clips=CLIPS)
-    frame = captions_by_length(both, protocol, [0.5, 1.0], Counter(), tmp_path, most=2)
-    assert frame.groupby(["seconds", "split"]).size().to_dict() == {
-        (s, p): 2 for s in (0.5, 1.0) for p in ("train", "test")
-    }
-    assert set(frame["category"]) == {"nondescript"} and frame["names"].tolist() == [()] * 8
-    assert set(frame["agreement"]) == {"names none"}
+def test_a_clip_without_caption_is_an_error(recording, tmp_path):
+    with pytest.raises(InputError, match="gave 1 captions for 2 clips"):
+        caption_recording(recording, [0, 2], ClipSettings(seconds=0.5), Speaker(short=True), 7, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def captioned():
@@ -143,41 +397,21 @@ def test_words_that_tell_and_words_that_do_not():
     assert np.isnan(language.words_tell(frame[frame["class"] == "mount"])["words of the caption"])
 
 
-def test_captions_are_escaped_on_pages(recording):
-    page = language.examples(captioned(), [recording], CLIPS).data
-    assert "<script>" not in page and "&lt;script&gt;" in page and page.count("<img src=") == 2
-    assert "none of these captions" in page  # no response does not occur
-    shown = language.text_shown(captioned()[["class", "caption"]]).data
-    assert "<script>" not in shown and "&lt;script&gt;" in shown
+def test_words_are_read_at_each_length_apart():
+    rows = [("train", "mount", "a"), ("train", "attack", "b"), ("test", "mount", "a"), ("test", "attack", "a")] * 3
+    frame = pd.DataFrame(rows, columns=["split", "class", "caption"]).assign(seconds=2.0)
+    both = pd.concat([frame, frame.assign(seconds=1.0, caption="a")])
+    assert language.words_by_length(both).to_dict("index") == {
+        "1 s": {"words of the caption": 0.5, "chance": 0.5}, "2 s": {"words of the caption": 0.5, "chance": 0.5},
+    }  # fmt: skip
+    told = language.words_by_length(both.assign(caption=both["class"].where(both["seconds"] == 2.0, "a")))
+    assert told["words of the caption"].to_dict() == {"1 s": 0.5, "2 s": 1.0}
 
 
-def test_numbers_are_shown_whole_or_to_three_digits():
-    page = language.numbers_shown(pd.DataFrame({"n": [3, 1200], "x": [0.25, np.nan]}, index=["<b>", "c"]), "it").data
-    assert "1,200" in page and "0.250" in page and "not defined" in page and "<b>" not in page
-
-
-def test_no_way_of_giving_no_video_is_taken_without_a_word(tiny):
-    made = language.refused(load_embedder(tiny))
+def test_no_way_of_giving_no_video_is_taken_without_a_word(tmp_path):
+    embedder = load_embedder(EmbedderSettings(model=str(write_checkpoint(tmp_path)), max_pixels=56 * 56))
+    made = language.refused(embedder)
     assert len(made) == 5 and made["answer"].str.len().min() > 20
+    silent = SimpleNamespace(caption=lambda clips, fps: ["nothing"] * len(clips))
     with pytest.raises(InputError, match="a clip without frames was taken without a word"):
-        language.refused(Counter())
-
-
-def test_twin_has_the_same_shape_and_other_weights_and_is_made_once(tiny, recording, tmp_path):
-    twin = untrained_twin(tiny.model, tmp_path, 0)
-    assert untrained_twin(tiny.model, tmp_path, 0) == twin and untrained_twin(tiny.model, tmp_path, 1) != twin
-    assert not list(tmp_path.glob(".twin-*"))
-    clips = [found(recording, [0, 10], [1, 1])]
-    protocol = replace(protocols.corrected(tiny), clips=CLIPS)
-    both = [
-        embeddings_of(clips, protocol, load_embedder(replace(tiny, model=str(model))), tmp_path / "store")
-        for model in (tiny.model, twin)
-    ]
-    assert both[0].shape == both[1].shape and np.abs(both[0] - both[1]).max() > 0.01
-    same = embed_recording(recording, [0, 10], CLIPS, load_embedder(tiny), tmp_path / "store")[protocol.view]
-    np.testing.assert_array_equal(both[0], same)
-
-
-def test_pose_features_are_eight_numbers_a_clip_also_at_the_end(recording):
-    made = pose_features([found(recording, [0, 59], [1, 1])], CLIPS)
-    assert made.shape == (2, 8) and np.isfinite(made).all()
+        language.refused(silent)

@@ -1,12 +1,14 @@
 """The table: what F1 and MAP mean in each row, scores from predictions, stored and scored again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, precision_score
 
+from mbrepro.artifacts import fingerprint
 from mbrepro.data.recordings import TASK1_CLASSES, Prediction
 from mbrepro.errors import InputError
 from mbrepro.report import page
@@ -84,11 +86,85 @@ def test_several_tasks_are_scored_one_by_one_and_averaged():
     assert value(both, "f1") == pytest.approx(np.mean([value(rows, "f1") for rows in apart]))
 
 
-def test_the_interval_holds_the_mean_and_is_a_point_for_a_single_video():
-    rows = results.score("baseline", "published", random_runs(videos=6))
+def test_the_interval_holds_the_mean_and_is_given_from_eight_videos_on():
+    rows = results.score("baseline", "published", random_runs(videos=8))
     assert value(rows, "f1", "low") < value(rows, "f1") < value(rows, "f1", "high")
-    alone = results.score("baseline", "published", random_runs(videos=1))
-    assert value(alone, "f1", "low") == pytest.approx(value(alone, "f1"))
+    assert value(rows, "f1", "n_videos") == 8 and value(rows, "f1", "undefined") == 0
+    few = results.score("baseline", "published", random_runs(videos=7))
+    assert few[["low", "high"]].isna().all(axis=None) and (few["n_videos"] == 7).all()
+    assert value(few, "f1") > 0
+
+
+def test_several_tasks_have_as_many_videos_as_the_one_with_fewest():
+    first = random_runs(seeds=1, classes=("other", "groom"), task="task3/groom", videos=9)
+    second = random_runs(seeds=1, classes=("other", "approach"), task="task3/approach", videos=2)
+    both = results.score("few_shot", "corrected", first + second, resamples=20)
+    assert (both["n_videos"] == 2).all() and both["low"].isna().all()
+
+
+def test_resamples_without_a_frame_of_a_behaviour_are_counted():
+    runs = random_runs(seeds=2, videos=8)
+    only_one = [
+        replace(run, videos=tuple(replace(v, true=np.where(v.true == 0, 3, v.true)) for v in run.videos[1:]))
+        for run in runs
+    ]
+    runs = [replace(run, videos=(run.videos[0], *rare.videos)) for run, rare in zip(runs, only_one, strict=True)]
+    rows = results.score("baseline", "corrected", runs)
+    drawn = np.random.default_rng(0).multinomial(8, np.full(8, 1 / 8), size=1000)
+    assert value(rows, "map", "undefined") == (drawn[:, 0] == 0).sum() > 300
+    assert value(rows, "f1", "undefined") == 0
+    assert 0 < value(rows, "map", "low") < value(rows, "map", "high") < 1
+
+
+def shuffled(runs, share, seed=1):
+    """The same videos with a share of the predictions drawn blindly."""
+    rng, made = np.random.default_rng(seed), []
+    for run in runs:
+        videos = [
+            replace(
+                v, labels=np.where(rng.random(len(v.labels)) < share, rng.integers(4, size=len(v.labels)), v.labels)
+            )
+            for v in run.videos
+        ]
+        made.append(replace(run, videos=tuple(videos)))
+    return made
+
+
+def test_a_difference_is_paired_over_the_same_videos():
+    good = random_runs(videos=12)
+    worse = shuffled(good, 0.3)
+    found = results.difference(good, worse)
+    f1 = [value(results.score("baseline", "corrected", runs), "f1") for runs in (good, worse)]
+    assert found["value"] == pytest.approx(f1[0] - f1[1]) and found["n_videos"] == 12
+    assert 0 < found["low"] < found["value"] < found["high"]
+    drawn = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), size=1000)
+    by_hand = []
+    for weights in drawn[:40]:
+        order = np.repeat(np.arange(12), weights)
+        means = []
+        for runs in (good, worse):
+            pairs = [
+                [np.concatenate([getattr(r.videos[k], f) for k in order]) for f in ("true", "labels")] for r in runs
+            ]
+            means.append(np.mean([f1_score(*pair, labels=[0, 1, 2], average="macro") for pair in pairs]))
+        by_hand.append(means[0] - means[1])
+    again = results.difference(good, worse, resamples=40)
+    assert (again["low"], again["high"]) == pytest.approx(tuple(np.quantile(by_hand, [0.025, 0.975])))
+    same = results.difference(good, good)
+    assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
+
+
+def test_a_difference_takes_the_videos_that_both_rows_have_and_refuses_others():
+    good = random_runs(videos=9)
+    part = [replace(run, videos=run.videos[:3:-1]) for run in good]  # 5 of 9, in another order
+    found = results.difference(good, part)
+    assert (found["value"], found["n_videos"]) == (0, 5) and np.isnan(found["low"])
+    other = [replace(run, videos=tuple(replace(v, true=1 - v.true // 2) for v in run.videos)) for run in good]
+    with pytest.raises(InputError, match="other labels of the same videos"):
+        results.difference(good, other)
+    for wrong in ([], [replace(run, task="task3/groom") for run in good]):
+        with pytest.raises(InputError, match="test videos of one task that both"):
+            results.difference(good, wrong)
 
 
 def test_recorded_rows_make_the_table_and_score_again_to_the_same(study):
@@ -102,28 +178,87 @@ def test_recorded_rows_make_the_table_and_score_again_to_the_same(study):
     assert len(results.verify("demo")) == len(table)
 
 
-def test_verify_finds_a_figure_that_was_changed_by_hand(study):
-    results.record("clip", "corrected", random_runs(), "demo")
-    path = study / "rows/clip-corrected.json"
+def changed(path, old, new):
+    before = path.read_bytes()
+    assert old in before
+    path.write_bytes(before.replace(old, new, 1))
+    return before
+
+
+def sealed_again(path, change):
+    """Change a row's content and its hash with it, as a forger would."""
     content = json.loads(path.read_text())
-    content["rows"][0]["mean"] += 1e-3
-    path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="f1 mean scores"):
+    del content[results.WHOLE]
+    change(content)
+    path.write_text(json.dumps(content | {results.WHOLE: fingerprint(content)}))
+
+
+def test_verify_names_a_row_that_was_changed_by_hand(study):
+    results.record("clip", "corrected", random_runs(), "demo", epochs=3)
+    path = study / "rows/clip-corrected.json"
+    before = changed(path, b'"epochs": 3', b'"epochs": 4')
+    with pytest.raises(InputError, match=r"clip-corrected\.json was changed after it was written"):
+        results.verify("demo")
+    path.write_bytes(before)
+    for field, other in (("mean", 0.123), ("n_videos", 9), ("published", 0.9)):
+        sealed_again(path, lambda content, f=field, o=other: content["rows"][0].update({f: o}))
+        with pytest.raises(InputError, match=rf"clip-corrected\.json: f1 {field} scores .*, and the row says {other}"):
+            results.verify("demo")
+        path.write_bytes(before)
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"clip-corrected\.json is not a row of results"):
         results.verify("demo")
 
 
-def test_verify_finds_a_changed_table_and_missing_predictions(study):
+def test_verify_names_a_byte_of_the_predictions(study):
+    results.record("clip", "corrected", random_runs(), "demo")
+    path = study / "predictions/clip-corrected.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1  # the last digit of one score: nothing scores otherwise
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"clip-corrected\.safetensors was changed after it was scored"):
+        results.verify("demo")
+
+
+def test_verify_names_the_line_of_a_changed_table_and_what_is_missing(study):
     for row in ("clip", "baseline"):
         results.record(row, "corrected", random_runs(), "demo")
-    table = study / "table.csv"
-    before = table.read_text()
-    table.write_text(before.replace("clip,corrected,f1,0.", "clip,corrected,f1,1."))
-    with pytest.raises(InputError, match=r"table\.csv is not what the stored rows say"):
+    table, rows, predictions = (study / name for name in ("table.csv", "rows", "predictions"))
+    before = changed(table, b"clip,corrected,f1,0.", b"clip,corrected,f1,1.")
+    with pytest.raises(InputError, match=r"table\.csv: line 9 is clip,corrected,f1,1\."):
         results.verify("demo")
-    table.write_text(before)
-    (study / "predictions/clip-corrected.safetensors").unlink()
-    with pytest.raises(InputError, match=r"clip-corrected\.safetensors is missing"):
+    table.write_bytes(before)
+    for path in (predictions / "clip-corrected.safetensors", rows / "clip-corrected.json"):
+        kept = path.read_bytes()
+        path.unlink()
+        with pytest.raises(InputError, match=rf"{path.name} is missing, and its row is there"):
+            results.verify("demo")
+        path.write_bytes(kept)
+    for path in (predictions / "clip-corrected.safetensors", rows / "clip-corrected.json"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"table\.csv: line 9 is clip,corrected,f1.* rows give nothing"):
         results.verify("demo")
+
+
+def test_what_a_killed_write_leaves_is_no_row_and_is_taken_away(study):
+    results.record("clip", "corrected", random_runs(), "demo", source="simulated")
+    left = [study / name for name in ("rows/.ab12cd34.partial.json", ".ab12cd34.partial.csv")]
+    for path in left:
+        path.write_text("{")
+    assert results.sources(study) == {"simulated"} and len(results.verify("demo")) == len(results.read_rows(study))
+    (study / "table.csv").unlink()
+    results.tidy(study)
+    assert not any(path.exists() for path in left)
+    results.verify("demo")
+
+
+def test_a_changed_row_waits_for_its_notebook_and_stops_no_other(study):
+    results.record("clip", "corrected", random_runs(), "demo")
+    (study / "rows/clip-corrected.json").write_text("{")
+    results.record("baseline", "corrected", random_runs(), "demo")
+    assert set(pd.read_csv(study / "table.csv")["row"]) == {"baseline"}
+    with pytest.raises(InputError, match=r"clip-corrected\.json is not a row"):
+        results.read_rows(study)
 
 
 def test_a_run_of_ones_own_leaves_the_table(study):

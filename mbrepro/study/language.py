@@ -1,13 +1,22 @@
-"""What a caption says: the poster's three categories by a written rule, and the behaviours it names.
+"""What captions say: the poster's three categories by a written rule, the behaviours they name, and what they tell.
 
 Rules for English text. Negation is found as by NegEx (Chapman et al. 2001, J Biomed Inform 34:301): a trigger counts up
 to a number of words ahead and no further than the end of its clause.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from mbrepro.data.recordings import OTHER, TASK1_CLASSES, behaviours
+from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.errors import InputError
 
 CATEGORIES = ("nondescript", "detailed", "no response")
 AGREEMENT = ("names it alone", "names it among others", "names another", "names none")
@@ -204,3 +213,74 @@ def _counts(clause: str, match: re.Match, condition: str) -> bool:
 def _negated(clause: str, match: re.Match) -> bool:
     before = " ".join(clause[: match.start()].split()[-NEGATION_WORDS:])
     return bool(_NEGATION.search(before) or _NEGATED_AFTER.search(clause[match.end() :]))
+
+
+def shares(frame: pd.DataFrame, by: str, of: str = "category") -> pd.DataFrame:
+    """Share of captions in each category, or of each way to agree ("agreement"), a line a value of `by`; `clips`."""
+    names = CATEGORIES if of == "category" else AGREEMENT
+    counts = pd.crosstab(frame[by], frame[of]).reindex(columns=list(names), fill_value=0)
+    return counts.div(counts.sum(axis=1), axis=0).assign(clips=counts.sum(axis=1)).rename_axis(columns=None)
+
+
+def naming(frame: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """How often captions name each behaviour, of clips that hold it and of all others: equal shares are guessing."""
+    rows = {}
+    for name in behaviours(classes):
+        said = frame["names"].map(lambda names, name=name: name in names)
+        held = frame["class"] == name
+        rows[name] = [held.sum(), said[held].mean(), (~held).sum(), said[~held].mean()]
+    columns = ["clips of it", "of these name it", "other clips", "of those name it"]
+    return pd.DataFrame.from_dict(rows, "index", columns=columns)
+
+
+def words_tell(frame: pd.DataFrame) -> dict[str, float]:
+    """Balanced accuracy on test clips of a classifier that reads words and pairs of words of train clips' captions.
+
+    Logistic regression, classes weighted equally; clips labelled other are left out. "chance" is one in the number of
+    classes. NaN without two classes to learn from.
+    """
+    held = frame[frame["class"] != OTHER]
+    train, test = held[held["split"] == "train"], held[held["split"] == "test"]
+    chance = 1 / max(1, test["class"].nunique())
+    told = train["caption"].str.contains(r"\w").any()
+    if train["class"].nunique() < 2 or not len(test) or not told:
+        return {"words of the caption": float("nan"), "chance": chance}
+    reader = make_pipeline(
+        CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"\w+"),
+        LogisticRegression(class_weight="balanced", max_iter=5000),
+    )
+    said = reader.fit(train["caption"], train["class"]).predict(test["caption"])
+    recalls = [(said[test["class"] == name] == name).mean() for name in test["class"].unique()]
+    return {"words of the caption": float(np.mean(recalls)), "chance": chance}
+
+
+def words_by_length(frame: pd.DataFrame) -> pd.DataFrame:
+    """`words_tell` of the captions of each length of clip, a line a length."""
+    return pd.DataFrame({f"{s:g} s": words_tell(part) for s, part in frame.groupby("seconds")}).T
+
+
+def refused(embedder: ClipEmbedder) -> pd.DataFrame:
+    """What a vision-language model's code says to each way of giving it no video; raises InputError if it says nothing.
+
+    An empty video is what a clip past a file's end becomes, and a model that is given none answers all the same.
+    """
+    from mbrepro.embedding.qwen import check_video_tokens  # takes seconds
+
+    empty = np.zeros((0, 64, 64, 3), np.uint8)
+    some = np.zeros((4, 64, 64, 3), np.uint8)
+    tried = {
+        "a clip without frames": lambda: embedder.caption([empty], 2.0),
+        "one among others": lambda: embedder.caption([some, empty], 2.0),
+        "a clip without pixels": lambda: embedder.caption([some[:, :0]], 2.0),
+        "a prompt without video tokens": lambda: check_video_tokens(torch.tensor([0]), torch.tensor([0])),
+        "fewer video tokens than the clip fills": lambda: check_video_tokens(torch.tensor([15]), torch.tensor([16])),
+    }
+    return pd.DataFrame([(what, _sentence(what, call)) for what, call in tried.items()], columns=["given", "answer"])
+
+
+def _sentence(what: str, call: Callable[[], object]) -> str:
+    try:
+        call()
+    except InputError as error:
+        return str(error)
+    raise InputError(f"{what} was taken without a word: captions and embeddings cannot be trusted")

@@ -1,0 +1,92 @@
+"""Executed notebooks: what they glued and printed, what their runs wrote, and whether both are still as they were."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from mbrepro.errors import InputError
+
+GLUE = "application/papermill.record/text/plain"
+WROTE, WHOLE = "mbrepro_wrote", "mbrepro_sha256"
+KEPT = ("rows/*.json", "predictions/*.safetensors", "*.csv")  # what a notebook writes beside its executed copy
+SHARED = ("table.csv",)  # joined from the rows of all notebooks
+
+
+def read(path: Path) -> NotebookNode:
+    """An executed notebook. Raises InputError if it cannot be read."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        raise InputError(f"{path} is not an executed notebook ({error}): run make reproduce") from None
+
+
+def state(folder: Path) -> dict[str, int]:
+    """Times of change (ns) of the results in a folder, by their paths in it."""
+    found = {path.relative_to(folder).as_posix(): path for pattern in KEPT for path in folder.glob(pattern)}
+    return {
+        name: path.stat().st_mtime_ns
+        for name, path in sorted(found.items())
+        if name not in SHARED and not path.name.startswith(".")
+    }
+
+
+def seal(notebook: NotebookNode, folder: Path, before: Mapping[str, int]) -> None:
+    """Note in a notebook's metadata which results in `folder` its run wrote since `before`, and a hash of all of it."""
+    written = [name for name, changed in state(folder).items() if before.get(name) != changed]
+    notebook.metadata[WROTE] = {name: _sha256((folder / name).read_bytes()) for name in written}
+    notebook.metadata[WHOLE] = _hash(notebook)
+
+
+def fault(path: Path, folder: Path) -> str:
+    """What is no longer as a notebook's run left it, in words; empty if all is."""
+    try:
+        notebook = read(path)
+    except InputError as error:
+        return str(error)
+    if notebook.metadata.get(WHOLE) != _hash(notebook):
+        return f"{path} was changed after it was run"
+    for name, expected in notebook.metadata.get(WROTE, {}).items():
+        if not (folder / name).exists():
+            return f"{folder / name} is missing"
+        if _sha256((folder / name).read_bytes()) != expected:
+            return f"{folder / name} was changed after {path.stem} wrote it"
+    return ""
+
+
+def glued(path: Path) -> dict[str, str]:
+    """What an executed notebook glued: key → the value as it stands in the notebook."""
+    return {
+        output.metadata["scrapbook"]["name"]: output.data[GLUE]
+        for output in _outputs(path)
+        if GLUE in output.get("data", {})
+    }
+
+
+def shown(path: Path) -> list[str]:
+    """The HTML outputs of an executed notebook, in order."""
+    return ["".join(o.data["text/html"]) for o in _outputs(path) if "text/html" in o.get("data", {})]
+
+
+def prose(path: Path) -> str:
+    """The text of a page's source: of a notebook, of its markdown cells."""
+    if path.suffix != ".ipynb":
+        return path.read_text(encoding="utf-8")
+    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+def _outputs(path: Path) -> Iterator[NotebookNode]:
+    for cell in read(path).cells:
+        yield from cell.get("outputs", [])
+
+
+def _hash(notebook: NotebookNode) -> str:
+    rest = {**notebook, "metadata": {key: value for key, value in notebook.metadata.items() if key != WHOLE}}
+    return _sha256(json.dumps(rest, sort_keys=True).encode())
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

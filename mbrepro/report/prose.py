@@ -1,0 +1,98 @@
+"""Sentences made from results: words that compare follow from their numbers, so that no page says more than its table.
+
+All are HTML paragraphs or lists, which pages of the book include.
+"""
+
+import html
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
+from mbrepro.study import ablations, poster
+
+
+def how_sure(table: pd.DataFrame) -> str:
+    """A line a row: how far seeds move the corrected protocol's F1, and how well the test videos tell its mean."""
+    rows = table[(table["protocol"] == "corrected") & (table["metric"] == "f1")]
+    return _list([f"{poster.TITLES[r.row]}: {_spread(r)}; {_interval(r)}." for r in rows.itertuples()])
+
+
+def _spread(record) -> str:
+    return f"{record.n_seeds} seeds differ by ±{record.sd:.3f} in F1" if record.n_seeds > 1 else "one seed"
+
+
+def _interval(record) -> str:
+    if record.n_videos < LEAST_VIDEOS:
+        return f"{record.n_videos} test videos a task, too few for an interval"
+    told = f"the 95 % interval of the mean by video is {record.low:.2f} to {record.high:.2f} ({record.n_videos} videos)"
+    return told + (f", {record.undefined} of {RESAMPLES:,} resamples having no value" if record.undefined else "")
+
+
+def lead(difference: Mapping[str, float] | None) -> str:
+    """How the baseline stands to the corrected two stages on the same test videos (`results.difference` of F1).
+
+    difference: None if one of the two rows has not been run.
+    """
+    if difference is None:
+        return _paragraph("The corrected two stages and the baseline have not both been run.")
+    value, low, high, videos = (difference[name] for name in ("value", "low", "high", "n_videos"))
+    verb = "leads" if round(value, 2) > 0 else "trails" if round(value, 2) < 0 else "equals"
+    by = "" if verb == "equals" else f" by {abs(value):.2f}"
+    told = (
+        f"On the same {videos} test videos the baseline, which looks at poses alone, {verb} the corrected two stages"
+        f"{by} in F1"
+    )
+    if np.isnan(low):
+        return _paragraph(f"{told}; {videos} videos are too few for an interval.")
+    apart = low > 0 or high < 0
+    sure = "which excludes 0" if apart else "which includes 0: these videos do not tell the two apart"
+    return _paragraph(f"{told}; the 95 % interval of the mean difference by video is {low:.2f} to {high:.2f}, {sure}.")
+
+
+def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.DataFrame | None) -> str:
+    """What the corrections change: end to end, against the poses of the same clips, in video looked at, and few-shot.
+
+    glued: numbers of pages 04 (watched_published, watched_corrected) and 05 (few_shot_always). ablation: the recorded
+    table of `ablations`. What was not run or not recorded is not spoken of.
+    """
+    f1 = table.set_index(["row", "protocol", "metric"])["mean"].astype(float)
+    watched = [float(glued.get(f"watched_{protocol}", "nan")) for protocol in ("corrected", "published")]
+    lines = [
+        _compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
+                  f1.get(("pose_vlm", "published", "calms21_f1")), "of the published one on the same metric"),
+        _clips(ablation),
+        _compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
+                  " of the test recordings", ".0%"),
+        _compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
+                  float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
+    ]  # fmt: skip
+    return _list([line for line in lines if line])
+
+
+def _clips(ablation: pd.DataFrame | None) -> str:
+    if ablation is None:
+        return ""
+    poses, clips = ablations.control(ablation)
+    return _compared(
+        "Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an F1 of",
+        poses, clips, "of the corrected protocol's embedding",
+    )  # fmt: skip
+
+
+def _compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
+    """ABOUT ONE OF, more than / less than / the same as the OTHER WHOSE; nothing if one of them is not known."""
+    if one is None or other is None or np.isnan(one) or np.isnan(other):
+        return ""
+    said, beside = format(one, form), format(other, form)
+    word = "the same as" if said == beside else "more than" if one > other else "less than"
+    return f"{about} {said}{of}, {word} the {beside} {whose}."
+
+
+def _list(lines: list[str]) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _paragraph(line: str) -> str:
+    return f"<p>{html.escape(line)}</p>"

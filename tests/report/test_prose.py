@@ -1,0 +1,95 @@
+"""Sentences made of numbers: what they compare comes out as the numbers lie, whichever way that is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mbrepro.report import prose
+from mbrepro.study import ablations, results
+
+
+def table(**f1) -> pd.DataFrame:
+    """Rows ROW_PROTOCOL_METRIC=mean, of 5 seeds and 19 videos."""
+    lines = []
+    for key, mean in f1.items():
+        row, protocol, metric = next(
+            (row, protocol, key.removeprefix(f"{row}_{protocol}_"))
+            for row, protocol in results.ROWS
+            if key.startswith(f"{row}_{protocol}_")
+        )
+        lines.append((row, protocol, metric, mean, 0.013, mean - 0.1, mean + 0.1, 5, 19, 0, np.nan, ""))
+    return pd.DataFrame(lines, columns=results.COLUMNS)
+
+
+def difference(value, low, high, videos=19):
+    return {"value": value, "low": low, "high": high, "n_videos": videos, "undefined": 0}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (difference(0.14, 0.09, 0.21), "leads the corrected two stages by 0.14 in F1"),
+        (difference(0.14, 0.09, 0.21), "is 0.09 to 0.21, which excludes 0."),
+        (difference(-0.14, -0.21, -0.09), "trails the corrected two stages by 0.14 in F1"),
+        (difference(-0.14, -0.21, -0.09), "is -0.21 to -0.09, which excludes 0."),
+        (difference(0.02, -0.03, 0.05), "which includes 0: these videos do not tell the two apart."),
+        (difference(0.001, -0.03, 0.05), "equals the corrected two stages in F1;"),
+        (difference(0.2, np.nan, np.nan, 2), "by 0.20 in F1; 2 videos are too few for an interval."),
+        (None, "have not both been run"),
+    ],
+)
+def test_who_leads_is_what_the_difference_says(found, said):
+    assert said in prose.lead(found)
+
+
+def recorded(poses: float, clips: float) -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples([ablations.CORRECTED, ("poses alone", "every frame", "pose")])
+    return pd.DataFrame({"F1": [clips, poses]}, index)
+
+
+def test_each_line_compares_as_its_two_numbers_do():
+    rows = table(pose_vlm_corrected_f1=0.63, pose_vlm_published_calms21_f1=0.25, few_shot_corrected_f1=0.11)
+    glued = {"watched_published": "0.21", "watched_corrected": "0.57", "few_shot_always": "0.14"}
+    said = prose.corrections(rows, glued, recorded(0.86, 0.70))
+    for part in (
+        "F1 of 0.63, more than the 0.25 of the published one", "F1 of 0.86, more than the 0.70 of the corrected",
+        "cover 57% of the test recordings, more than the 21% that", "F1 of 0.11, less than the 0.14 that calling",
+    ):  # fmt: skip
+        assert part in said, part
+    rows = table(pose_vlm_corrected_f1=0.2, pose_vlm_published_calms21_f1=0.25, few_shot_corrected_f1=0.141)
+    glued = {"watched_published": "0.6", "watched_corrected": "0.57", "few_shot_always": "0.139"}
+    said = prose.corrections(rows, glued, recorded(0.5, 0.70))
+    for part in (
+        "0.20, less than the 0.25",
+        "0.50, less than the 0.70",
+        "57% of the test recordings, less than the 60%",
+    ):
+        assert part in said, part
+    assert "F1 of 0.14, the same as the 0.14" in said
+
+
+def test_what_was_not_run_is_not_spoken_of():
+    said = prose.corrections(table(pose_vlm_corrected_f1=0.63), {"few_shot_always": "nan"}, None)
+    assert said == "<ul></ul>"
+
+
+def test_how_sure_names_the_interval_of_the_mean_and_says_why_there_is_none():
+    rows = table(clip_corrected_f1=0.5, few_shot_corrected_f1=0.2, clip_published_f1=0.9, clip_corrected_map=0.1)
+    few = rows["row"] == "few_shot"
+    rows.loc[few, ["low", "high", "n_videos"]] = [np.nan, np.nan, 2]
+    rows.loc[rows["row"] == "clip", "undefined"] = 43
+    said = prose.how_sure(rows)
+    assert said.count("<li>") == 2 and "other test" not in said
+    assert "5 seeds differ by ±0.013 in F1; the 95 % interval of the mean by video is 0.40 to 0.60 (19 videos)" in said
+    assert (
+        "43 of 1,000 resamples having no value" in said and "Few-shot: 5 seeds differ by ±0.013 in F1; 2 test" in said
+    )
+    assert "too few for an interval" in said
+
+
+def test_recorded_ablation_holds_what_the_index_compares():
+    poses, clips = ablations.control(ablations.recorded_table()[1])
+    assert f"F1 of {poses:.2f}, more than the {clips:.2f} of" in prose.corrections(
+        table(pose_vlm_corrected_f1=0.6), {}, ablations.recorded_table()[1]
+    )
+    assert 0 < clips < poses < 1
