@@ -13,13 +13,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from mbrepro import paths
 from mbrepro.artifacts import package_versions
+from mbrepro.data.calms21.read import read_calms21
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, frame_count, sampled_rate
-from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.labels import LabelTrack
+from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Prediction, Recording
 from mbrepro.data.video import decode_frames, probe, write_video
 from mbrepro.demo.simulated import DemoSettings, cage, frames, simulate_recording
 from mbrepro.embedding import EmbedderSettings, load_embedder
@@ -34,6 +37,11 @@ from mbrepro.method.pipeline import propose, write_frames
 from mbrepro.method.single_frame import SingleFrameSettings, single_frame
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.resampling import interval, resample_videos, share
+from mbrepro.report import page, prose
+from mbrepro.study import audit, embedding_space, language, poster, sparsity
+from mbrepro.study.localization import collapsed
+from mbrepro.study.results import PROTOCOLS, Run, score
+from tests.fixtures.sequences import sequence, write_release
 from tests.fixtures.tiny_encoders import KINDS, write_encoder, write_qwen3
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -195,6 +203,61 @@ def metrics(_):
     }
 
 
+def some_runs() -> list[Run]:
+    rng, runs = np.random.default_rng(0), []
+    for seed in range(2):
+        true = [np.repeat(rng.integers(0, 4, 40), 10) for _ in range(9)]
+        scores = [np.eye(4)[t] + rng.normal(0, 0.8, (400, 4)) for t in true]
+        videos = [Prediction(f"v{k}", t, s.argmax(1), s) for k, (t, s) in enumerate(zip(true, scores, strict=True))]
+        runs.append(Run(seed, "task1", TASK1_CLASSES, tuple(videos)))
+    return runs
+
+
+def study(_):
+    runs, tracks = some_runs(), [LabelTrack(f"v{k}", v.true) for k, v in enumerate(some_runs()[0].videos)]
+    made = {
+        f"{row} {protocol}": score(row, protocol, runs, 50).drop(columns=["row", "protocol"]).to_dict("records")
+        for row in poster.ROWS
+        for protocol in PROTOCOLS
+    }
+    points = np.random.default_rng(1).normal(size=(40, 6))
+    labels = np.repeat([0, 1], 20)
+    made["poster"] = [poster.TABLE, poster.readings()]
+    made["collapsed"] = [told(v.scores) for run in collapsed(runs) for v in run.videos]
+    made["audit"] = audit.clips(tracks, tracks)
+    made["sparsity"] = [sparsity.bout_statistics(tracks), sparsity.skippable(tracks), sparsity.ceilings(tracks, [0.0])]
+    made["space"] = [embedding_space.arrangement(points, labels, labels), embedding_space.concentration(points)]
+    made["language"] = [[text, language.category(text), language.named_behaviours(text)] for text in SAID]
+    return made
+
+
+SAID = (
+    "In the video, the two mice are seen running around a small cage.",
+    "I'm sorry, but I cannot provide an answer as there is no video or image available.",
+    "One mouse mounts the other and does not fight. It then walks away to the wall and sniffs there.",
+)
+
+
+def report(_):
+    rows = pd.concat([score(row, name, some_runs(), 50) for row in poster.ROWS for name in PROTOCOLS])
+    frame = pd.DataFrame({"a": [0.5, np.nan], "b": [1, 2]}, index=["x", "<y>"])
+    return {
+        "study": page.study_table(rows, "simulated"),
+        "rows": page.rows_shown(rows.head(4)).data,
+        "table": page.table(frame, "what").data,
+        "words": page.table(frame, words=True).data,
+        "values": page.values({"one": 0.12345}).data,
+        "notices": [page.source_notice(["simulated"]), page.source_notice(["CalMS21"], ["Task 3: some"])],
+        "sure": prose.how_sure(rows),
+    }
+
+
+def read(tmp_path):
+    path = write_release(tmp_path / "a.json", {"task1/train/mouse001_task1_annotator1": sequence()})
+    (recording,) = read_calms21(path)
+    return {"points": told(recording.keypoints), "labels": recording.labels.tolist(), "scores": told(recording.scores)}
+
+
 MAKERS = {
     "mbrepro.demo.simulated": simulated,
     "mbrepro.method.localizer": localizer,
@@ -210,6 +273,9 @@ MAKERS = {
     "mbrepro.embedding.twin": twin,
     "mbrepro.method": method,
     "mbrepro.metrics": metrics,
+    "mbrepro.study": study,
+    "mbrepro.report": report,
+    "mbrepro.data.calms21.read": read,
 }
 
 
