@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from mbrepro import paths
+from mbrepro.data.alignment import fit_to_video
 from mbrepro.data.annotations import read_boris_events
 from mbrepro.data.tracking import READERS, fill_gaps, read_tracking
 from mbrepro.data.tracking.deeplabcut import read_h5, unpickle_plain
