@@ -6,6 +6,7 @@ from scipy.stats import ks_2samp
 
 from mbrepro.data.recordings import Dataset, Recording
 from mbrepro.demo import likeness
+from mbrepro.demo import windows as windows_of
 from mbrepro.demo.simulated import DemoSettings, schedule, simulate_recording
 from mbrepro.errors import InputError
 
@@ -60,7 +61,7 @@ def _still(resident: tuple[float, float], intruder: tuple[float, float], angle: 
 def test_pose_statistics_of_a_known_pose():
     window = _still((200, 300), (500, 300), np.pi / 2)
     window[:, :, 0, :, 0] += 8 * np.arange(13)[:, None]  # 1 px a frame
-    statistics = likeness.pose_statistics(window, np.array([1]))
+    statistics = windows_of.pose_statistics(window, np.array([1]))
     found = {what: float(np.median(values)) for what, (values, _) in statistics.items() if values.size}
     assert found["body length, resident"] == pytest.approx(150) and found["ear width, intruder"] == pytest.approx(60)
     assert found["nose to neck, resident"] == pytest.approx(60)
@@ -78,19 +79,19 @@ def test_windows_are_cut_at_the_step_and_labelled_by_their_majority():
     frames = 97 + 30
     keypoints = np.zeros((frames, 2, 7, 2)) + np.arange(frames)[:, None, None, None]
     recording = Recording("mouse001", keypoints, labels=_labels((I, 90), (O, frames - 90)))
-    windows, classes = likeness.pose_windows([recording], 50)
+    windows, classes = windows_of.pose_windows([recording], 50)
     assert windows.shape == (50, 13, 2, 7, 2) and (np.diff(windows[:, :, 0, 0, 0]) == 8).all()
     investigated = (windows[:, :, 0, 0, 0] < 90).mean(axis=1) > 0.5
     np.testing.assert_array_equal(classes == 1, investigated)
     with pytest.raises(InputError, match="97 frames"):
-        likeness.pose_windows([Recording("mouse002", keypoints[:50], labels=np.full(50, 3))], 1)
+        windows_of.pose_windows([Recording("mouse002", keypoints[:50], labels=np.full(50, 3))], 1)
 
 
 def test_exchanged_mice_are_counted():
     window = np.tile(_still((200, 300), (700, 300), 0.0), (4, 1, 1, 1, 1))
-    assert likeness.exchanged_share(window) == 0
+    assert windows_of.exchanged_share(window) == 0
     window[0, 6:] = window[0, 6:, ::-1]
-    assert likeness.exchanged_share(window) == pytest.approx(1 / 48)
+    assert windows_of.exchanged_share(window) == pytest.approx(1 / 48)
 
 
 def test_classifier_tells_noise_from_none_and_not_like_from_like():
@@ -174,6 +175,6 @@ def test_durations_against_every_real_bout(real_data):
 
 
 def test_zero_padded_windows_are_left_out(real_data):
-    windows, classes = likeness.read_real_windows(real_data)
+    windows, classes = windows_of.read_real_windows(real_data)
     assert windows.shape == (996, 13, 2, 7, 2) and not (windows == 0).all(axis=(3, 4)).any()
     assert np.bincount(classes).tolist() == [0, 271, 31, 694]
