@@ -24,6 +24,7 @@ from mbrepro.commands import bench_clips, bench_reading
 from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 from mbrepro.method.localizer import (
+    LOCALIZER,
     PUBLISHED_BATCH,
     LocalizerSettings,
     PoseCNN,
@@ -42,7 +43,7 @@ def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
     medians of `REPETITIONS` alternating epochs, so that a busy machine slows both alike.
     """
     made = [random_recording(f"random{k}", frames, seed=k) for k in range(recordings)]
-    settings = LocalizerSettings()
+    settings = LOCALIZER
     seconds = {"ours_s": [], "theirs_s": []}
     for seed in tqdm(range(REPETITIONS), desc="localizer_epoch", disable=None):
         seconds["ours_s"].append(_epoch_seconds(train_epoch, made, settings, seed))

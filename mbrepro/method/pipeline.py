@@ -34,6 +34,7 @@ from mbrepro.method.proposals import Proposal, proposal_labels, propose
 from mbrepro.method.protocols import Protocol
 
 VALIDATION = 0.25  # share of the train animals held out to choose a view where the protocol holds out none
+DIVISIONS = 3  # of the train animals, on whose mean the number of epochs is chosen
 ACTION = 0.5  # stage 1 calls a frame action from this P(action) on, as the more likely of its two classes
 
 
@@ -58,26 +59,58 @@ def train_localizers(
     """The pose networks trained on a dataset's train recordings, one a seed, read from `folder` if trained before.
 
     With 2 classes the targets are the poster's, action and other; otherwise they are the labels. With a validation
-    fraction that share of the train animals is first held out to choose one number of epochs for all seeds, and then
-    trained on too. One training run gives the network after each of its epochs, so that the networks of a validation
-    fraction and those without are of the same runs. Seeds are trained side by side, each on one thread, so that the
-    weights do not depend on the number of cores.
+    fraction that share of the train animals is first held out to choose one number of epochs for all seeds (the best of
+    `validation_curves`), and then trained on too. One training run gives the network after each of its epochs, so that
+    the networks of a validation fraction and those without are of the same runs. Seeds are trained side by side, each
+    on one thread, so that the weights do not depend on the number of cores.
     """
+    made_from = _made_from(dataset, settings)
+    stems = {seed: folder / "localizers" / fingerprint(seed, *made_from) for seed in seeds}
+    missing = [(seed, stem) for seed, stem in stems.items() if not _after(stem, settings.epochs).exists()]
+    jobs = [(_train, dataset.train, settings, *job) for job in missing]
+    tried = _curve_paths(dataset, settings, validation_fraction, folder) if validation_fraction else []
+    jobs += [
+        (_try_epochs, dataset.train, settings, validation_fraction, division, path)
+        for division, path in enumerate(tried)
+        if not path.exists()
+    ]
+    side_by_side(jobs)
+    epochs = best_epochs(_read_curves(tried)) if tried else settings.epochs
+    return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+
+
+def validation_curves(
+    dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path
+) -> np.ndarray:
+    """(divisions, epochs) F1 of train animals held out after each epoch, as `train_localizers` tried them.
+
+    Raises InputError if it was not asked to hold any out.
+    """
+    paths = _curve_paths(dataset, settings, validation_fraction, folder)
+    if not all(path.exists() for path in paths):
+        raise InputError("no number of epochs was tried on train animals held out: set validation_fraction above 0")
+    return _read_curves(paths)
+
+
+def best_epochs(curves: np.ndarray) -> int:
+    """The number of epochs, from 1, whose mean over the rows of `validation_curves` is highest, the first of equals."""
+    return 1 + int(curves.mean(0).argmax())
+
+
+def _made_from(dataset: Dataset, settings: LocalizerSettings) -> list:
     made_from = [replace(settings, epochs=1), localizer_module, Path(__file__), torch.__version__]
     for recording in dataset.train:
         made_from += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
-    folder = folder / "localizers"
-    stems = {seed: folder / fingerprint(seed, *made_from) for seed in seeds}
-    missing = [(seed, stem) for seed, stem in stems.items() if not _after(stem, settings.epochs).exists()]
-    jobs = [(_train, dataset.train, settings, *job) for job in missing]
-    choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made_from)}.json"
-    if validation_fraction and not choice.exists():
-        jobs.append((_try_epochs, dataset.train, settings, validation_fraction, choice))
-    side_by_side(jobs)
-    epochs = settings.epochs
-    if validation_fraction:
-        epochs = 1 + int(np.argmax(json.loads(choice.read_text(encoding="utf-8"))["validation_f1"]))
-    return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+    return made_from
+
+
+def _curve_paths(dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path) -> list[Path]:
+    key = fingerprint(settings.epochs, validation_fraction, *_made_from(dataset, settings))
+    return [folder / "localizers" / f"validation-{key}-{division}.json" for division in range(DIVISIONS)]
+
+
+def _read_curves(paths: Sequence[Path]) -> np.ndarray:
+    return np.array([json.loads(path.read_text(encoding="utf-8"))["validation_f1"] for path in paths])
 
 
 def side_by_side(jobs: Sequence[tuple]) -> None:
@@ -115,13 +148,16 @@ def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, s
 
 
 def _try_epochs(
-    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, path: Path
+    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, division: int, path: Path
 ) -> None:
-    """Write how good each number of epochs, up to the settings', is for train animals held out; once, with seed 0."""
-    fit, validation = split_by_animal(train, validation_fraction, seed=0)
+    """Write how good each number of epochs, up to the settings', is for train animals held out.
+
+    division: the seed of which animals those are, and of the network.
+    """
+    fit, validation = split_by_animal(train, validation_fraction, seed=division)
     held_out = [(r, _targets(r, settings)) for r in validation]
     with one_thread():
-        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
+        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, division, validation=held_out)
     write_json(path, {"validation_f1": [row["validation_f1"] for row in history]})
 
 

@@ -6,7 +6,7 @@ from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import FPS
 from mbrepro.embedding.embedder import PROMPT, EmbedderSettings
 from mbrepro.method.heads import HeadSettings
-from mbrepro.method.localizer import LocalizerSettings
+from mbrepro.method.localizer import LOCALIZER, LocalizerSettings
 from mbrepro.method.proposals import HysteresisRule, PosterRule
 
 ASSUMED_FPS = 60.0  # the poster's cutting code divides frames by 60; CalMS21 was filmed at 30 frames per second
@@ -46,7 +46,7 @@ def published(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:
     """
     return Protocol(
         name="published",
-        localizer=LocalizerSettings(classes=2, epochs=epochs),
+        localizer=replace(LOCALIZER, epochs=epochs),
         rule=PosterRule(),
         clips=ClipSettings(seconds=5.0, sampled_fps=0.1, min_frames=4, assumed_fps=ASSUMED_FPS),
         embedder=replace(embedder, prompt=PROMPT),
@@ -71,7 +71,7 @@ def corrected(
     """The same two stages done right: true frame times, short clips round both mice, validation on train animals."""
     return Protocol(
         name="corrected",
-        localizer=LocalizerSettings(classes=2, epochs=epochs),
+        localizer=replace(LOCALIZER, epochs=epochs),
         rule=HysteresisRule(max_frames=max(round(clip_seconds * FPS), HysteresisRule.min_frames)),
         clips=ClipSettings(seconds=clip_seconds, sampled_fps=sampled_fps, crop=crop),
         embedder=replace(embedder, prompt=PROMPT),

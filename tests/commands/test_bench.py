@@ -8,7 +8,8 @@ import torch
 
 from mbrepro.commands import bench, bench_reading
 from mbrepro.data.calms21.read import read_calms21
-from mbrepro.method.localizer import LocalizerSettings, PoseCNN, frame_windows, pose_features
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, pose_features
+from tests.fixtures.windows import frame_windows
 
 
 def test_measure_merges_its_figures_and_keeps_the_others(tmp_path, monkeypatch):
