@@ -41,8 +41,8 @@ from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.standin import STAND_IN_PIXELS, STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
+from mbrepro.method.localizer import LOCALIZER, LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
 from mbrepro.method.localizer import PUBLISHED_BATCH as BATCH
-from mbrepro.method.localizer import LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
 
 REPETITIONS = 3
 SHOWN = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice")  # the corrected protocol's clips
@@ -109,7 +109,7 @@ def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
 
     Both train the same PyTorch network on the same simulated poses and visit every frame once.
     """
-    made, settings = [simulated(k, frames) for k in range(1, recordings + 1)], LocalizerSettings()
+    made, settings = [simulated(k, frames) for k in range(1, recordings + 1)], LOCALIZER
     sides = [lambda seed, f=f: epoch_seconds(f, made, settings, seed) for f in (train_epoch, windowed_epoch)]
     ours, theirs = in_turn("localizer_epoch", REPETITIONS, *sides)
     return _ratio(ours, theirs) | {"frames": recordings * frames, "torch_threads": torch.get_num_threads()}

@@ -1,15 +1,16 @@
 """Stage 1: poses → probability of each class at each frame.
 
 The network is the 1D-CNN of the official CalMS21 baseline (github.com/dreamyang-liu/mab-e-opt-transport, a fork of the
-CalMS21 baselines; Sun et al. 2021, arXiv:2104.02710): four classes make it that baseline, two classes the poster's
-localizer. It is published as a network on a window of ±100 frames; here one pass over a recording gives every frame's
-output, equal to the published network on that frame's window.
+CalMS21 baselines; Sun et al. 2021, arXiv:2104.02710): four classes and a window of ±200 frames make it that baseline
+(`BASELINE`), two classes and ±100 frames the poster's localizer (`LOCALIZER`). It is published as a network on a
+window; here one pass over a recording gives every frame's output, equal to the published network on that frame's
+window.
 """
 
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from sklearn.metrics import f1_score
 from torch import nn
 
 from mbrepro.artifacts import replacing
-from mbrepro.data.recordings import Recording
+from mbrepro.data.recordings import Recording, other_index
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when training or inference gives other values
@@ -36,7 +37,7 @@ _FRAMES_AT_ONCE = 50_000  # bounds the memory of `localize` on long recordings
 
 @dataclass(frozen=True)
 class LocalizerSettings:
-    """The network and its training; defaults are the official baseline's but for crops (see `fit_localizer`).
+    """The network and its training, the official baseline's but for crops (see `fit_localizer`).
 
     classes: 2 for the localizer (`LOCALIZER_CLASSES`), 4 for the CalMS21 Task 1 baseline.
     context_before, context_after, step: a frame's window is its frames -before, -before + step, … up to +after.
@@ -91,6 +92,14 @@ class LocalizerSettings:
         for _ in self.channels:
             samples = (samples - self.kernel + 1) // 2
         return samples
+
+
+# The poster's: 50 samples before a frame and 50 after it.
+LOCALIZER = LocalizerSettings(classes=2, context_before=100, context_after=100)
+# The official generator steps past_frames and future_frames (100 each) by frame_skip (2): the released network's input
+# is (201, 28), so ±200 frames. Its causal form (task1_causal_config) looks back as far and ahead not at all.
+BASELINE = LocalizerSettings(classes=4, context_before=200, context_after=200)
+CAUSAL = replace(BASELINE, context_after=0)
 
 
 class _PoolNeighbours(torch.autograd.Function):
@@ -150,9 +159,8 @@ class PoseCNN(nn.Module):
     def normalise_input(self, features: Sequence[np.ndarray]) -> None:
         """Take the mean and variance that the first BatchNorm uses from all features, each (T, 28), once and for all.
 
-        In the published training a step's 128 windows lie all over the train recordings and their statistics are near
-        those of all frames. A step of crops lies in few places; normalised by its own statistics, where the mice are
-        would be lost.
+        In the published training a step's 128 windows lie all over the train recordings, their statistics near those of
+        all frames. A step of crops lies in few places; normalised by its own, where the mice are would be lost.
         """
         pooled = np.concatenate(features)
         self.input_norm.running_mean.copy_(torch.from_numpy(pooled.mean(0)))
@@ -179,9 +187,8 @@ class PoseCNN(nn.Module):
         belongs to frame l P + p, and convolving a phase convolves all its windows at once. A pooling may pair elements
         from an even or an odd start; both are kept, as 2 P phases. Nothing is computed twice.
         """
-        return self._dense(
-            x, x.shape[-1] - self.settings.context_before - self.settings.context_after, self.settings.step
-        )
+        s = self.settings
+        return self._dense(x, x.shape[-1] - s.context_before - s.context_after, s.step)
 
     def forward_samples(self, x: torch.Tensor) -> torch.Tensor:
         """The dense form for every `step`-th frame: x (B, 28, T + samples - 1), already thinned → (B, classes, T)."""
@@ -211,13 +218,6 @@ def action_targets(recording: Recording) -> np.ndarray:
     return np.where(recording.action, 0, 1).astype(np.int64)
 
 
-def frame_windows(features: np.ndarray, frames: np.ndarray, settings: LocalizerSettings) -> np.ndarray:
-    """The published input: features (T, 28) → (len(frames), 28, samples), zeros beyond the recording's ends."""
-    padded = np.pad(features, ((settings.context_before, settings.context_after), (0, 0)))
-    offsets = np.arange(settings.samples) * settings.step
-    return padded[np.asarray(frames)[:, None] + offsets].transpose(0, 2, 1)
-
-
 def fit_localizer(
     recordings: Sequence[Recording],
     targets: Sequence[np.ndarray],
@@ -235,7 +235,8 @@ def fit_localizer(
     are kept. Crops are many and short, as what a step teaches depends on how many places it sees.
 
     Returns the network in evaluation mode and one dict an epoch: epoch (from 1), loss, and with validation recordings
-    validation_f1, macro over all classes. The last epoch's weights are kept.
+    validation_f1, as the rows of the table are scored: of action with 2 classes, else the mean over the behaviours. The
+    last epoch's weights are kept.
     `after_epoch` is called with each epoch's number and the network as it is then. Raises InputError if targets do not
     fit the recordings or the classes.
     """
@@ -310,8 +311,9 @@ def _batches(
 def _validation_f1(model: PoseCNN, validation: Sequence[tuple[Recording, np.ndarray]]) -> float:
     predicted = np.concatenate([localize(model, recording).argmax(1) for recording, _ in validation])
     true = np.concatenate([target for _, target in validation])
-    labels = np.arange(model.settings.classes)
-    return float(f1_score(true, predicted, labels=labels, average="macro", zero_division=0))
+    classes = model.settings.classes
+    kept = [0] if classes == 2 else [k for k in range(classes) if k != other_index(validation[0][0].classes)]
+    return float(f1_score(true, predicted, labels=kept, average="macro", zero_division=0))
 
 
 def localize(model: PoseCNN, recording: Recording) -> np.ndarray:

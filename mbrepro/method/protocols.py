@@ -6,7 +6,7 @@ from mbrepro.data.clips import ClipSettings
 from mbrepro.embedding.embedder import PROMPT, EmbedderSettings
 from mbrepro.errors import InputError
 from mbrepro.method.heads import HeadSettings
-from mbrepro.method.localizer import LocalizerSettings
+from mbrepro.method.localizer import LOCALIZER, LocalizerSettings
 from mbrepro.method.proposals import HysteresisRule, PosterRule
 
 ASSUMED_FPS = 60.0  # the poster's cutting code divides frames by 60; CalMS21 was filmed at 30 frames per second
@@ -59,7 +59,7 @@ def published(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:
     """
     return Protocol(
         name="published",
-        localizer=LocalizerSettings(classes=2, epochs=epochs),
+        localizer=replace(LOCALIZER, epochs=epochs),
         rule=PosterRule(),
         clips=ClipSettings(seconds=5.0, sampled_fps=0.1, min_frames=4, assumed_fps=ASSUMED_FPS),
         embedder=replace(embedder, prompt=PROMPT),
@@ -84,7 +84,7 @@ def corrected(
     """The same two stages done right: true frame times, short clips round both mice, validation on train animals."""
     return Protocol(
         name="corrected",
-        localizer=LocalizerSettings(classes=2, epochs=epochs),
+        localizer=replace(LOCALIZER, epochs=epochs),
         rule=HysteresisRule(max_s=max(clip_seconds, HysteresisRule.min_s)),
         clips=ClipSettings(seconds=clip_seconds, sampled_fps=sampled_fps, crop=crop),
         embedder=replace(embedder, prompt=PROMPT),

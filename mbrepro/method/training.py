@@ -23,6 +23,8 @@ from mbrepro.method.localizer import (
 )
 from mbrepro.method.processes import side_by_side
 
+DIVISIONS = 3  # of the train animals, on whose mean the number of epochs is chosen
+
 
 def train_localizers(
     dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, seeds: Sequence[int], folder: Path
@@ -30,26 +32,45 @@ def train_localizers(
     """The pose networks trained on a dataset's train recordings, one a seed, read from `folder` if trained before.
 
     With 2 classes the targets are the poster's, action and other; otherwise they are the labels. With a validation
-    fraction that share of the train animals is first held out to choose one number of epochs for all seeds, and then
-    trained on too. One training run gives the network after each of its epochs, so that the networks of a validation
-    fraction and those without are of the same runs. Seeds are trained side by side, each on one thread, so that the
-    weights do not depend on the number of cores. A stored network or choice that cannot be read is made again.
+    fraction that share of the train animals is first held out to choose one number of epochs for all seeds (the best of
+    `validation_curves`), and then trained on too. One training run gives the network after each of its epochs, so that
+    the networks of a validation fraction and those without are of the same runs. Seeds are trained side by side, each
+    on one thread, so that the weights do not depend on the number of cores. A stored network or curve that cannot be
+    read is made again.
     """
     made = made_from(dataset, settings)
-    folder = folder / "localizers"
-    stems = {seed: folder / fingerprint(seed, *made) for seed in seeds}
+    stems = {seed: folder / "localizers" / fingerprint(seed, *made) for seed in seeds}
     missing = [(seed, stem) for seed, stem in stems.items() if _stored(stem, settings.epochs) is None]
     jobs = [(_train, dataset.train, settings, *job) for job in missing]
-    choice = folder / f"validation-{fingerprint(settings.epochs, validation_fraction, *made)}.json"
-    if validation_fraction and _validation_f1(choice) is None:
-        jobs.append((_try_epochs, dataset.train, settings, validation_fraction, choice))
+    tried = _curve_paths(dataset, settings, validation_fraction, folder) if validation_fraction else []
+    jobs += [
+        (_try_epochs, dataset.train, settings, validation_fraction, division, path)
+        for division, path in enumerate(tried)
+        if _curve(path) is None
+    ]
     side_by_side(jobs, "train", "network")
-    epochs = settings.epochs
-    if validation_fraction:
-        epochs = 1 + int(np.argmax(_validation_f1(choice)))
+    epochs = best_epochs(np.array([_curve(path) for path in tried])) if tried else settings.epochs
     damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
     side_by_side([(_train, dataset.train, settings, *job) for job in damaged], "train", "network")
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+
+
+def validation_curves(
+    dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path
+) -> np.ndarray:
+    """(divisions, epochs) F1 of train animals held out after each epoch, as `train_localizers` tried them.
+
+    Raises InputError if it was not asked to hold any out.
+    """
+    curves = [_curve(path) for path in _curve_paths(dataset, settings, validation_fraction, folder)]
+    if any(curve is None for curve in curves):
+        raise InputError("no number of epochs was tried on train animals held out: set validation_fraction above 0")
+    return np.array(curves)
+
+
+def best_epochs(curves: np.ndarray) -> int:
+    """The number of epochs, from 1, whose mean over the rows of `validation_curves` is highest, the first of equals."""
+    return 1 + int(curves.mean(0).argmax())
 
 
 def made_from(dataset: Dataset, settings: LocalizerSettings) -> list[object]:
@@ -81,7 +102,12 @@ def _stored(stem: Path, epoch: int) -> PoseCNN | None:
     return None
 
 
-def _validation_f1(path: Path) -> list[float] | None:
+def _curve_paths(dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path) -> list[Path]:
+    key = fingerprint(settings.epochs, validation_fraction, *made_from(dataset, settings))
+    return [folder / "localizers" / f"validation-{key}-{division}.json" for division in range(DIVISIONS)]
+
+
+def _curve(path: Path) -> list[float] | None:
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         return [float(value) for value in json.loads(path.read_text(encoding="utf-8"))["validation_f1"]]
     return None
@@ -99,13 +125,16 @@ def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, s
 
 
 def _try_epochs(
-    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, path: Path
+    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, division: int, path: Path
 ) -> None:
-    """Write how good each number of epochs, up to the settings', is for train animals held out; once, with seed 0."""
-    fit, validation = split_by_animal(train, validation_fraction, seed=0)
+    """Write how good each number of epochs, up to the settings', is for train animals held out.
+
+    division: the seed of which animals those are, and of the network.
+    """
+    fit, validation = split_by_animal(train, validation_fraction, seed=division)
     held_out = [(r, _targets(r, settings)) for r in validation]
     with one_thread():
-        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, 0, validation=held_out)
+        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, division, validation=held_out)
     write_json(path, {"validation_f1": [row["validation_f1"] for row in history]})
 
 

@@ -13,7 +13,8 @@ from mbrepro.data import clips
 from mbrepro.data.calms21.read import read_calms21
 from mbrepro.data.clips import clip_frames, cut_clips
 from mbrepro.data.video import iter_frames
-from mbrepro.method.localizer import LocalizerSettings, PoseCNN, frame_windows, pose_features
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, pose_features
+from tests.fixtures.windows import frame_windows
 
 
 def test_measure_merges_its_figures_and_keeps_the_others(tmp_path, monkeypatch):

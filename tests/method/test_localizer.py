@@ -13,24 +13,29 @@ from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 from mbrepro.method import localizer
 from mbrepro.method.localizer import (
+    BASELINE,
+    CAUSAL,
+    LOCALIZER,
+    LOCALIZER_CLASSES,
     LocalizerSettings,
     PoseCNN,
     action_targets,
     fit_localizer,
-    frame_windows,
     load_localizer,
     localize,
     pose_features,
     save_localizer,
 )
+from mbrepro.metrics.frames import evaluate
+from tests.fixtures.windows import frame_windows
 
 SMALL = LocalizerSettings(
     context_before=10, context_after=10, step=2, channels=(8, 6), kernel=3, epochs=6, batch_crops=4, crop_samples=16
 )
 VARIANTS = {
-    "published": LocalizerSettings(),
-    "four classes": LocalizerSettings(classes=4),
-    "causal": LocalizerSettings(context_after=0),
+    "localizer": LOCALIZER,
+    "baseline": BASELINE,
+    "causal": CAUSAL,
     "every frame": LocalizerSettings(context_before=50, context_after=50, step=1),
     "other kernel": LocalizerSettings(kernel=3, channels=(16, 8)),
     "uneven window": LocalizerSettings(context_before=99, context_after=100, step=3, kernel=2, channels=(8, 8, 8, 4)),
@@ -127,7 +132,7 @@ def test_dense_form_is_exact_for_any_settings(before, after, step, kernel, block
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_thinned_input_gives_the_dense_output_of_every_second_frame(first):
-    s = LocalizerSettings()
+    s = BASELINE
     x = dense_input(np.random.default_rng(0).normal(size=(75, 28)), s)
     model = random_network(s, seed=0)
     with torch.no_grad():
@@ -138,10 +143,12 @@ def test_thinned_input_gives_the_dense_output_of_every_second_frame(first):
         assert torch.allclose(thinned[..., :shared], every_second[..., :shared], atol=1e-12)
 
 
-def test_published_settings_are_a_window_of_101_samples_pooled_to_9():
-    s = LocalizerSettings()
-    assert (s.samples, s.pooled_samples) == (101, 9)
-    assert PoseCNN(s).classify.in_features == 9 * 32
+@pytest.mark.parametrize(("settings", "samples", "flat"), [(LOCALIZER, 101, 9 * 32), (BASELINE, 201, 672)])
+def test_windows_are_those_of_the_poster_and_of_the_released_baseline(settings, samples, flat):
+    """The released Task 1 network takes (201, 28) and its dense layer 672 values."""
+    assert settings.samples == samples
+    assert PoseCNN(settings).classify.in_features == flat
+    assert settings.context_before == settings.context_after
 
 
 def test_windows_hold_the_frames_around_and_zeros_beyond_the_ends():
@@ -237,11 +244,14 @@ def test_one_seed_gives_one_network_and_leaves_the_global_seed_alone(made, fitte
     assert not torch.equal(other.convs[0].weight, fitted[0].convs[0].weight)
 
 
-def test_validation_f1_is_macro_over_all_classes(made):
-    train, validation = [action_targets(r) for r in made[:2]], [(made[4], action_targets(made[4]))]
-    model, history = fit_localizer(made[:2], train, replace(SMALL, epochs=2), 0, validation)
-    predicted = localize(model, made[4]).argmax(1)
-    assert history[-1]["validation_f1"] == f1_score(action_targets(made[4]), predicted, average="macro")
+@pytest.mark.parametrize(("classes", "targets"), [(2, action_targets), (4, lambda recording: recording.labels)])
+def test_validation_f1_is_the_metric_of_the_networks_row_of_the_table(made, classes, targets):
+    train, held_out = [targets(r) for r in made[:2]], [(r, targets(r)) for r in made[3:5]]
+    model, history = fit_localizer(made[:2], train, replace(SMALL, classes=classes, epochs=2), 0, held_out)
+    names = LOCALIZER_CLASSES if classes == 2 else made[0].classes
+    told = evaluate([target for _, target in held_out], None, [localize(model, r) for r, _ in held_out], names)
+    assert history[-1]["validation_f1"] == pytest.approx(told["f1"])
+    assert told["f1"] != pytest.approx(told["macro_f1"])  # it is not a mean over all classes
 
 
 def test_after_each_epoch_the_network_is_that_of_so_many_epochs(made):

@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
 from mbrepro.embedding.embedder import EmbedderSettings
-from mbrepro.method import protocols, training
+from mbrepro.errors import InputError
+from mbrepro.method import processes, protocols, training
 from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.pipeline import localize_action
-from mbrepro.method.training import train_localizers
+from mbrepro.method.training import best_epochs, train_localizers, validation_curves
 
 PUBLISHED = protocols.published(EmbedderSettings())
 
@@ -60,21 +62,30 @@ def test_held_out_animals_choose_the_epochs_of_networks_trained_on_all(tmp_path,
             torch.nn.init.constant_(model.classify.bias, epoch)
             if after_epoch:
                 after_epoch(epoch, model)
-        history = [{"epoch": k, "validation_f1": f1} for k, f1 in enumerate((0.2, 0.7, 0.7, 0.1), 1)]
-        return model, history
+        f1s = [(0.2, 0.7, 0.6, 0.1), (0.2, 0.6, 0.7, 0.1), (0.9, 0.6, 0.6, 0.1)][seed]  # each best after another epoch
+        return model, [{"epoch": k, "validation_f1": f1} for k, f1 in enumerate(f1s, 1)]
 
     monkeypatch.setattr(training, "fit_localizer", fit)
+    monkeypatch.setattr(processes.os, "cpu_count", lambda: 1)  # in this interpreter, where it is patched
     settings = replace(PUBLISHED.localizer, epochs=4)
     data = Dataset("task1", TASK1_CLASSES, train, (), "simulated")
     (last,) = train_localizers(data, settings, 0.0, [0], tmp_path)
     (chosen,) = train_localizers(data, settings, 0.25, [0], tmp_path)
     assert (last.classify.bias[0], last.settings.epochs) == (4, 4)
     assert (chosen.classify.bias[0], chosen.settings.epochs) == (2, 2)
-    (trained_on, none, _), (chosen_on, held_out, tried) = calls
-    assert sorted(chosen_on + held_out) == trained_on == [r.name for r in train]
-    assert (len(held_out), none, tried) == (1, [], 4)
+    (trained_on, none, _), *trials = calls
+    assert trained_on == [r.name for r in train] and none == []
+    for chosen_on, held_out, tried in trials:
+        assert sorted(chosen_on + held_out) == trained_on
+        assert (len(held_out), tried) == (1, 4)
+    assert len(trials) == 3 and len({name for _, (name,), _ in trials}) > 1  # not the same animal each time
     train_localizers(data, settings, 0.25, [0], tmp_path)
-    assert len(calls) == 2  # neither trained nor chosen again
+    assert len(calls) == 4  # neither trained nor chosen again
+    curves = validation_curves(data, settings, 0.25, tmp_path)
+    np.testing.assert_allclose(curves[:, 0], [0.2, 0.2, 0.9])
+    assert curves.shape == (3, 4) and best_epochs(curves) == 2
+    with pytest.raises(InputError, match="set validation_fraction above 0"):
+        validation_curves(data, settings, 0.0, tmp_path)
 
 
 def test_networks_trained_side_by_side_are_those_trained_one_by_one(tmp_path):
@@ -95,7 +106,7 @@ def test_a_damaged_network_or_choice_is_made_again(tmp_path):
     settings = replace(PUBLISHED.localizer, epochs=2)
     before = train_localizers(data, settings, 0.34, [0], tmp_path)[0].state_dict()
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(files) == 3  # two epochs and the choice
+    assert len(files) == 5  # two epochs and three curves
     for path, whole in files.items():
         path.write_bytes(whole[: len(whole) // 2])
     after = train_localizers(data, settings, 0.34, [0], tmp_path)[0].state_dict()

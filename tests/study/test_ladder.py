@@ -11,7 +11,7 @@ from mbrepro.data.recordings import Dataset, Recording
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.errors import InputError
 from mbrepro.method import single_frame
-from mbrepro.method.localizer import LocalizerSettings, PoseCNN
+from mbrepro.method.localizer import CAUSAL, PoseCNN
 from mbrepro.metrics.frames import evaluate
 from mbrepro.study import ladder
 
@@ -60,11 +60,11 @@ def test_the_single_frame_network_sees_one_frame_and_is_read_back(data, measured
     np.testing.assert_allclose(mixed.videos[0].scores, whole.videos[0].scores[order], atol=1e-6)
 
 
-@pytest.mark.parametrize(("before", "last"), [(ladder.CAUSAL_BEFORE, -2), (100, -14)])
+@pytest.mark.parametrize(("before", "last"), [(CAUSAL.context_before, -2), (100, -14)])
 def test_how_much_of_a_causal_window_the_poolings_drop(before, last):
     """The last frame, counted from the one to be named, on which a network's answer depends."""
     torch.manual_seed(0)
-    settings = LocalizerSettings(context_before=before, context_after=0)
+    settings = replace(CAUSAL, context_before=before)
     windows = torch.randn(64, 28, settings.samples, requires_grad=True)
     PoseCNN(settings).eval().forward_windows(windows).sum().backward()
     used = windows.grad.abs().sum((0, 1)).nonzero()
@@ -92,7 +92,7 @@ def test_methods_rank_on_the_demo_as_on_mice():
     found = ladder.recorded()[0].set_index(["network", "metric"])
     off = (found["mean"] - found["published"]).abs().unstack()
     assert off[["f1", "map"]].max(axis=None) <= 0.05 and off.loc["localization", "f1"] <= 0.02
-    for network in ("single frame", "causal", "±100 frames"):
+    for network in ("single frame", "causal", "±200 frames"):
         scores = found["mean"][network]
         order = [scores[f"f1_{name}"] for name in ("attack", "investigation", "mount", "other")]
         assert order == sorted(order)

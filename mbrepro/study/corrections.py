@@ -1,0 +1,98 @@
+"""One ladder from the published protocol to the corrected one: each correction made alone, so that it has its worth."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from mbrepro.data.recordings import Dataset
+from mbrepro.embedding.embedder import ClipEmbedder, EmbedderSettings
+from mbrepro.method.protocols import Protocol
+from mbrepro.metrics.frames import evaluate
+from mbrepro.study.results import Run
+from mbrepro.study.two_stages import two_stages
+
+PUBLISHED = "as published"
+# What each step changes, in the order of a clip's way: when it is cut, what is shown of it, where it is read, which
+# clips there are, what the head learns from, and where its answer is written. Clips get the proposals' length and
+# place in one step, for a proposal is made as long as a clip. Steps in which two protocols agree are left out.
+STEPS: dict[str, tuple[str, ...]] = {
+    "stage 1's epochs chosen": ("localizer", "validation_fraction"),
+    "clips at their true time": ("clips.assumed_fps",),
+    "more frames a second": ("clips.sampled_fps", "clips.min_frames"),
+    "a square round both mice": ("clips.crop", "clips.crop_pixels", "clips.crop_padding"),
+    "another model": ("embedder",),
+    "mean over the video's tokens": ("view",),
+    "short proposals, clips in their middle": ("rule", "clips.seconds", "anchor"),
+    "another head": ("head",),
+    "head learns from labelled bouts": ("head_clips",),
+    "written over the whole proposal": ("written",),
+}
+
+
+def corrections(published: Protocol, corrected: Protocol) -> dict[str, Protocol]:
+    """The protocols from `published` to `corrected`, by what was changed last; the first is published itself.
+
+    Each has the corrected protocol's values in the fields of its own step and of those before it (`STEPS`).
+    """
+    made, protocol = {PUBLISHED: published}, published
+    for step, names in STEPS.items():
+        changed = protocol
+        for name in names:
+            changed = _with(changed, corrected, name)
+        if changed != protocol:
+            made[step] = protocol = changed
+    last = next(reversed(made))
+    made[last] = replace(made[last], name=corrected.name)
+    return made
+
+
+def _with(protocol: Protocol, source: Protocol, name: str) -> Protocol:
+    """The protocol with one field of another, "clips.crop" being the field `crop` of its `clips`."""
+    outer, _, inner = name.partition(".")
+    value = getattr(source, outer)
+    if inner:
+        value = replace(getattr(protocol, outer), **{inner: getattr(value, inner)})
+    return replace(protocol, **{outer: value})
+
+
+def correction_scores(
+    data: Dataset,
+    protocols: Mapping[str, Protocol],
+    embedder_of: Callable[[EmbedderSettings], ClipEmbedder],
+    seeds: int,
+    folder: Path,
+) -> pd.DataFrame:
+    """CalMS21's F1 and MAP of the end-to-end row under each protocol, a line each.
+
+    Parameters
+    ----------
+    protocols: as of `corrections`; views are named, not "auto".
+    embedder_of: loads an embedder, such as `load_embedder`; called once for each different one.
+
+    Returns
+    -------
+    Columns step, F1, F1 sd, F1 gain, MAP, MAP sd, MAP gain: means and population sd over seeds, and what the step
+    added to the line before it (NaN in the first).
+    """
+    embedders: dict[EmbedderSettings, ClipEmbedder] = {}
+    lines = []
+    for step, protocol in protocols.items():
+        if protocol.embedder not in embedders:
+            embedders[protocol.embedder] = embedder_of(protocol.embedder)
+        _, frames = two_stages(data, protocol, embedders[protocol.embedder], seeds, folder)
+        scores = pd.DataFrame([_scores(run) for run in frames])
+        line = {"step": step}
+        for title, metric in (("F1", "f1"), ("MAP", "map")):
+            line |= {title: scores[metric].mean(), f"{title} sd": scores[metric].std(ddof=0)}
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    for title in ("F1", "MAP"):
+        table.insert(table.columns.get_loc(f"{title} sd") + 1, f"{title} gain", table[title].diff())
+    return table
+
+
+def _scores(run: Run) -> dict[str, float]:
+    true, labels, scores = ([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
+    return evaluate(true, labels, scores, run.classes)
