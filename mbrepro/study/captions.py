@@ -44,7 +44,7 @@ _PLACE = (
 )
 _OBJECT = re.compile(rf"\b(?:(?P<mouse>{_MOUSE})|(?P<place>{_PLACE}))\b")
 
-# For each behaviour: words that name it, and under which condition (see `_counts`).
+# For each behaviour of Task 1: words that name it, and under which condition (see `_counts`).
 _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "attack": (
         (
@@ -61,29 +61,6 @@ _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "mount": (
         (r"mount(?:s|ed|ing)?|copulat\w+|mating|mates? with|hump(?:s|ed|ing)?|sexual(?:ly)?|intercourse", "always"),
         (r"climb(?:s|ed|ing)? (?:up )?on(?:to)?(?: top of)?|on top of|on (?:the|its) back of", "mouse"),
-    ),
-    "approach": (
-        (r"approach(?:es|ed|ing)?", "no place"),
-        (r"(?:mov|walk|run|com|go|head|gett)\w* (?:\w+ )?(?:towards?|closer to|up to)", "mouse"),
-    ),
-    "disengaged": (
-        (r"disengag\w*|(?:mov|walk|run|turn|back|step|go|pull)(?:e|es|s|ed|ing|ning)? (?:\w+ )?away", "no place"),
-    ),
-    "groom": ((r"groom(?:s|ed|ing)?|(?:lick|clean|wash)(?:s|es|ed|ing)? (?:itself|themselves|its|their)", "always"),),
-    "intromission": ((r"intromi\w+|penetrat\w+", "always"),),
-    "mount_attempt": (
-        (r"(?:attempt|try|tries|tried)\w* (?:to|at) (?:mount|copulat|mate|hump|climb on)\w*", "always"),
-        (r"mount(?:ing)? attempts?|attempted mount\w*", "always"),
-    ),
-    "sniff_face": (
-        (r"sniff\w*|smell(?:s|ed|ing)?", "face"),
-        (r"nose[- ]to[- ]nose|noses? touch\w*|touch\w* noses", "always"),
-    ),
-    "whiterearing": (
-        (
-            r"rears|reared|rearing|rear up|stand(?:s|ing)? up(?:right)?|on (?:its|their|the) hind (?:legs|limbs)",
-            "white",
-        ),
     ),
 }
 NAMED = tuple(_NAMES)
@@ -138,19 +115,18 @@ def sentence_count(caption: str) -> int:
     return sum(bool(_words(part)) for part in _SENTENCE_END.split(_plain(caption)))
 
 
-def named_behaviours(caption: str, among: Collection[str] = NAMED) -> tuple[str, ...]:
-    """The behaviours a caption says to happen, in the order of `NAMED`.
+def named_behaviours(caption: str) -> tuple[str, ...]:
+    """The behaviours of Task 1 that a caption says to happen, in the order of `NAMED`.
 
     A word counts unless it is negated or left open ("whether they are fighting") in its clause, and where it needs one
-    its object is a mouse: who explores or sniffs a cage investigates nobody. Names not in `NAMED` are never found.
+    its object is a mouse: who explores or sniffs a cage investigates nobody.
     """
     text = _PSEUDO_NEGATION.sub(" ", _EQUIPMENT.sub(" ", _plain(caption)))
     clauses = _CLAUSE_END.split(text)
     return tuple(
         name
         for name in NAMED
-        if name in among
-        and any(
+        if any(
             _counts(clause, match, condition) and not _negated(clause, match)
             for pattern, condition in _PATTERNS[name]
             for clause in clauses
@@ -193,11 +169,6 @@ def _counts(clause: str, match: re.Match, condition: str) -> bool:
             or found["place"] is None
             or re.search(r"\b(?:other|another|m(?:ouse|ice))\b", after) is not None
         )
-    if condition == "face":
-        return re.search(r"\b(?:faces?|noses?|snouts?|muzzles?|heads?)\b", after) is not None
-    if condition == "white":
-        subjects = re.findall(r"\b(?:white|intruder|black|resident|both)\b", clause[: match.start()])
-        return bool(subjects) and subjects[-1] in ("white", "intruder", "both")
     return True
 
 

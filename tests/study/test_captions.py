@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbrepro.data.clips import ClipSettings
-from mbrepro.data.recordings import TASK1_CLASSES, TASK3_BEHAVIOURS, Recording
+from mbrepro.data.recordings import TASK1_CLASSES, Recording
 from mbrepro.data.video import write_video
 from mbrepro.demo.standin.phrases import REFUSALS, Geometry, detailed, nondescript
 from mbrepro.embedding.captions import caption_recording
@@ -90,18 +90,10 @@ SORTED = [
     ("The mice sit together rather than fighting.", N, ""),
     ("There is no fighting and the two mice sniff each other.", N, "investigation"),
     ("The white mouse avoids mounting.", N, ""),
-    # Task 3
-    ("The black mouse approaches the white mouse.", N, "approach"),
-    ("The white mouse walks towards the black mouse.", N, "approach"),
-    ("The mouse walks towards the wall.", N, ""),
-    ("The white mouse moves away from the black one.", N, "disengaged"),
-    ("The black mouse is grooming itself.", N, "groom"),
-    ("The mouse licks its fur.", N, "groom"),
-    ("The black mouse tries to mount the white mouse.", N, "mount mount_attempt"),
-    ("The black mouse mounts the white mouse and intromission follows.", N, "mount intromission"),
-    ("The black mouse sniffs the face of the white mouse.", N, "investigation sniff_face"),
-    ("The white mouse rears against the wall.", N, "whiterearing"),
-    ("The black mouse rears against the wall.", N, ""),
+    # what only Task 3 has a name for
+    ("The black mouse approaches the white mouse.", N, ""),
+    ("The black mouse tries to mount the white mouse.", N, "mount"),
+    ("The black mouse sniffs the face of the white mouse.", N, "investigation"),
     # length and sentences
     (
         "The video shows two mice in a cage, one of them black and the other one white, and both of them walk about in "
@@ -135,7 +127,7 @@ SEEN = [
      "while the white mouse is trying to escape. They are moving around in a small, enclosed space, and their "
      "movements are quick and agile.", D, ""),
     ("The two mice appear to be engaged in a social interaction, possibly grooming or sniffing each other.", N,
-     "groom investigation"),
+     "investigation"),
     ("The video does not contain enough information to determine what the mice are doing.", R, ""),
     ("I'm sorry, I can't determine what the mice are doing from the frames, as they're too blurry.", R, ""),
     ("The white mouse is lying on its back while the black mouse stands over it and bites its belly.", N, "attack"),
@@ -156,16 +148,16 @@ SEEN = [
      "with each other, and their interaction is energetic and lively. The black mouse is seen jumping on the white "
      "mouse's back.", D, ""),
     ("The mouse stands on its hind legs.", N, ""),
-    ("The white mouse is standing on its hind legs, leaning against the wall.", N, "whiterearing"),
+    ("The white mouse is standing on its hind legs, leaning against the wall.", N, ""),
     ("The black mouse moves toward the white mouse, sniffs it, and then turns away.", N,
-     "approach investigation disengaged"),
+     "investigation"),
     ("Unfortunately, no video was included with your question.", R, ""),
     ("The black mouse attempts to mount the white mouse, but the white mouse runs away.", N,
-     "mount mount_attempt disengaged"),
+     "mount"),
     ("They are cuddling.", N, ""),
-    ("The two mice are in close contact, with their noses touching.", N, "sniff_face investigation"),
-    ("The black mouse cleans itself in a corner.", N, "groom"),
-    ("The black mouse is grooming the white mouse.", N, "groom"),
+    ("The two mice are in close contact, with their noses touching.", N, "investigation"),
+    ("The black mouse cleans itself in a corner.", N, ""),
+    ("The black mouse is grooming the white mouse.", N, ""),
     ("There's no indication of an attack, a fight or any mounting behaviour in these frames.", N, ""),
     ("The black mouse is mounted on the white mouse.", N, "mount"),
     ("The mice never stop fighting.", N, "attack"),
@@ -186,7 +178,7 @@ HELD_OUT = [
     ("I can't tell what they're doing because the video doesn't load.", R, ""),
     ("There isn't a video in your message.", R, ""),
     ("The mice ignore each other.", N, ""),
-    ("The white mouse is running away from the black mouse, which is attacking it.", N, "attack disengaged"),
+    ("The white mouse is running away from the black mouse, which is attacking it.", N, "attack"),
     ("Both animals are engaged in anogenital sniffing.", N, "investigation"),
     ("The white mouse does not seem to be interested in mating, fighting, or being sniffed.", N, ""),
     ("One of the mice seems to be dominant and mounts the other several times. The other one squeaks and tries to get "
@@ -201,15 +193,15 @@ HELD_OUT = [
     ("There seems to be no attack but rather an investigation of the intruder by the resident.", N, "investigation"),
     ("Without more context, it is hard to say what the mice are doing.", R, ""),
     ("The mouse on the left is mounting the one on the right.", N, "mount"),
-    ("The white mouse grooms its face while the black mouse approaches from behind.", N, "groom approach"),
+    ("The white mouse grooms its face while the black mouse approaches from behind.", N, ""),
     ("The mice are scratching and digging in the bedding.", N, ""),
     ("None of the mice is aggressive.", N, ""),
-    ("The mice display affiliative behaviors such as allogrooming.", N, "groom"),
+    ("The mice display affiliative behaviors such as allogrooming.", N, ""),
     ("The black mouse tries to bite the white mouse.", N, "attack"),
     ("The black mouse appears to be courting the white mouse.", N, ""),
     ("I cannot engage in describing this content.", R, ""),
     ("The two mice are fighting over a piece of food.", N, "attack"),
-    ("The mice are facing each other, nose to nose, and one of them rears.", N, "investigation sniff_face"),
+    ("The mice are facing each other, nose to nose, and one of them rears.", N, "investigation"),
     ("The video is black.", N, ""),
 ]  # fmt: skip
 
@@ -217,17 +209,16 @@ HELD_OUT = [
 MISREAD = [
     ("The mouse that is not moving is attacked by the other.", "attack"),  # a negation in a relative clause
     ("He stands over her and holds her down.", "mount"),  # a behaviour described without any of its words
-    ("It then rears.", "whiterearing"),  # who "it" is was said a sentence before
     ("The mice are play-fighting.", ""),  # play, or attack? the rule says attack
     ("Les deux souris se battent.", "attack"),  # not English
 ]
 
 
 def test_enough_captions_were_sorted_by_hand():
-    assert len(SORTED) >= 75
+    assert len(SORTED) >= 65
     assert {kind for _, kind, _ in SORTED} == set(CATEGORIES)
     assert {name for *_, names in SORTED for name in names.split()} == set(NAMED)
-    assert set(NAMED) == {*TASK1_CLASSES, *TASK3_BEHAVIOURS} - {"other"}
+    assert set(NAMED) == {*TASK1_CLASSES} - {"other"}
 
 
 @pytest.mark.parametrize(("caption", "kind", "names"), SORTED)
@@ -245,15 +236,15 @@ def read_rightly(captions):
 def test_accuracy_on_captions_that_the_rule_was_not_made_for():
     """Counts, so that a change of the rule shows; the mistakes are listed in the comment below."""
     assert (read_rightly(SEEN), len(SEEN)) == ((33, 32), 34)
-    assert (read_rightly(HELD_OUT), len(HELD_OUT)) == ((31, 28), 32)
+    assert (read_rightly(HELD_OUT), len(HELD_OUT)) == ((31, 29), 32)
     found = [(set(named_behaviours(caption)), set(by_hand.split())) for caption, _, by_hand in HELD_OUT]
     right, wrong, missed = (
         sum(map(len, sets)) for sets in zip(*[(a & b, a - b, b - a) for a, b in found], strict=True)
     )
-    assert (right, wrong, missed) == (15, 0, 4)
+    assert (right, wrong, missed) == (11, 0, 3)
 
 
-# Misread of HELD_OUT: "having sex", "its nose in the fur", "sparring", "allogrooming" name nothing; "Without more
+# Misread of HELD_OUT: "having sex", "its nose in the fur", "sparring" name nothing; "Without more
 # context, it is hard to say" is no refusal. Of SEEN: a person finds 27 general words nondescript, the rule's count says
 # detailed; "never stop fighting"; "thrusts its pelvis".
 
@@ -275,12 +266,6 @@ def test_captions_of_the_stand_in_are_sorted_into_the_style_they_were_made_in():
 def test_sentences_by_hand():
     counts = {"": 0, "One": 1, "One.": 1, "One. Two": 2, "At 3.5 cm. Two!": 2, "E.g. one, i.e. this. Two?": 2, "...": 0}
     assert {text: sentence_count(text) for text in counts} == counts
-
-
-def test_only_the_behaviours_asked_for_are_found():
-    text = "The black mouse approaches, sniffs and mounts the white mouse."
-    assert named_behaviours(text) == ("investigation", "mount", "approach")
-    assert named_behaviours(text, TASK1_CLASSES) == ("investigation", "mount")
 
 
 @settings(max_examples=200, deadline=None)
