@@ -53,7 +53,7 @@ _PLACE = (
 )
 _OBJECT = re.compile(rf"\b(?:(?P<mouse>{_MOUSE})|(?P<place>{_PLACE}))\b")
 
-# For each behaviour: words that name it, and under which condition (see `_counts`).
+# For each behaviour of Task 1: words that name it, and under which condition (see `_counts`).
 _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "attack": (
         (
