@@ -1,6 +1,6 @@
 """Both stages on a recording of one's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +29,7 @@ SEED = 0  # the first of the study's seeds; its models are used on own recording
 
 def predict(
     video: Path | None, poses: Path, out: Path, profile: str = "demo", *, stage1_only: bool = False,
-    individuals: Sequence[str] | None = None, parts: Mapping[str, str] | None = None, sequence: str | None = None,
-    fps: float | None = None, frame_size: Sequence[int] | None = None, min_score: float = 0.0,
-    compare: tuple[Path, str] | None = None,
+    compare: tuple[Path, str] | None = None, **how: object,
 ) -> list[Path]:  # fmt: skip
     """Label every frame of one recording with a profile's models; return the files written into `out`.
 
@@ -39,43 +37,33 @@ def predict(
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
     says how they were made. Earlier files of the same name are replaced. With `stage1_only`, labels are action and
     other. compare: a BORIS csv export and one of its behaviours; the notes then hold how well P(action) tells it.
-
-    Raises InputError if poses or video cannot be used; nothing is written then.
+    how: as of `read_own`. Raises InputError if poses or video cannot be used; nothing is written then.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
-    recording, notes = read_own(
-        video, poses, individuals=individuals, parts=parts, sequence=sequence, fps=fps, frame_size=frame_size,
-        min_score=min_score,
-    )  # fmt: skip
+    recording, notes = read_own(video, poses, **how)
     events = read_boris_events(*compare, recording.fps, len(recording)) if compare else None
-    dataset = load_dataset("task1", profile)
+    data, folder = load_dataset("task1", profile), paths.artifacts(profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
-    folder = paths.artifacts(profile)
-    (model,) = train_localizers(dataset, protocol.localizer, protocol.validation_fraction, [SEED], folder)
-    p_action = localize_own(model, recording, dataset)
+    (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [SEED], folder)
+    p_action = localize_own(model, recording, data)
     if stage1_only:
-        classes, labels, scores = ("action", "other"), *_stage1_labels(p_action, recording.fps, protocol)
+        classes, made = ("action", "other"), _stage1_labels(p_action, recording.fps, protocol)
     else:
-        classes, labels, scores = (
-            dataset.classes,
-            *_stage2_labels(recording, p_action, dataset.filmed(), model, protocol, folder),
-        )
-    notes |= {
-        "profile": profile,
-        "models_trained_on": f"{dataset.source} recordings",
-        "stages": 1 if stage1_only else 2,
-    }
+        classes, made = data.classes, _stage2_labels(recording, p_action, data.filmed(), model, protocol, folder)
+    notes |= {"profile": profile, "models_trained_on": f"{data.source} recordings", "stages": 1 if stage1_only else 2}
     if compare:
         notes["compared_with"] = {"behaviour": compare[1]} | agreement(events, p_action)
-    name = (video or poses).stem
-    return _write(Path(out), name, recording, classes, labels, scores, p_action, notes)
+    return _write(Path(out), (video or poses).stem, recording, classes, *made, p_action, notes)
 
 
-def read_own(video: Path | None, poses: Path, *, fps, frame_size, **how) -> tuple[Recording, dict]:
+def read_own(
+    video: Path | None, poses: Path, *, fps: float | None = None, frame_size: Sequence[int] | None = None, **how: object
+) -> tuple[Recording, dict]:
     """Read poses and fit them to the video's frames; also return notes on what was changed.
 
-    Raises InputError if there is neither a video nor the frame rate and size it would tell.
+    fps, frame_size: where there is no video to tell. how: as of `read_tracking`. Raises InputError if there is neither
+    a video nor the frame rate and size it would tell.
     """
     info = probe(video) if video else None
     if info is None and (fps is None or frame_size is None):
