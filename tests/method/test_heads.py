@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,7 +95,6 @@ def test_what_does_not_fit_is_refused():
         "from 1 to the 10 training clips, not 11": lambda: fit_head(
             embeddings, labels, 2, HeadSettings("knn", neighbours=11), 0
         ),
-        "no head 'tree'": lambda: fit_head(embeddings, labels, 2, replace(plain, kind="tree"), 0),
     }
     for message, call in cases.items():
         with pytest.raises(InputError, match=message):
