@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _stopped_by_term():
             status = get_command(app).main(arguments, prog_name="mbrepro", standalone_mode=False) or 0
     except TyperException as error:
-        return _refuse(f"{error.format_message().rstrip('.')}; mbrepro --help lists the commands")
+        return _refuse(f"{error.format_message().rstrip('.').replace('Value error, ', '')}; see mbrepro --help")
     except InputError as error:
         return _refuse(error)
     except OSError as error:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mbrepro.commands.options import Cpu, Model, Profile, Scale, Seeds, Source, check_patience, use_profile
+from mbrepro.commands.options import Cpu, Model, Profile, Scale, Seeds, Source, Task, check_patience, use_profile
 from mbrepro.embedding import check_embedder
 from mbrepro.study import embed
 from mbrepro.study.estimate import estimate
@@ -14,7 +14,7 @@ from mbrepro.study.profiles import embedder_settings
 def command(
     profile: Profile = "demo",
     protocol: Annotated[Literal["published", "corrected"], typer.Option(help="whose clips")] = "corrected",
-    tasks: Annotated[list[Literal["task1", "task3"]], typer.Option(help="whose")] = ["task1", "task3"],  # noqa: B006
+    tasks: Annotated[list[Task], typer.Option(help="whose")] = list(Task),  # noqa: B006
     seeds: Seeds = 5, scale: Scale = 1.0,
     shard: Annotated[str, typer.Option(metavar="I/N", help="do the I-th of N shares of the recordings")] = "1/1",
     engine: Annotated[Literal["local", "ray"], typer.Option(help="ray: on all machines of a cluster")] = "local",

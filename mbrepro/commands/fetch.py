@@ -1,16 +1,19 @@
 """`mbrepro fetch`: CalMS21 from its record, a mirror or a folder."""
 
 import os
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import typer
 
 from mbrepro.data.calms21.fetch import fetch
 
+Number = StrEnum("Number", {"one": "1", "three": "3"})
+
 
 def command(
     release: Annotated[Literal["calms21"], typer.Argument(help="which data set")],
-    task: Annotated[list[Literal["1", "3"]], typer.Option(help="whose poses and labels")] = ["1", "3"],  # noqa: B006
+    task: Annotated[list[Number], typer.Option(help="whose poses and labels")] = list(Number),  # noqa: B006
     videos: Annotated[
         list[str], typer.Option(help="all, none, how many (spread over train and test), or names")
     ] = ["all"],  # noqa: B006

@@ -2,6 +2,7 @@
 
 import math
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 from mbrepro import paths
 from mbrepro.errors import InputError
+
+Task = StrEnum("Task", ["task1", "task3"])
 
 Profile = Annotated[str, typer.Option(help="demo (simulated recordings) or calms21 (the real data)")]
 Model = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mbrepro.commands.options import positive
+from mbrepro.commands.options import Task, positive
 from mbrepro.demo.simulated.release import write_release
 from mbrepro.errors import InputError
 
@@ -13,7 +13,7 @@ from mbrepro.errors import InputError
 def command(
     folder: Annotated[Path, typer.Argument(help="where they are written")],
     layout: Annotated[Literal["calms21"], typer.Option(help="file layout of a public release")] = "calms21",
-    tasks: Annotated[list[Literal["task1", "task3"]], typer.Option(help="which")] = ["task1", "task3"],  # noqa: B006
+    tasks: Annotated[list[Task], typer.Option(help="which")] = list(Task),  # noqa: B006
     scale: Annotated[str, typer.Option(help="times the number of recordings; full: CalMS21's, poses only")] = "1",
     behaviours: Annotated[
         list[str] | None, typer.Option(help="those of Task 3 to simulate; all seven if not given")

@@ -1,12 +1,17 @@
 """The command line: one clear sentence and status 2 for what is wrong."""
 
 import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mbrepro import cli
-from mbrepro.commands import runner
+from mbrepro import cli, paths
+from mbrepro.commands import options, runner
+from mbrepro.commands import run as command_run
 from mbrepro.data.calms21.read import load_calms21
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 
@@ -16,37 +21,141 @@ def run(capsys, *arguments):
     return status, capsys.readouterr()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["run"], "name one notebook, or give --all"),
-        (["run", "03_clip", "--all"], "name one notebook, or give --all"),
-        (["run", "03_clips"], "there is no notebook '03_clips'"),
-        (["run", "03_clip", "-p", "clip_second", "2"], "03_clip has no parameter 'clip_second'; it has profile"),
-        (
-            ["run", "03_clip", "-p", "clip_seconds", "two"],
-            "clip_seconds takes a value of type float like 2.0, not 'two'",
-        ),
-        (["run", "03_clip", "--profile", "real"], "there is no profile 'real'; there are demo and calms21"),
-        (["book", "--profile", "real"], "there is no profile 'real'"),
-        (["verify"], "there are no results in"),
-        (["predict", "--poses", "a.csv", "--out", "o"], "stage 2 looks at the video"),
-        (
-            ["predict", "--stage1-only", "--poses", "a.csv", "--out", "o"],
-            "without a video, give --fps and --frame-size",
-        ),
-        (["predict", "no.mp4", "--poses", "a.csv", "--out", "o"], "no.mp4: no such video file"),
-        (["predict", "no.mp4", "--poses", "a.csv", "--out", "o", "--parts", "nose"], "--parts takes PART=NAME"),
-    ],
-)
-def test_bad_input_gets_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, arguments, sentence):
+REFUSED = {
+    "run": "name one notebook, or give --all",
+    "run 03_clip --all": "name one notebook, or give --all",
+    "run --all --parameters": "--parameters lists those of one notebook: name it",
+    "run 03_clips": "there is no notebook '03_clips'",
+    "run 03_clip -p clip_second 2": "03_clip has no parameter 'clip_second'; it has profile",
+    "run --all -p clip_second 2": "no notebook has a parameter 'clip_second'",
+    "run 03_clip -p clip_seconds": "-p takes a parameter's name and its value",
+    "run 03_clip -p clip_seconds two": "clip_seconds takes a value of type float like 2.0, not 'two'",
+    "run 03_clip -p clip_seconds nan": "clip_seconds takes a value of type float like 2.0, not 'nan'",
+    "run 03_clip -p clip_seconds 1e999": "parameter clip_seconds must be a finite number, not inf",
+    "run 03_clip -p clip_seconds -2": "clip setting seconds must be a positive number, not -2.0",
+    "run 03_clip -p scale -1.0": "parameter scale must be a positive number, not -1.0",
+    "run 03_clip -p scale 0": "parameter scale must be a positive number, not 0.0",
+    "run 03_clip -p seeds 0": "parameter seeds must be at least 1, not 0",
+    "run 03_clip -p epochs 0": "parameter epochs must be at least 1, not 0",
+    "run 03_clip -p crop square": "clip setting crop must be one of frame, mice",
+    "run 03_clip -p head tree": "there is no head 'tree'; take linear, mlp, knn",
+    "run 03_clip -p profile calms21": "the profile is no parameter of a run: give --profile calms21",
+    "run 03_clip -p model ./nowhere": "model ./nowhere: there is no such folder",
+    "run 03_clip -p run ../up": "a run's name is up to 100 letters",
+    "run 01_baseline -p validation_fraction 1": "validation_fraction must lie from 0 to below 1, not 1.0",
+    "run 05_few_shot -p behaviours sniff": "parameter behaviours: Task 3 has no 'sniff'; it has",
+    "run 09_sparsity -p gaps 1,x": "parameter gaps takes numbers of at least 0, separated by commas, not '1,x'",
+    "run 03_clip --profile real": "there is no profile 'real'; there are demo and calms21",
+    "run 03_clip --model nobody/nothing": "--model is for --profile calms21",
+    "run 03_clip --from elsewhere": "--from is for --profile calms21",
+    "run 03_clip --sort": "No such option: --sort",
+    "book --profile real": "there is no profile 'real'",
+    "book --run mine": "has not been run for run mine: its book needs mbrepro run --all",
+    "verify": "there are no results in",
+    "verify --run a/b": "a run's name is up to 100 letters",
+    "estimate --seeds 0": "Invalid value for '--seeds'",
+    "embed --seeds 0": "Invalid value for '--seeds'",
+    "embed --scale nan": "--scale must be a positive number, not nan",
+    "embed --shard 3/2": "--shard takes I/N",
+    "embed --shard 0/2": "--shard takes I/N",
+    "embed --shard -1/2": "--shard takes I/N",
+    "embed --shard 1/0": "--shard takes I/N",
+    "embed --workers 0": "Invalid value for '--workers'",
+    "embed --model nobody/nothing": "--model is for --profile calms21",
+    "embed --profile calms21 --model ./nowhere": "model ./nowhere: there is no such folder",
+    "embed --tasks task2": "'task2' is not one of 'task1', 'task3'",
+    "simulate out --scale -1": "--scale takes a positive number or full, not -1",
+    "simulate out --scale 0": "--scale takes a positive number or full, not 0",
+    "simulate out --scale nan": "--scale takes a positive number or full, not nan",
+    "simulate out --scale inf": "--scale takes a positive number or full, not inf",
+    "simulate out --behaviours dance": "Task 3 has no dance",
+    "finetune out --scale inf": "--scale must be a positive number, not inf",
+    "finetune out --rank 0": "fine-tuning setting rank must be positive, not 0",
+    "fetch calms22": "'calms22' is not one of 'calms21'",
+    "fetch calms21 --task 1 2": "'2' is not one of '1', '3'",
+    "predict --out o": "Missing option '--poses'",
+    "predict --poses a.csv --out o": "stage 2 looks at the video",
+    "predict --stage1-only --poses a.csv --out o": "without a video, give --fps and --frame-size",
+    "predict no.mp4 --poses a.csv --out o": "no.mp4: no such video file",
+    "predict no.mp4 --poses a.csv --out o --parts nose": "--parts takes PART=NAME",
+    "bench nothing": "there is no benchmark 'nothing'",
+    "soak 0": "Invalid value for 'kills'",
+    "ablation --seeds 0": "Invalid value for '--seeds'",
+    "ablation --scale -1": "--scale must be a positive number, not -1.0",
+    "standin --steps 0": "Invalid value for '--steps'",
+    "likeness nowhere": "No such file or directory: nowhere",
+    "record": "figures are recorded from real labels",
+    "ladder now": "Got unexpected extra argument",
+    "dance": "No such command 'dance'",
+    "": "Missing command",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_bad_input_gets_one_sentence_and_status_2(capsys, tmp_path, monkeypatch, arguments):
     monkeypatch.setenv("MBREPRO_ROOT", str(tmp_path))
-    status, printed = run(capsys, *arguments)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "real_data", lambda: None)
+    monkeypatch.delenv("MBREPRO_REAL_DATA", raising=False)
+    status, printed = run(capsys, *arguments.split())
     assert status == 2
     assert printed.out == ""
-    assert printed.err.startswith("mbrepro: ") and sentence in printed.err
+    assert printed.err.startswith("mbrepro: ") and REFUSED[arguments] in printed.err
     assert printed.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_every_command_says_what_it_takes_and_the_list_waits_for_no_torch(capsys):
+    for name, about in cli.COMMANDS.items():
+        status, printed = run(capsys, name, "--help")
+        assert status == 0 and about.split()[0] in printed.out, name
+    code = "import sys; from mbrepro import cli; cli.main(['--help']); sys.exit('torch' in sys.modules)"
+    listed = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert all(name in listed for name in cli.COMMANDS)
+
+
+def test_every_file_of_the_folder_is_a_command_or_part_of_one():
+    files = {path.stem for path in Path(cli.__file__).with_name("commands").glob("[!_.]*.py")}
+    assert files == set(cli.COMMANDS) | {"options", "runner", "execute"}
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("--videos a b --cpu c", "--videos a --videos b --cpu c"),
+        ("-p scale -1.0 -p view x", "-p scale=-1.0 -p view=x"),
+        ("-p scale=-1.0 notebook", "-p scale=-1.0 notebook"),
+        ("--videos", "--videos"),
+        ("--other a b -- --videos a b", "--other a b -- --videos a b"),
+    ],
+)
+def test_several_values_may_follow_one_option(given, taken):
+    assert cli.spread(given.split(), {"--videos", "-p"}) == taken.split()
+
+
+def test_a_models_folder_is_meant_from_where_one_stands(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MBREPRO_MODEL", raising=False)
+    monkeypatch.setenv("MBREPRO_MODEL", "")  # restored afterwards
+    for typed in ("model", "./model", str(tmp_path / "model")):
+        assert options.local_model(typed) == str(tmp_path / "model")
+    assert options.local_model("Qwen/Qwen2.5-VL-3B-Instruct") == "Qwen/Qwen2.5-VL-3B-Instruct"
+    assert options.local_model("poses") == "poses" and options.local_model("") == ""
+    options.use_profile("calms21", "model")
+    assert os.environ["MBREPRO_MODEL"] == str(tmp_path / "model")
+
+
+def test_a_run_of_all_with_parameters_leaves_the_study_alone(capsys, study):
+    assert run(capsys, "run", "--all")[0] == 0
+    before = (study / "results/demo/notebooks/toy.ipynb").read_bytes()
+    status, printed = run(capsys, "run", "--all", "-p", "count", "5", "-p", "run", "five")
+    assert status == 0 and printed.out.startswith("1 notebooks run, 0 were up to date; they are in ")
+    status, printed = run(capsys, "run", "toy", "-p", "count", "5")
+    (named, five) = sorted((study / "results/demo/runs").iterdir())
+    assert status == 0 and printed.out.strip() == str(named / "notebooks/toy.ipynb")
+    assert (named.name[:8], five.name) == ("count=5-", "five")
+    assert (study / "results/demo/notebooks/toy.ipynb").read_bytes() == before
 
 
 def test_parameters_are_listed_with_their_help(capsys):
@@ -73,7 +182,7 @@ def test_a_full_disk_is_said_in_one_sentence(capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "results/x")
 
-    monkeypatch.setattr(runner, "run_one", full)
+    monkeypatch.setattr(runner, "run_study", full)
     status, printed = run(capsys, "run", "03_clip")
     assert status == 2
     assert printed.err == "mbrepro: No space left on device: results/x; what was finished is kept\n"
@@ -84,5 +193,5 @@ def test_a_full_disk_is_said_in_one_sentence(capsys, monkeypatch):
     [("3", 3), ("0.5", 0.5), ("1e-3", 1e-3), ("true", True), ("mice", "mice"), ("'5'", "5"), ("-1", -1)],
 )
 def test_values_are_taken_as_typed(text, value):
-    taken = cli._value(text)
+    taken = command_run.typed(text)
     assert taken == value and type(taken) is type(value)

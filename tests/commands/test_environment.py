@@ -1,6 +1,7 @@
 """The locks, the conda environment and pyproject.toml name the same packages in the same versions."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -135,3 +136,47 @@ def test_make_help_explains_every_target():
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
     explained = re.findall(r"^([a-z]+):.*## \S", makefile, re.MULTILINE)
     assert sorted(targets) == sorted(explained)
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A folder with the Makefile and what a study, a run of one's own and hours of embedding leave."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("_build/html", "book/notebooks", "results/demo/runs/mine", "results/recorded", "artifacts/demo"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+    return tmp_path
+
+
+def make(folder: Path, *arguments: str, answer: str = "") -> subprocess.CompletedProcess:
+    return subprocess.run(["make", *arguments], cwd=folder, input=answer, capture_output=True, text=True, check=False)
+
+
+def left(folder: Path) -> set[str]:
+    return {str(path.parent.relative_to(folder)) for path in folder.rglob("file")}
+
+
+def test_clean_keeps_what_took_long(checkout):
+    assert make(checkout, "clean").returncode == 0
+    assert left(checkout) == {"results/demo/runs/mine", "results/recorded", "artifacts/demo"}
+
+
+@pytest.mark.parametrize("answer", ["", "no\n", "y\n"])
+def test_purge_asks_first(checkout, answer):
+    done = make(checkout, "purge", answer=answer)
+    assert done.returncode != 0 and "nothing was removed" in done.stderr
+    assert left(checkout) == {"results/demo/runs/mine", "results/recorded", "artifacts/demo"}
+
+
+@pytest.mark.parametrize(("arguments", "answer"), [(["purge"], "yes\n"), (["purge", "YES=1"], "")])
+def test_purge_removes_all_but_what_is_part_of_the_repository(checkout, arguments, answer):
+    assert make(checkout, *arguments, answer=answer).returncode == 0
+    assert left(checkout) == {"results/recorded"}
+
+
+def test_another_scale_is_a_run_of_its_own_with_a_book_of_its_own():
+    planned = make(ROOT, "--dry-run", "reproduce", "SCALE=10").stdout
+    assert "mbrepro run --all --profile demo -p scale 10 -p run scale-10" in planned
+    assert "mbrepro book --profile demo --run scale-10" in planned
+    planned = make(ROOT, "--dry-run", "reproduce").stdout.partition("mbrepro run")[2]
+    assert planned.startswith(" --all --profile demo") and " -p " not in planned and "--run" not in planned

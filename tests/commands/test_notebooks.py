@@ -1,12 +1,17 @@
 """What every notebook source must be: parameters with help, nothing defined, short cells, no outputs."""
 
 import ast
+import inspect
 
 import nbformat
 import pytest
+import yaml
 
 from mbrepro import paths
 from mbrepro.commands import runner
+from mbrepro.embedding import load_embedder
+from mbrepro.study.parameters import runs_stage2
+from mbrepro.study.profiles import training_epochs
 
 NAMES = runner.notebook_names()
 
@@ -59,7 +64,56 @@ def test_one_cell_holds_the_parameters_and_each_has_its_help(notebook):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_notebook_has_a_profile_and_a_run_name(name):
-    parameters = runner.parameters_of(name)
-    assert parameters["profile"] == "demo"
-    assert parameters["run"] == ""
+def test_a_notebook_opened_by_hand_runs_with_the_demos_values(name):
+    declared = {key: ast.literal_eval(value["default"]) for key, value in runner._declared(name).items()}
+    assert runner.parameters_of(name) == declared
+    assert {"profile", "run"} <= set(declared)
+    for profile in paths.PROFILES:
+        runner.check_run([name], profile, {})
+
+
+def test_every_value_of_the_cascade_is_some_notebooks_parameter_of_the_same_kind():
+    declared = {name: runner.parameters_of(name) for name in NAMES}
+    parameters = yaml.safe_load((paths.notebooks() / "parameters.yml").read_text())
+    assert set(parameters["profiles"]) <= set(paths.PROFILES) and set(parameters["notebooks"]) <= set(NAMES)
+    for key, value in parameters["shared"].items():
+        kinds = {type(values[key]) for values in declared.values() if key in values}
+        assert kinds == {type(value)}, key
+    for part in parameters["profiles"].values():
+        assert set(part) <= set(parameters["shared"])
+    for name, part in parameters["notebooks"].items():
+        assert set(part) <= set(declared[name])
+
+
+def test_epochs_are_the_profiles_own():
+    assert (
+        runner.parameters_of("01_baseline", "calms21")["baseline_epochs"]
+        == training_epochs("calms21", "baseline")
+        == 15
+    )
+    assert runner.parameters_of("03_clip", "calms21")["epochs"] == training_epochs("calms21", "localizer") == 15
+    assert runner.parameters_of("03_clip")["epochs"] == training_epochs("demo", "localizer")
+
+
+def reached(names: set[str], there: dict, seen: set) -> set:
+    """Functions of the package behind names, looked up in a namespace and its modules, and those that these call."""
+    modules = [there[name] for name in names if inspect.ismodule(there.get(name))]
+    for found in [space.get(name) for name in names for space in (there, *map(vars, modules))]:
+        if inspect.isfunction(found) and found not in seen and found.__module__.startswith("mbrepro"):
+            seen.add(found)
+            code = [inspect.unwrap(found).__code__]
+            for part in code:
+                code += [inner for inner in part.co_consts if inspect.iscode(inner)]
+            reached({name for part in code for name in part.co_names}, found.__globals__, seen)
+    return seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_that_load_an_embedder_are_those_declared_to(name):
+    """The guard against hours of CPU asks parameters.yml; what a notebook calls decides whether that is true."""
+    notebook, there = nbformat.read(paths.notebooks() / f"{name}.ipynb", as_version=4), {}
+    tree = ast.parse("\n".join(cell.source for cell in code(notebook)))
+    imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    exec(compile(ast.Module(imports, []), name, "exec"), there)
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree)}
+    assert (load_embedder in reached(names, there, set())) == runs_stage2(name)

@@ -21,7 +21,8 @@ from tests.fixtures.tiny_checkpoint import write_checkpoint
 pytestmark = pytest.mark.study
 
 SMALL = [w for p in ("seeds 2", "epochs 2", "baseline_epochs 2", "behaviours sniff_face") for w in ("-p", *p.split())]
-RUN = ["run", "--all", "--profile", "calms21", *SMALL]
+RUN = ["run", "--all", "--profile", "calms21", *SMALL, "-p", "run", "small"]
+FOLDER = "results/calms21/runs/small"
 
 
 @pytest.fixture(scope="module")
@@ -47,47 +48,48 @@ def place(tmp_path_factory, mirror):
 
 @pytest.fixture(scope="module")
 def study(place):
-    """The study as `make reproduce PROFILE=calms21` runs it."""
+    """The study as `make reproduce PROFILE=calms21` runs it, with few seeds and epochs, so as a run of one's own."""
     for command in (
         ["fetch", "calms21", "--videos", "none"], ["estimate", "--videos", "all"], ["fetch", "calms21"], RUN,
-        ["book", "--profile", "calms21"],
+        ["book", "--profile", "calms21", "--run", "small"],
     ):  # fmt: skip
         assert cli.main(command) == 0, command
     return place
 
 
 def parsed(study, name) -> BeautifulSoup:
-    return BeautifulSoup((study / f"_build/html/{name}.html").read_text(encoding="utf-8"), "html.parser")
+    return BeautifulSoup((study / FOLDER / f"_build/html/{name}.html").read_text(encoding="utf-8"), "html.parser")
 
 
 def test_every_row_is_measured_and_scores_again(study, capsys):
-    assert cli.main(["verify", "--profile", "calms21"]) == 0
-    table = pd.read_csv(study / "results/calms21/table.csv")
+    assert cli.main(["verify", "--profile", "calms21", "--run", "small"]) == 0
+    table = pd.read_csv(study / FOLDER / "table.csv")
     measured = set(zip(table["row"], table["protocol"], strict=True))
     assert len(measured) == 10
     assert not (study / "results/demo").exists()
+    assert not (study / "results/calms21/table.csv").exists() and not (study / "_build").exists()
 
 
 def test_a_simulated_release_is_called_simulated_on_every_page(study):
-    assert results.sources(study / "results/calms21") == {"simulated"}
+    assert results.sources(study / FOLDER) == {"simulated"}
     for name in ["index", *(f"notebooks/{n}" for n in runner.notebook_names())]:
         assert page.SIMULATED in parsed(study, name).find(class_="mb-banner").get_text(), name
 
 
 def test_few_shot_uses_the_sequences_found_in_task_1_videos_and_says_which(study):
-    stored = results.read_predictions(study / "results/calms21/predictions/few_shot-corrected.safetensors")
+    stored = results.read_predictions(study / FOLDER / "predictions/few_shot-corrected.safetensors")
     data = profiles.load_dataset("task3/sniff_face", "calms21")
     filmed = [r.name for r in data.test if r.video]
     assert [v.name for v in stored[0].videos] == filmed and 0 < len(filmed) < len(data.test)
     told = re.sub(r"\s+", " ", parsed(study, "notebooks/05_few_shot").get_text())
     assert data.partial in told and "Which sequences have video" in told
-    row = json.loads((study / "results/calms21/rows/few_shot-corrected.json").read_text())
+    row = json.loads((study / FOLDER / "rows/few_shot-corrected.json").read_text())
     assert row["rows"][0]["partial"] == data.partial
 
 
 def test_the_embedder_was_the_local_model(study):
     for protocol in results.PROTOCOLS:
-        row = json.loads((study / f"results/calms21/rows/clip-{protocol}.json").read_text())
+        row = json.loads((study / FOLDER / f"rows/clip-{protocol}.json").read_text())
         assert row["settings"]["protocol_settings"]["embedder"]["model"].endswith("model0")
 
 
@@ -96,7 +98,7 @@ def test_a_second_run_fetches_and_computes_nothing(study, mirror):
     assert cli.main(["fetch", "calms21"]) == 0
     assert mirror.sent.total() == before
     behaviours = {"seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face"}
-    assert runner.run_study("calms21", behaviours) == []
+    assert runner.run_study("calms21", behaviours, run="small") == []
 
 
 def test_a_partial_study_says_so(study, mirror, tmp_path, monkeypatch):
@@ -120,7 +122,7 @@ def test_nothing_of_the_data_is_in_the_study(study):
 
 def test_without_a_gpu_hours_of_work_are_refused_before_anything_runs(study, monkeypatch, capsys):
     monkeypatch.setattr(estimate.cost, "measured_tflops", lambda *_: 1e-9)
-    assert cli.main([*RUN, "-p", "clip_seconds", "1"]) == 2
+    assert cli.main(["run", "--all", "--profile", "calms21", *SMALL, "-p", "clip_seconds", "1"]) == 2
     said = capsys.readouterr().err
     assert re.search(r"at least [\d,]+ hours \([\d,]+ clips\).*--cpu", said)
     costs = estimate.estimate("calms21", seeds=2)

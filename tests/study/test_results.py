@@ -269,6 +269,15 @@ def test_a_run_of_ones_own_leaves_the_table(study):
     assert (study / "runs/clip_seconds=1/table.csv").exists()
 
 
+def test_what_a_killed_write_left_is_read_by_nobody(study):
+    results.record("clip", "corrected", random_runs(), "demo")
+    for folder in ("rows", "predictions", "."):
+        for ending in ("json", "safetensors", "csv"):
+            (study / folder / f".1234abcd.partial.{ending}").write_text("{")
+    assert results.sources(study) == {""}
+    assert len(results.verify("demo")) == len(results.read_rows(study))
+
+
 def test_stored_predictions_come_back_whole(study):
     runs = random_runs()
     results.record("clip", "corrected", runs, "demo")
