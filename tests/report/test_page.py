@@ -154,3 +154,10 @@ def test_a_row_is_glued_with_its_interval_spread_and_videos():
         "clip_corrected_f1": 0.3, "clip_corrected_f1_low": 0.2, "clip_corrected_f1_high": 0.4,
         "clip_corrected_f1_sd": 0.01, "clip_corrected_f1_videos": 19.0,
     }  # fmt: skip
+
+
+def test_means_of_columns_are_glued_under_their_keys(monkeypatch):
+    kept = {}
+    monkeypatch.setattr(page, "glue", lambda key, value, display: kept.update({key: value}))
+    page.glue_means(pd.DataFrame({"F1 of always": [0.1, 0.3], "x": 1.0}), {"always": "F1 of always"})
+    assert kept == {"always": pytest.approx(0.2)}
