@@ -137,7 +137,7 @@ def test_few_videos_give_no_interval_and_the_page_says_why():
     assert cells(page.rows_shown(few))[1] == ["corrected", "f1", "0.300 ± 0.010", "none: 2 videos", "0.39"]
     shown = parsed(SimpleNamespace(data=page.study_table(few, "simulated")))
     assert "0.30 ± 0.01" in [cell.get_text() for cell in shown.find_all("td")]
-    assert "fewer than 8 test videos a task (here 2)" in shown.get_text()
+    assert "No interval where a row has fewer than 8 test videos" in shown.get_text()
     enough = page.study_table(row(), "simulated")
     assert "0.30 ± 0.01 [0.20, 0.40]<" in enough and "fewer than" not in enough and "resamples" not in enough
 
