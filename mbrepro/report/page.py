@@ -227,9 +227,10 @@ def study_table(rows: pd.DataFrame, source: str) -> str:
 
 
 def _notes(rows: pd.DataFrame) -> str:
-    told, few = [], rows.loc[rows["n_videos"] < LEAST_VIDEOS, "n_videos"]
-    if len(few):
-        told.append(f"No interval where a row has fewer than {LEAST_VIDEOS} test videos a task (here {few.min()}).")
+    told = []
+    if (rows["n_videos"] < LEAST_VIDEOS).any():
+        few = f"fewer than {LEAST_VIDEOS} test videos (of several tasks: the one with fewest)"
+        told.append(f"No interval where a row has {few}.")
     if (undefined := rows.loc[rows["n_videos"] >= LEAST_VIDEOS, "undefined"].max()) > 0:
         told.append(f"* Up to {undefined} of {RESAMPLES:,} resamples have no value and are left out.")
     return f'<p class="mb-source">{" ".join(told)}</p>' if told else ""

@@ -25,8 +25,10 @@ def _spread(record) -> str:
 
 def _interval(record) -> str:
     if record.n_videos < LEAST_VIDEOS:
-        return f"{record.n_videos} test videos a task, too few for an interval"
-    told = f"the 95 % interval of the mean by video is {record.low:.2f} to {record.high:.2f} ({record.n_videos} videos)"
+        return f"{_videos(record.n_videos)}, too few for an interval"
+    told = (
+        f"the 95 % interval of the mean by video is {record.low:.2f} to {record.high:.2f} ({_videos(record.n_videos)})"
+    )
     return told + (f", {record.undefined} of {RESAMPLES:,} resamples having no value" if record.undefined else "")
 
 
@@ -41,11 +43,11 @@ def lead(difference: Mapping[str, float] | None) -> str:
     verb = "leads" if round(value, 2) > 0 else "trails" if round(value, 2) < 0 else "equals"
     by = "" if verb == "equals" else f" by {abs(value):.2f}"
     told = (
-        f"On the same {videos} test videos the baseline, which looks at poses alone, {verb} the corrected two stages"
+        f"On the same {_videos(videos)} the baseline, which looks at poses alone, {verb} the corrected two stages"
         f"{by} in F1"
     )
     if np.isnan(low):
-        return _paragraph(f"{told}; {videos} videos are too few for an interval.")
+        return _paragraph(f"{told}; they are too few for an interval.")
     apart = low > 0 or high < 0
     sure = "which excludes 0" if apart else "which includes 0: these videos do not tell the two apart"
     return _paragraph(f"{told}; the 95 % interval of the mean difference by video is {low:.2f} to {high:.2f}, {sure}.")
@@ -88,6 +90,10 @@ def _compared(about: str, one: float | None, other: float | None, whose: str, of
     said, beside = format(one, form), format(other, form)
     word = "the same as" if said == beside else "more than" if one > other else "less than"
     return f"{about} {said}{of}, {word} the {beside} {whose}."
+
+
+def _videos(count: int) -> str:
+    return f"{count} test video" + ("s" if count != 1 else "")
 
 
 def _list(lines: list[str]) -> str:

@@ -195,6 +195,11 @@ def _content(path: Path) -> dict[str, object]:
     return content
 
 
+def _rows(content: Mapping[str, object]) -> pd.DataFrame:
+    numbers = dict.fromkeys(("mean", "sd", "low", "high", "published"), float)  # which JSON's null is none of
+    return pd.DataFrame(content["rows"], columns=COLUMNS).astype(numbers)
+
+
 def _store_predictions(path: Path, runs: Sequence[Run]) -> None:
     arrays, index = {}, []
     for number, run in enumerate(runs):
@@ -230,7 +235,7 @@ def read_rows(folder: Path, strict: bool = True) -> pd.DataFrame:
     parts = []
     for path in _row_files(folder):
         with contextlib.nullcontext() if strict else contextlib.suppress(InputError):
-            parts.append(pd.DataFrame(_content(path)["rows"], columns=COLUMNS))
+            parts.append(_rows(_content(path)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
@@ -296,10 +301,10 @@ def _intact(path: Path, expected: str) -> list[Run]:
 
 
 def _check_rows(path: Path, content: Mapping[str, object], again: pd.DataFrame) -> None:
-    then = pd.DataFrame(content["rows"], columns=COLUMNS).set_index("metric")
+    then = _rows(content).set_index("metric")
     for record_ in again.itertuples(index=False):
         for field in ("mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"):
-            new, old = getattr(record_, field), np.float64(then.loc[record_.metric, field])
+            new, old = getattr(record_, field), then.loc[record_.metric, field]
             if not np.isclose(new, old, rtol=0, atol=1e-9, equal_nan=True):
                 raise InputError(f"{path}: {record_.metric} {field} scores {new:.6f}, and the row says {old:.6f}")
 

@@ -137,7 +137,7 @@ def test_few_videos_give_no_interval_and_the_page_says_why():
     assert cells(page.rows_shown(few))[1] == ["corrected", "f1", "0.300 ± 0.010", "none: 2 videos", "0.39"]
     shown = parsed(SimpleNamespace(data=page.study_table(few, "simulated")))
     assert "0.30 ± 0.01" in [cell.get_text() for cell in shown.find_all("td")]
-    assert "fewer than 8 test videos a task (here 2)" in shown.get_text()
+    assert "No interval where a row has fewer than 8 test videos" in shown.get_text()
     enough = page.study_table(row(), "simulated")
     assert "0.30 ± 0.01 [0.20, 0.40]<" in enough and "fewer than" not in enough and "resamples" not in enough
 
@@ -154,3 +154,10 @@ def test_a_row_is_glued_with_its_interval_spread_and_videos():
         "clip_corrected_f1": 0.3, "clip_corrected_f1_low": 0.2, "clip_corrected_f1_high": 0.4,
         "clip_corrected_f1_sd": 0.01, "clip_corrected_f1_videos": 19.0,
     }  # fmt: skip
+
+
+def test_means_of_columns_are_glued_under_their_keys(monkeypatch):
+    kept = {}
+    monkeypatch.setattr(page, "glue", lambda key, value, display: kept.update({key: value}))
+    page.glue_means(pd.DataFrame({"F1 of always": [0.1, 0.3], "x": 1.0}), {"always": "F1 of always"})
+    assert kept == {"always": pytest.approx(0.2)}

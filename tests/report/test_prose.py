@@ -34,7 +34,8 @@ def difference(value, low, high, videos=19):
         (difference(-0.14, -0.21, -0.09), "is -0.21 to -0.09, which excludes 0."),
         (difference(0.02, -0.03, 0.05), "which includes 0: these videos do not tell the two apart."),
         (difference(0.001, -0.03, 0.05), "equals the corrected two stages in F1;"),
-        (difference(0.2, np.nan, np.nan, 2), "by 0.20 in F1; 2 videos are too few for an interval."),
+        (difference(0.2, np.nan, np.nan, 1), "On the same 1 test video the baseline"),
+        (difference(0.2, np.nan, np.nan, 2), "by 0.20 in F1; they are too few for an interval."),
         (None, "have not both been run"),
     ],
 )
@@ -80,7 +81,10 @@ def test_how_sure_names_the_interval_of_the_mean_and_says_why_there_is_none():
     rows.loc[rows["row"] == "clip", "undefined"] = 43
     said = prose.how_sure(rows)
     assert said.count("<li>") == 2 and "other test" not in said
-    assert "5 seeds differ by ±0.013 in F1; the 95 % interval of the mean by video is 0.40 to 0.60 (19 videos)" in said
+    assert (
+        "5 seeds differ by ±0.013 in F1; the 95 % interval of the mean by video is 0.40 to 0.60 (19 test videos)"
+        in said
+    )
     assert (
         "43 of 1,000 resamples having no value" in said and "Few-shot: 5 seeds differ by ±0.013 in F1; 2 test" in said
     )

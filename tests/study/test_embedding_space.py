@@ -220,3 +220,32 @@ def test_map_is_stored_and_read_back(tmp_path, monkeypatch):
 def test_bad_input_gets_one_sentence(call, told):
     with pytest.raises(InputError, match=told):
         call()
+
+
+def test_clips_of_other_are_left_out_of_every_space():
+    frame = pd.DataFrame({"class": ["attack", "other", "mount"], "recording": ["r", "r", "s"]})
+    spaces = {"model": np.arange(6.0).reshape(3, 2), "poses": np.arange(3.0)[:, None]}
+    points, classes, recordings = space.of_behaviours(spaces, frame)
+    assert points["model"].tolist() == [[0, 1], [4, 5]] and points["poses"].tolist() == [[0], [2]]
+    assert classes.tolist() == ["attack", "mount"] and recordings.tolist() == ["r", "s"]
+    assert space.chance(classes) == 0.5
+
+
+def test_pages_tables_hold_the_measures_of_each_space_standardised():
+    wide, labels = clusters()
+    wide = wide * np.array([100, 1, 1, 1, 1, 1])  # one dimension outweighs all: standardised or not shows
+    spaces, recordings = {"model": wide, "poses": wide[:, :2]}, np.tile(np.arange(15), 6)
+    arranged = space.arrangements(spaces, labels, recordings)
+    by_hand = space.arrangement(space.standardised(wide[:, :2]), labels, recordings)
+    assert arranged["poses"].to_dict() == by_hand and arranged.columns.tolist() == ["model", "poses"]
+    told = space.concentrations(spaces, seed=3)
+    assert told.index.tolist() == ["model", "poses", "model, not standardised", "noise of its width"]
+    assert told.loc["model"].to_dict() == space.concentration(space.standardised(wide))
+    assert told.loc["model, not standardised"].to_dict() == space.concentration(wide)
+    assert told.loc["noise of its width"].to_dict() == space.concentration(space.gaussian_like(wide, 3))
+    sweeps = space.component_sweeps(spaces, labels, recordings, [1, 2])
+    assert list(sweeps) == ["model", "poses", "model, not standardised"]
+    assert set(sweeps["poses"]["components"]) == {0, 1, 2}
+    one = [sweep.set_index(["head", "components"]).loc[("1-NN", 1), "accuracy"] for sweep in sweeps.values()]
+    raw = space.sweep_components(wide, labels, recordings, [1], scale=False, heads=["1-NN"])["accuracy"].item()
+    assert one[2] == raw != one[0]

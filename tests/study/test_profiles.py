@@ -10,7 +10,7 @@ from mbrepro.data.recordings import OTHER, TASK1_CLASSES, Dataset, Recording
 from mbrepro.data.video import write_video
 from mbrepro.demo.simulated.release import write_calms21
 from mbrepro.errors import InputError
-from mbrepro.report import page
+from mbrepro.report import tables
 from mbrepro.study import profiles
 
 BINARY = (OTHER, "groom")
@@ -45,8 +45,10 @@ def test_task_3_gets_the_videos_it_is_found_in_but_no_test_animal_that_task_1_tr
     assert [(p.sequence, p.video_of) for p in pairs if p.video_of] == [
         ("m1_task3", "m1_task1"), ("m3_task3", "m3_task1"), ("m4_task3", "m4_task1"),
     ]  # fmt: skip
-    shown = page.video_table({"groom": data}, {"groom": pairs}).data
-    assert "m3_task3 in m3_task1" in shown and "m3_task3, as Task 1 trains on m3<" in shown
+    shown = tables.video_table({"groom": data}, {"groom": pairs})
+    assert shown["found in Task 1"].tolist()[0] == "m1_task3 in m1_task1"
+    assert "m3_task3 in m3_task1" in shown["found in Task 1"].tolist()[1] and shown["with video"].tolist() == [1, 1]
+    assert "m3_task3, as Task 1 trains on m3" in shown["without its video"].tolist()[1]
 
 
 def test_no_test_sequence_of_a_release_shows_an_animal_that_a_train_sequence_shows(tmp_path, monkeypatch):
@@ -69,8 +71,8 @@ def test_no_test_sequence_of_a_release_shows_an_animal_that_a_train_sequence_sho
     assert [(r.name, r.video and r.video.stem) for r in data.recordings] == [
         ("mouse004_y", "mouse002_x"), ("mouse005_y", None), ("mouse006_y", "mouse003_x"),
     ]  # fmt: skip
-    shown = page.video_table({"groom": data}, profiles.task3_pairs(["groom"], "calms21")).data
-    assert "mouse005_y, as train sequence mouse004_y shows mouse002 too" in shown
+    shown = tables.video_table({"groom": data}, profiles.task3_pairs(["groom"], "calms21"))
+    assert shown["without its video"].tolist()[1] == "mouse005_y, as train sequence mouse004_y shows mouse002 too"
 
 
 def test_without_a_video_in_task_1_there_is_none(release, monkeypatch):
@@ -98,6 +100,12 @@ def test_a_notebook_may_name_another_model_in_both_profiles(monkeypatch):
     assert profiles.embedder_settings("calms21", "corrected", "poses").model == "poses"
     chosen, own = (profiles.embedder_settings("demo", "corrected", name) for name in ("/models/other", ""))
     assert (chosen.model, own.model) == ("/models/other", "stand-in") and chosen.max_pixels == own.max_pixels
+
+
+def test_numbers_of_a_parameter_are_read_or_it_is_named():
+    assert profiles.numbers("0.5, 1,20") == [0.5, 1, 20]
+    with pytest.raises(InputError, match="numbers separated by commas are wanted, as in 1,2,5, not '1,two'"):
+        profiles.numbers("1,two")
 
 
 def test_an_unknown_profile_is_refused():

@@ -185,4 +185,13 @@ def test_tables_show_what_is_recorded(audit_figures, sparsity_figures):
     assert tables.windows_table(sparsity_figures)["window"].tolist() == ["0.5 s", "1 s", "2 s", "5 s", "10 s"]
     durations = tables.durations_table(sparsity_figures).set_index("seconds")
     assert durations.loc["train: attack"].tolist() == ["194", "0.23", "0.61", "1.53", "3.27", "7.32"]
-    assert "mb-text" in page.text_table(clips).data
+    own = tables.mouse071_tables(audit_figures["mouse071"])
+    assert own["stage 1"].columns.tolist() == ["accuracy", "precision", "recall", "F1", "AP of bare labels"]
+    assert own["stage 1"].loc["stage 1 on mouse071", "F1"] == audit_figures["mouse071"]["stage1_f1"]
+    always = own["both stages"].loc["same stage 1, always investigation", "F1 of 4 classes"]
+    assert always == audit_figures["mouse071"]["always_investigation_macro_f1"]
+    following = tables.transition_table(sparsity_figures["train"]["next"])
+    assert following.sum(axis=1).round(9).tolist() == [1, 1, 1, 1] and following.loc["attack", "attack"] == 0
+    accuracies = tables.clip_accuracies(test["clips"])
+    assert accuracies["perfect observer, clips cut at frame / 60"]["value"] == pytest.approx(0.582, abs=5e-4)
+    assert accuracies["the poster (paper's text)"] == 0.47 and len(accuracies) == 5
