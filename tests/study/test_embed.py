@@ -39,7 +39,7 @@ def test_wrong_model_is_one_sentence_before_data_are_read(tmp_path, capsys, monk
     monkeypatch.setenv("MBREPRO_MODEL", "")
     monkeypatch.setattr(embed, "plan", lambda *_: pytest.fail("planned in vain"))
     if wrong == "unknown":
-        model, sentence = "nobody/no-such-model", "the model hub gives no such model"
+        model, sentence = "nobody/no-such-model@" + 40 * "0", "the model hub gives no such model"
     elif wrong == "unsupported":
         model, sentence = tmp_path, "model_type 'llava' is not supported; use one of qwen2_vl"
         (tmp_path / "config.json").write_text('{"model_type": "llava"}')
