@@ -30,8 +30,8 @@ from mbrepro.method.localizer import (
     PoseCNN,
     action_targets,
     pose_features,
-    train_epoch,
 )
+from mbrepro.method.training import train_epoch
 
 REPETITIONS = 3
 

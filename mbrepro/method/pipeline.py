@@ -20,18 +20,19 @@ from mbrepro.embedding.embedder import ClipEmbedder, pooled_views
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import localizer as localizer_module
+from mbrepro.method import training as training_module
 from mbrepro.method.heads import Head, fit_head
 from mbrepro.method.localizer import (
     LocalizerSettings,
     PoseCNN,
     action_targets,
-    fit_localizer,
     load_localizer,
     localize,
     save_localizer,
 )
 from mbrepro.method.proposals import Proposal, proposal_labels, propose
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.training import fit_localizer
 
 VALIDATION = 0.25  # share of the train animals held out to choose a view where the protocol holds out none
 DIVISIONS = 3  # of the train animals, on whose mean the number of epochs is chosen
@@ -68,14 +69,11 @@ def train_localizers(
     stems = {seed: folder / "localizers" / fingerprint(seed, *made_from) for seed in seeds}
     missing = [(seed, stem) for seed, stem in stems.items() if not _after(stem, settings.epochs).exists()]
     jobs = [(_train, dataset.train, settings, *job) for job in missing]
-    tried = _curve_paths(dataset, settings, validation_fraction, folder) if validation_fraction else []
-    jobs += [
-        (_try_epochs, dataset.train, settings, validation_fraction, division, path)
-        for division, path in enumerate(tried)
-        if not path.exists()
-    ]
+    tried = enumerate(_curve_paths(dataset, settings, validation_fraction, folder))
+    missing = [(division, path) for division, path in tried if not path.exists()]
+    jobs += [(_try_epochs, dataset.train, settings, validation_fraction, *job) for job in missing]
     side_by_side(jobs)
-    epochs = best_epochs(_read_curves(tried)) if tried else settings.epochs
+    epochs = best_epochs(validation_curves(dataset, settings, validation_fraction, folder))
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
 
 
@@ -84,33 +82,30 @@ def validation_curves(
 ) -> np.ndarray:
     """(divisions, epochs) F1 of train animals held out after each epoch, as `train_localizers` tried them.
 
-    Raises InputError if it was not asked to hold any out.
+    Without a validation fraction there is no division.
     """
     paths = _curve_paths(dataset, settings, validation_fraction, folder)
-    if not all(path.exists() for path in paths):
-        raise InputError("no number of epochs was tried on train animals held out: set validation_fraction above 0")
-    return _read_curves(paths)
+    curves = [json.loads(path.read_text(encoding="utf-8"))["validation_f1"] for path in paths]
+    return np.array(curves).reshape(-1, settings.epochs)
 
 
 def best_epochs(curves: np.ndarray) -> int:
-    """The number of epochs, from 1, whose mean over the rows of `validation_curves` is highest, the first of equals."""
-    return 1 + int(curves.mean(0).argmax())
+    """The number of epochs, from 1, with the highest mean over `validation_curves`; all of them without a division."""
+    return 1 + int(curves.mean(0).argmax()) if len(curves) else curves.shape[1]
 
 
 def _made_from(dataset: Dataset, settings: LocalizerSettings) -> list:
-    made_from = [replace(settings, epochs=1), localizer_module, Path(__file__), torch.__version__]
+    made_from = [replace(settings, epochs=1), localizer_module, training_module, Path(__file__), torch.__version__]
     for recording in dataset.train:
         made_from += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
     return made_from
 
 
 def _curve_paths(dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path) -> list[Path]:
+    if not validation_fraction:
+        return []
     key = fingerprint(settings.epochs, validation_fraction, *_made_from(dataset, settings))
     return [folder / "localizers" / f"validation-{key}-{division}.json" for division in range(DIVISIONS)]
-
-
-def _read_curves(paths: Sequence[Path]) -> np.ndarray:
-    return np.array([json.loads(path.read_text(encoding="utf-8"))["validation_f1"] for path in paths])
 
 
 def side_by_side(jobs: Sequence[tuple]) -> None:

@@ -45,6 +45,10 @@ PUBLISHED = {
 }  # fmt: skip
 
 
+# How far a mean may be from its published figure for the demo to count as alike; a network of two classes is steadier.
+BOUND, BOUND_OF_TWO = 0.05, 0.02
+
+
 def ladder(data: Dataset, seeds: int, folder: Path, epochs: int | None = None) -> pd.DataFrame:
     """Test scores of the ladder's networks: columns network, metric, mean, sd (population, over seeds), published.
 
@@ -109,8 +113,14 @@ def with_ladder(compared: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([compared, rows], ignore_index=True)
 
 
+def out_of_bounds(measured: pd.DataFrame) -> pd.Series:
+    """Whether each line of the ladder is further from its published figure than `BOUND`, or `BOUND_OF_TWO`."""
+    bounds = measured["network"].map(lambda network: BOUND_OF_TWO if network == "localization" else BOUND)
+    return (measured["mean"] - measured["published"]).abs() > bounds
+
+
 def beside_published(measured: pd.DataFrame) -> pd.DataFrame:
-    """The ladder for a page: each network's scores in words, simulated mean ± sd over seeds, published, difference."""
+    """The ladder for a page, in words: simulated mean ± sd over seeds, published, difference, what is out of bounds."""
     return pd.DataFrame(
         {
             "network": measured["network"],
@@ -118,6 +128,7 @@ def beside_published(measured: pd.DataFrame) -> pd.DataFrame:
             "simulated": [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(measured["mean"], measured["sd"], strict=True)],
             "real mice, published": measured["published"].map("{:.3f}".format),
             "difference": (measured["mean"] - measured["published"]).map("{:+.3f}".format),
+            "": out_of_bounds(measured).map({True: "out of bounds", False: ""}),
         }
     )
 

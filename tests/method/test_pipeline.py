@@ -98,7 +98,9 @@ def test_no_clip_with_a_behaviour_is_said():
         fit_clip_head([proposed([1.0], [(0, 1)], np.array([3]))], PUBLISHED, seed=0)
 
 
-def test_a_trained_localizer_is_used_again_until_its_data_or_settings_change(tmp_path):
+def test_a_trained_localizer_is_used_again_until_its_data_or_settings_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 1)  # a fresh interpreter takes longer than the training
+
     def dataset(seed):
         labels = np.tile([0, 3], 150)
         train = tuple(recording(300, labels, f"mouse00{k}", seed=seed + k) for k in range(3))
@@ -160,8 +162,7 @@ def test_held_out_animals_choose_the_epochs_of_networks_trained_on_all(tmp_path,
     curves = validation_curves(data, settings, 0.25, tmp_path)
     np.testing.assert_allclose(curves[:, 0], [0.2, 0.2, 0.9])
     assert curves.shape == (3, 4) and best_epochs(curves) == 2
-    with pytest.raises(InputError, match="set validation_fraction above 0"):
-        validation_curves(data, settings, 0.0, tmp_path)
+    assert validation_curves(data, settings, 0.0, tmp_path).shape == (0, 4)
 
 
 def test_networks_trained_side_by_side_are_those_trained_one_by_one(tmp_path):
