@@ -79,7 +79,7 @@ def test_scores_are_means_over_seeds_and_gains_to_the_line_before(monkeypatch):
     monkeypatch.setattr(module, "two_stages", two_stages)
     first = protocols.published(ONE)
     made = {PUBLISHED: first, "again": first, "last": protocols.corrected(OTHER)}
-    table = correction_scores(None, made, lambda s: loaded.append(s.model) or s.model, 2, None).set_index("step")
+    table = correction_scores(None, made, 2, None, lambda s: loaded.append(s.model) or s.model).set_index("step")
     assert loaded == ["one", "other"]
     assert table["F1"].tolist() == pytest.approx([1 / 6, 1 / 6, 5 / 6])
     assert table["F1 sd"].tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 6])
