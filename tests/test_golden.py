@@ -32,9 +32,10 @@ from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
 from mbrepro.method.heads import HeadSettings, fit_head
-from mbrepro.method.localizer import LocalizerSettings, fit_localizer, localize, pose_features
+from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, localize, pose_features
 from mbrepro.method.pipeline import propose, write_frames
 from mbrepro.method.single_frame import SingleFrameSettings, single_frame
+from mbrepro.method.training import fit_localizer
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.resampling import interval, resample_videos, share
 from mbrepro.report import page, prose
@@ -83,14 +84,21 @@ def simulated(_):
 
 def localizer(_):
     torch.manual_seed(0)
-    recordings = [mouse(), mouse("mouse002_task1_annotator1")]
-    settings = LocalizerSettings(classes=4, epochs=1)
-    model, _ = fit_localizer(recordings, [r.labels for r in recordings], settings, 0)
+    model = PoseCNN(LOCALIZER).eval()
+    model.normalise_input([pose_features(mouse())])
     return {
-        "scores": told(localize(model, recordings[0])),
-        "features": told(pose_features(recordings[0])),
-        "settings": asdict(LocalizerSettings()),
+        "scores": told(localize(model, mouse())),
+        "features": told(pose_features(mouse())),
+        "settings": [asdict(settings) for settings in (LOCALIZER, BASELINE, CAUSAL)],
     }
+
+
+def training(_):
+    recordings = [mouse(), mouse("mouse002_task1_annotator1")]
+    held_out = [(recordings[1], recordings[1].labels)]
+    settings = replace(BASELINE, epochs=2)
+    model, history = fit_localizer(recordings[:1], [recordings[0].labels], settings, 0, held_out)
+    return {"history": history, "weights": told(model.classify.weight.detach())}
 
 
 def single(tmp_path):
@@ -261,6 +269,7 @@ def read(tmp_path):
 MAKERS = {
     "mbrepro.demo.simulated": simulated,
     "mbrepro.method.localizer": localizer,
+    "mbrepro.method.training": training,
     "mbrepro.method.single_frame": single,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,

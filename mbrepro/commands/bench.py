@@ -41,8 +41,9 @@ from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.standin import STAND_IN_PIXELS, STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
-from mbrepro.method.localizer import LOCALIZER, LocalizerSettings, PoseCNN, action_targets, pose_features, train_epoch
+from mbrepro.method.localizer import LOCALIZER, LocalizerSettings, PoseCNN, action_targets, pose_features
 from mbrepro.method.localizer import PUBLISHED_BATCH as BATCH
+from mbrepro.method.training import train_epoch
 
 REPETITIONS = 3
 SHOWN = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice")  # the corrected protocol's clips

@@ -9,7 +9,7 @@ window.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +19,10 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from sklearn.metrics import f1_score
 from torch import nn
 
 from mbrepro.artifacts import replacing
-from mbrepro.data.recordings import Recording, other_index
+from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when training or inference gives other values
@@ -31,7 +30,6 @@ VERSION = 1  # raise it when training or inference gives other values
 LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action, so P(action) is localize(...)[:, 0]
 PUBLISHED_BATCH = 128  # windows a step in the official baseline
 FEATURES = 28  # 2 mice x 7 keypoints x (x, y)
-_IGNORED = -100  # target of frames outside the recording
 _FRAMES_AT_ONCE = 50_000  # bounds the memory of `localize` on long recordings
 
 
@@ -44,7 +42,8 @@ class LocalizerSettings:
     channels, kernel, dropout: of the convolution blocks, each followed by a maximum over pairs of samples.
     learning_rate: of Adam for a step that sees 128 frames, as published; it grows with the root of their number, which
     keeps the noise of Adam's steps the same (Malladi et al. 2022, arXiv:2205.10287).
-    batch_crops, crop_samples: an optimizer step sees this many stretches, of each this many frames, `step` apart.
+    batch_crops, crop_samples, spread: an optimizer step sees this many stretches, of each this many frames, `step` x
+    `spread` apart; spread is 1, 2, 4 … up to 2 to the number of poolings.
 
     Raises InputError if the window is too short for the convolutions or a number is out of range.
     """
@@ -60,6 +59,7 @@ class LocalizerSettings:
     epochs: int = 15
     batch_crops: int = 32
     crop_samples: int = 16
+    spread: int = 1
 
     def __post_init__(self):
         for name in ("classes", "step", "kernel", "epochs", "batch_crops", "crop_samples"):
@@ -69,6 +69,8 @@ class LocalizerSettings:
             raise InputError("localizer settings context_before and context_after must not be negative")
         if not 0 <= self.dropout < 1:
             raise InputError(f"localizer setting dropout must be at least 0 and below 1, not {self.dropout}")
+        if self.spread not in [2**k for k in range(len(self.channels) + 1)]:
+            raise InputError(f"localizer setting spread must be 1, 2, … up to {2 ** len(self.channels)}")
         if self.pooled_samples < 1:
             raise InputError(
                 f"a window of {self.samples} samples is too short for {len(self.channels)} convolutions of kernel "
@@ -174,8 +176,14 @@ class PoseCNN(nn.Module):
         """The published form: windows (B, 28, samples) → logits (B, classes)."""
         x = self.input_norm(windows)
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.dropout(F.max_pool1d(F.relu(norm(conv(x))), 2), self.settings.dropout, self.training)
+            x = self._pool(norm(conv(x)))
         return self.classify(x.flatten(1))
+
+    def _pool(self, x: torch.Tensor) -> torch.Tensor:
+        return F.dropout(F.max_pool1d(F.relu(x), 2), self.settings.dropout, self.training)
+
+    def _pool_both(self, x: torch.Tensor) -> torch.Tensor:
+        return _PoolNeighbours.apply(x, self.settings.dropout if self.training else 0.0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The dense form: x (B, 28, context_before + T + context_after) → logits (B, classes, T).
@@ -188,18 +196,23 @@ class PoseCNN(nn.Module):
         s = self.settings
         return self._dense(x, x.shape[-1] - s.context_before - s.context_after, s.step)
 
-    def forward_samples(self, x: torch.Tensor) -> torch.Tensor:
-        """The dense form for every `step`-th frame: x (B, 28, T + samples - 1), already thinned → (B, classes, T)."""
-        return self._dense(x, x.shape[-1] - self.settings.samples + 1, 1)
+    def forward_samples(self, x: torch.Tensor, spread: int = 1) -> torch.Tensor:
+        """The dense form for every `step` x `spread`-th frame: x (B, 28, spread T + samples - 1) → (B, classes, T).
 
-    def _dense(self, x: torch.Tensor, frames: int, step: int) -> torch.Tensor:
+        x holds every `step`-th frame only. The first poolings are then those of a single window, as each window's pairs
+        are the next one's.
+        """
+        return self._dense(x, (x.shape[-1] - self.settings.samples + 1) // spread, 1, spread)
+
+    def _dense(self, x: torch.Tensor, frames: int, step: int, spread: int = 1) -> torch.Tensor:
         s = self.settings
-        phases = step * 2 ** len(self.convs)
-        length = -(-frames // phases) * phases + step * (s.samples - 1)
+        phases = step * 2 ** len(self.convs) // spread
+        length = -(-frames // phases) * phases * spread + step * (s.samples - 1)
         x = F.pad(self.input_norm(x), (0, length - x.shape[-1]))
         x = x.unflatten(-1, (-1, step)).permute(3, 0, 1, 2).flatten(0, 1)  # (step B, 28, length / step)
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = _PoolNeighbours.apply(norm(conv(x)), s.dropout if self.training else 0.0)  # (2 P B, C, pairs)
+        for k, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            pool = self._pool if 2**k < spread else self._pool_both  # (P B, C, pairs), or (2 P B, C, pairs)
+            x = pool(norm(conv(x)))
         kernel = self.classify.weight.unflatten(1, (-1, s.pooled_samples))  # Linear on a window = kernel of its length
         x = F.conv1d(x, kernel, self.classify.bias)  # (P B, classes, frames / P)
         return x.unflatten(0, (phases, -1)).permute(1, 2, 3, 0).flatten(2)[..., :frames]
@@ -214,104 +227,6 @@ def pose_features(recording: Recording) -> np.ndarray:
 def action_targets(recording: Recording) -> np.ndarray:
     """(T,) int64 targets of the localizer, in the order of `LOCALIZER_CLASSES`: 0 any behaviour, 1 other."""
     return np.where(recording.action, 0, 1).astype(np.int64)
-
-
-def fit_localizer(
-    recordings: Sequence[Recording],
-    targets: Sequence[np.ndarray],
-    settings: LocalizerSettings,
-    seed: int,
-    validation: Sequence[tuple[Recording, np.ndarray]] | None = None,
-    after_epoch: Callable[[int, PoseCNN], None] | None = None,
-) -> tuple[PoseCNN, list[dict]]:
-    """Train the network with Adam on cross-entropy; the same seed gives the same weights.
-
-    targets: a (T,) int64 array for each recording. An epoch tiles each recording with crops from a random first frame
-    and shuffles the crops of all recordings; a crop holds every `step`-th frame, as neighbouring frames teach little
-    more than one, and the frames between are in crops of their own, so every frame is visited once. The published
-    training draws 128 separate windows a step; its learning rate (see `LocalizerSettings`) and missing class weights
-    are kept. Crops are many and short, as what a step teaches depends on how many places it sees.
-
-    Returns the network in evaluation mode and one dict an epoch: epoch (from 1), loss, and with validation recordings
-    validation_f1, as the rows of the table are scored: of action with 2 classes, else the mean over the behaviours. The
-    last epoch's weights are kept.
-    `after_epoch` is called with each epoch's number and the network as it is then. Raises InputError if targets do not
-    fit the recordings or the classes.
-    """
-    _check_targets([*zip(recordings, targets, strict=True), *(validation or ())], settings.classes)
-    history = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        rng = np.random.default_rng(seed)
-        model = PoseCNN(settings)
-        model.normalise_input([pose_features(recording) for recording in recordings])
-        optimizer = torch.optim.Adam(model.parameters(), lr=settings.step_rate, eps=1e-7, fused=True)  # Keras's eps
-        for epoch in range(1, settings.epochs + 1):
-            row = {"epoch": epoch, "loss": train_epoch(model, optimizer, recordings, targets, rng)}
-            if validation:
-                row["validation_f1"] = _validation_f1(model, validation)
-            history.append(row)
-            if after_epoch:
-                after_epoch(epoch, model)
-    return model.eval(), history
-
-
-def _check_targets(pairs: Sequence[tuple[Recording, np.ndarray]], classes: int) -> None:
-    if not pairs:
-        raise InputError("the localizer needs at least one training recording")
-    for recording, target in pairs:
-        if np.shape(target) != (len(recording),):
-            raise InputError(f"{recording.name}: targets have shape {np.shape(target)}, not ({len(recording)},)")
-        if np.min(target) < 0 or np.max(target) >= classes:
-            raise InputError(f"{recording.name}: targets must be from 0 to {classes - 1}")
-
-
-def train_epoch(
-    model: PoseCNN,
-    optimizer: torch.optim.Optimizer,
-    recordings: Sequence[Recording],
-    targets: Sequence[np.ndarray],
-    rng: np.random.Generator,
-) -> float:
-    """One epoch on dense crops; returns the mean loss of its steps."""
-    model.train()
-    losses = []
-    for x, y in _batches(recordings, targets, model.settings, rng):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model.forward_samples(x), y, ignore_index=_IGNORED)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return float(np.mean(losses))
-
-
-def _batches(
-    recordings: Sequence[Recording], targets: Sequence[np.ndarray], s: LocalizerSettings, rng: np.random.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Shuffled batches of thinned crops: features (B, 28, crop + samples - 1) and targets (B, crop), `step` apart."""
-    span = s.crop_samples * s.step
-    edges = (s.context_before + span, s.context_after + span)  # crops may reach beyond either end
-    features = [np.pad(pose_features(r), (edges, (0, 0))) for r in recordings]
-    padded = [np.pad(target, span, constant_values=_IGNORED) for target in targets]
-    tiles = []
-    for i, recording in enumerate(recordings):
-        first = 1 + int(rng.integers(span))
-        tiles += [(i, a + k) for a in range(first, len(recording) + span, span) for k in range(s.step)]
-    tiles = [tiles[k] for k in rng.permutation(len(tiles))]
-    window = (s.crop_samples + s.samples - 1) * s.step
-    for first in range(0, len(tiles), s.batch_crops):
-        batch = tiles[first : first + s.batch_crops]
-        x = np.stack([features[i][a : a + window : s.step].T for i, a in batch])
-        y = np.stack([padded[i][a : a + span : s.step] for i, a in batch])
-        yield torch.from_numpy(x), torch.from_numpy(y)
-
-
-def _validation_f1(model: PoseCNN, validation: Sequence[tuple[Recording, np.ndarray]]) -> float:
-    predicted = np.concatenate([localize(model, recording).argmax(1) for recording, _ in validation])
-    true = np.concatenate([target for _, target in validation])
-    classes = model.settings.classes
-    kept = [0] if classes == 2 else [k for k in range(classes) if k != other_index(validation[0][0].classes)]
-    return float(f1_score(true, predicted, labels=kept, average="macro", zero_division=0))
 
 
 def localize(model: PoseCNN, recording: Recording) -> np.ndarray:

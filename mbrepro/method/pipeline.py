@@ -21,7 +21,6 @@ from mbrepro.method.proposals import Proposal, proposal_labels
 from mbrepro.method.protocols import Protocol
 
 VALIDATION = 0.25  # share of the train animals held out to choose a view where the protocol holds out none
-DIVISIONS = 3  # of the train animals, on whose mean the number of epochs is chosen
 ACTION = 0.5  # stage 1 calls a frame action from this P(action) on, as the more likely of its two classes
 
 

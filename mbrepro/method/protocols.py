@@ -51,17 +51,18 @@ class Protocol:
             raise InputError(f"validation_fraction must lie from 0 to below 1, not {self.validation_fraction}")
 
 
-def published(embedder: EmbedderSettings, epochs: int = 15) -> Protocol:
+def published(embedder: EmbedderSettings, epochs: int = 15, assumed_fps: float = ASSUMED_FPS) -> Protocol:
     """What the poster did, bug for bug where its public code shows it.
 
-    Clips are cut as if the video ran at 60 frames per second, the model is shown 4 frames, the embedding is the last
-    token's last hidden state, the last epoch is kept and no recording is held out (Douglas 2025, poster and code).
+    Clips are cut as if the video ran at 60 frames per second (`assumed_fps`; 0 for its own times), the model is shown 4
+    frames, the embedding is the last token's last hidden state, the last epoch is kept and no recording is held out
+    (Douglas 2025, poster and code).
     """
     return Protocol(
         name="published",
         localizer=replace(LOCALIZER, epochs=epochs),
         rule=PosterRule(),
-        clips=ClipSettings(seconds=5.0, sampled_fps=0.1, min_frames=4, assumed_fps=ASSUMED_FPS),
+        clips=ClipSettings(seconds=5.0, sampled_fps=0.1, min_frames=4, assumed_fps=assumed_fps or None),
         embedder=replace(embedder, prompt=PROMPT),
         head=HeadSettings(kind="linear"),
         validation_fraction=0.0,

@@ -12,8 +12,7 @@ from torch import nn
 from mbrepro.artifacts import fingerprint, replacing, versions
 from mbrepro.data.recordings import Dataset, Prediction
 from mbrepro.method.localizer import FEATURES, pose_features
-from mbrepro.method.processes import side_by_side
-from mbrepro.method.training import one_thread
+from mbrepro.method.processes import one_thread, side_by_side
 
 VERSION = 1  # raise it when training gives other weights
 

@@ -1,146 +1,114 @@
-"""Stage 1's networks: trained once for each seed, kept under what made them, and read back."""
+"""How stage 1 is trained: on dense crops, in place of the published single windows."""
 
-import contextlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from sklearn.metrics import f1_score
 
-from mbrepro.artifacts import fingerprint, versions, write_json
-from mbrepro.data.recordings import Dataset, Recording, split_by_animal
+from mbrepro.data.recordings import Recording, other_index
 from mbrepro.errors import InputError
-from mbrepro.method import localizer
-from mbrepro.method.localizer import (
-    LocalizerSettings,
-    PoseCNN,
-    action_targets,
-    fit_localizer,
-    load_localizer,
-    save_localizer,
-)
-from mbrepro.method.processes import side_by_side
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, localize, pose_features
 
-DIVISIONS = 3  # of the train animals, on whose mean the number of epochs is chosen
+VERSION = 1  # raise it when training gives other weights
+_IGNORED = -100  # target of frames outside the recording
 
 
-def train_localizers(
-    dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, seeds: Sequence[int], folder: Path
-) -> list[PoseCNN]:
-    """The pose networks trained on a dataset's train recordings, one a seed, read from `folder` if trained before.
+def fit_localizer(
+    recordings: Sequence[Recording],
+    targets: Sequence[np.ndarray],
+    settings: LocalizerSettings,
+    seed: int,
+    validation: Sequence[tuple[Recording, np.ndarray]] | None = None,
+    after_epoch: Callable[[int, PoseCNN], None] | None = None,
+) -> tuple[PoseCNN, list[dict]]:
+    """Train the network with Adam on cross-entropy; the same seed gives the same weights.
 
-    With 2 classes the targets are the poster's, action and other; otherwise they are the labels. With a validation
-    fraction that share of the train animals is first held out to choose one number of epochs for all seeds (the best of
-    `validation_curves`), and then trained on too. One training run gives the network after each of its epochs, so that
-    the networks of a validation fraction and those without are of the same runs. Seeds are trained side by side, each
-    on one thread, so that the weights do not depend on the number of cores. A stored network or curve that cannot be
-    read is made again.
+    targets: a (T,) int64 array for each recording. An epoch tiles each recording with crops from a random first frame
+    and shuffles the crops of all recordings; a crop holds every `step`-th frame, as neighbouring frames teach little
+    more than one, and the frames between are in crops of their own, so every frame is visited once. The published
+    training draws 128 separate windows a step; its learning rate (see `LocalizerSettings`) and missing class weights
+    are kept. Crops are many and short, as what a step teaches depends on how many places it sees.
+
+    Returns the network in evaluation mode and one dict an epoch: epoch (from 1), loss, and with validation recordings
+    validation_f1, as the rows of the table are scored: of action with 2 classes, else the mean over the behaviours. The
+    last epoch's weights are kept.
+    `after_epoch` is called with each epoch's number and the network as it is then. Raises InputError if targets do not
+    fit the recordings or the classes.
     """
-    made = made_from(dataset, settings)
-    stems = {seed: folder / "localizers" / fingerprint(seed, *made) for seed in seeds}
-    missing = [(seed, stem) for seed, stem in stems.items() if _stored(stem, settings.epochs) is None]
-    jobs = [(_train, dataset.train, settings, *job) for job in missing]
-    tried = _curve_paths(dataset, settings, validation_fraction, folder) if validation_fraction else []
-    jobs += [
-        (_try_epochs, dataset.train, settings, validation_fraction, division, path)
-        for division, path in enumerate(tried)
-        if _curve(path) is None
-    ]
-    side_by_side(jobs, "train", "network")
-    epochs = best_epochs(np.array([_curve(path) for path in tried])) if tried else settings.epochs
-    damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
-    side_by_side([(_train, dataset.train, settings, *job) for job in damaged], "train", "network")
-    return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+    _check_targets([*zip(recordings, targets, strict=True), *(validation or ())], settings.classes)
+    history = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        model = PoseCNN(settings)
+        model.normalise_input([pose_features(recording) for recording in recordings])
+        optimizer = torch.optim.Adam(model.parameters(), lr=settings.step_rate, eps=1e-7, fused=True)  # Keras's eps
+        for epoch in range(1, settings.epochs + 1):
+            row = {"epoch": epoch, "loss": train_epoch(model, optimizer, recordings, targets, rng)}
+            if validation:
+                row["validation_f1"] = _validation_f1(model, validation)
+            history.append(row)
+            if after_epoch:
+                after_epoch(epoch, model)
+    return model.eval(), history
 
 
-def validation_curves(
-    dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path
-) -> np.ndarray:
-    """(divisions, epochs) F1 of train animals held out after each epoch, as `train_localizers` tried them.
-
-    Raises InputError if it was not asked to hold any out.
-    """
-    curves = [_curve(path) for path in _curve_paths(dataset, settings, validation_fraction, folder)]
-    if any(curve is None for curve in curves):
-        raise InputError("no number of epochs was tried on train animals held out: set validation_fraction above 0")
-    return np.array(curves)
+def _check_targets(pairs: Sequence[tuple[Recording, np.ndarray]], classes: int) -> None:
+    if not pairs:
+        raise InputError("the localizer needs at least one training recording")
+    for recording, target in pairs:
+        if np.shape(target) != (len(recording),):
+            raise InputError(f"{recording.name}: targets have shape {np.shape(target)}, not ({len(recording)},)")
+        if np.min(target) < 0 or np.max(target) >= classes:
+            raise InputError(f"{recording.name}: targets must be from 0 to {classes - 1}")
 
 
-def best_epochs(curves: np.ndarray) -> int:
-    """The number of epochs, from 1, whose mean over the rows of `validation_curves` is highest, the first of equals."""
-    return 1 + int(curves.mean(0).argmax())
+def train_epoch(
+    model: PoseCNN,
+    optimizer: torch.optim.Optimizer,
+    recordings: Sequence[Recording],
+    targets: Sequence[np.ndarray],
+    rng: np.random.Generator,
+) -> float:
+    """One epoch on dense crops; returns the mean loss of its steps."""
+    model.train()
+    losses = []
+    for x, y in _batches(recordings, targets, model.settings, rng):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model.forward_samples(x, model.settings.spread), y, ignore_index=_IGNORED)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
 
 
-def made_from(dataset: Dataset, settings: LocalizerSettings) -> list[object]:
-    """What decides a network beside its seed and its epochs: the train recordings, settings, code and library."""
-    parts = [replace(settings, epochs=1), versions(localizer, torch)]
-    for recording in dataset.train:
-        parts += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
-    return parts
+def _batches(
+    recordings: Sequence[Recording], targets: Sequence[np.ndarray], s: LocalizerSettings, rng: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Shuffled batches of thinned crops: features (B, 28, crop + samples - 1) and targets (B, crop), `step` apart."""
+    stride = s.step * s.spread
+    span = s.crop_samples * stride
+    edges = (s.context_before + span, s.context_after + span + stride)  # crops may reach beyond either end
+    features = [np.pad(pose_features(r), (edges, (0, 0))) for r in recordings]
+    padded = [np.pad(target, (span, span + stride), constant_values=_IGNORED) for target in targets]
+    tiles = []
+    for i, recording in enumerate(recordings):
+        first = 1 + int(rng.integers(span))
+        tiles += [(i, a + k) for a in range(first, len(recording) + span, span) for k in range(stride)]
+    tiles = [tiles[k] for k in rng.permutation(len(tiles))]
+    window = span + (s.samples - 1) * s.step
+    for first in range(0, len(tiles), s.batch_crops):
+        batch = tiles[first : first + s.batch_crops]
+        x = np.stack([features[i][a : a + window : s.step].T for i, a in batch])
+        y = np.stack([padded[i][a : a + span : stride] for i, a in batch])
+        yield torch.from_numpy(x), torch.from_numpy(y)
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread while the block runs, for sums that do not depend on the number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _after(stem: Path, epoch: int) -> Path:
-    return stem.with_name(f"{stem.name}-{epoch}.safetensors")
-
-
-def _stored(stem: Path, epoch: int) -> PoseCNN | None:
-    with contextlib.suppress(InputError):
-        return load_localizer(_after(stem, epoch))
-    return None
-
-
-def _curve_paths(dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path) -> list[Path]:
-    key = fingerprint(settings.epochs, validation_fraction, *made_from(dataset, settings))
-    return [folder / "localizers" / f"validation-{key}-{division}.json" for division in range(DIVISIONS)]
-
-
-def _curve(path: Path) -> list[float] | None:
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        return [float(value) for value in json.loads(path.read_text(encoding="utf-8"))["validation_f1"]]
-    return None
-
-
-def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, stem: Path) -> None:
-    """Train a network and keep it as it is after each epoch."""
-
-    def keep(epoch: int, model: PoseCNN) -> None:
-        model.settings = replace(settings, epochs=epoch)
-        save_localizer(_after(stem, epoch), model)
-
-    with one_thread():
-        fit_localizer(train, [_targets(r, settings) for r in train], settings, seed, after_epoch=keep)
-
-
-def _try_epochs(
-    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, division: int, path: Path
-) -> None:
-    """Write how good each number of epochs, up to the settings', is for train animals held out.
-
-    division: the seed of which animals those are, and of the network.
-    """
-    fit, validation = split_by_animal(train, validation_fraction, seed=division)
-    held_out = [(r, _targets(r, settings)) for r in validation]
-    with one_thread():
-        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, division, validation=held_out)
-    write_json(path, {"validation_f1": [row["validation_f1"] for row in history]})
-
-
-def _targets(recording: Recording, settings: LocalizerSettings) -> np.ndarray:
-    if settings.classes == 2:
-        return action_targets(recording)
-    if settings.classes != len(recording.classes):
-        raise InputError(f"{recording.name}: a network of {settings.classes} classes cannot learn {recording.classes}")
-    return recording.labels
+def _validation_f1(model: PoseCNN, validation: Sequence[tuple[Recording, np.ndarray]]) -> float:
+    predicted = np.concatenate([localize(model, recording).argmax(1) for recording, _ in validation])
+    true = np.concatenate([target for _, target in validation])
+    classes = model.settings.classes
+    kept = [0] if classes == 2 else [k for k in range(classes) if k != other_index(validation[0][0].classes)]
+    return float(f1_score(true, predicted, labels=kept, average="macro", zero_division=0))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mbrepro.data.recordings import Dataset, Prediction
 from mbrepro.method.localizer import LocalizerSettings, localize
-from mbrepro.method.training import train_localizers
+from mbrepro.method.networks import train_localizers
 from mbrepro.study.results import Run
 
 

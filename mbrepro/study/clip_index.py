@@ -14,10 +14,10 @@ from mbrepro.embedding.captions import caption_recording
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.embedding.twin import untrained_twin
+from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import clip_starts, localize_action, propose, propose_for_head
 from mbrepro.method.proposals import Proposal
 from mbrepro.method.protocols import Protocol
-from mbrepro.method.training import train_localizers
 from mbrepro.study.language import agreement, category, named_behaviours
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from mbrepro.data.recordings import Dataset
+from mbrepro.embedding import load_embedder
 from mbrepro.embedding.embedder import ClipEmbedder, EmbedderSettings
+from mbrepro.method import protocols
 from mbrepro.method.protocols import Protocol
 from mbrepro.metrics.frames import evaluate
+from mbrepro.study.profiles import embedder_settings
 from mbrepro.study.results import Run
 from mbrepro.study.two_stages import two_stages
 
@@ -48,6 +51,12 @@ def corrections(published: Protocol, corrected: Protocol) -> dict[str, Protocol]
     return made
 
 
+def of_profile(profile: str, epochs: int) -> dict[str, Protocol]:
+    """The `corrections` between a profile's own protocols, with stage 1 trained for so many epochs."""
+    published = protocols.published(embedder_settings(profile, "published"), epochs)
+    return corrections(published, protocols.corrected(embedder_settings(profile, "corrected"), epochs))
+
+
 def _with(protocol: Protocol, source: Protocol, name: str) -> Protocol:
     """The protocol with one field of another, "clips.crop" being the field `crop` of its `clips`."""
     outer, _, inner = name.partition(".")
@@ -59,17 +68,17 @@ def _with(protocol: Protocol, source: Protocol, name: str) -> Protocol:
 
 def correction_scores(
     data: Dataset,
-    protocols: Mapping[str, Protocol],
-    embedder_of: Callable[[EmbedderSettings], ClipEmbedder],
+    steps: Mapping[str, Protocol],
     seeds: int,
     folder: Path,
+    embedder_of: Callable[[EmbedderSettings], ClipEmbedder] = load_embedder,
 ) -> pd.DataFrame:
     """CalMS21's F1 and MAP of the end-to-end row under each protocol, a line each.
 
     Parameters
     ----------
-    protocols: as of `corrections`; views are named, not "auto".
-    embedder_of: loads an embedder, such as `load_embedder`; called once for each different one.
+    steps: as of `corrections`; views are named, not "auto".
+    embedder_of: loads an embedder, called once for each different one.
 
     Returns
     -------
@@ -78,7 +87,7 @@ def correction_scores(
     """
     embedders: dict[EmbedderSettings, ClipEmbedder] = {}
     lines = []
-    for step, protocol in protocols.items():
+    for step, protocol in steps.items():
         if protocol.embedder not in embedders:
             embedders[protocol.embedder] = embedder_of(protocol.embedder)
         _, frames = two_stages(data, protocol, embedders[protocol.embedder], seeds, folder)

@@ -12,9 +12,9 @@ from mbrepro.embedding import load_embedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import protocols
+from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import localize_action, propose, propose_for_head
 from mbrepro.method.protocols import Protocol
-from mbrepro.method.training import train_localizers
 from mbrepro.study import poster
 from mbrepro.study.few_shot import filmed_tasks
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import embed, localize_action, propose, train_head, write_frames
 from mbrepro.method.protocols import Protocol
-from mbrepro.method.training import train_localizers
 from mbrepro.study.results import Run, score
 
 

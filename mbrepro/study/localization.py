@@ -7,8 +7,8 @@ import numpy as np
 
 from mbrepro.data.recordings import Dataset, Prediction, other_index
 from mbrepro.method.localizer import LOCALIZER_CLASSES, LocalizerSettings
+from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import localize_action
-from mbrepro.method.training import train_localizers
 from mbrepro.study.results import Run
 
 

@@ -19,9 +19,9 @@ from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
 from mbrepro.method.localizer import PoseCNN
+from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import localize_action
 from mbrepro.method.proposals import propose
-from mbrepro.method.training import train_localizers
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
 
 SEED = 0  # the first of the study's seeds; its models are used on own recordings

@@ -12,10 +12,10 @@ import numpy as np
 from mbrepro.data import labels as level
 from mbrepro.data.labels import LabelSet, Track
 from mbrepro.data.recordings import Dataset, behaviours, other_index
+from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import ACTION, localize_action
 from mbrepro.method.proposals import HysteresisRule, PosterRule, Proposal, proposal_labels, propose
 from mbrepro.method.protocols import Protocol
-from mbrepro.method.training import train_localizers
 from mbrepro.metrics import resampling
 from mbrepro.metrics.frames import row_normalised
 

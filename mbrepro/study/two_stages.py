@@ -10,6 +10,7 @@ from tqdm import tqdm
 from mbrepro.data.clips import clip_frames
 from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import (
     choose_view,
     embed,
@@ -20,7 +21,6 @@ from mbrepro.method.pipeline import (
     write_frames,
 )
 from mbrepro.method.protocols import Protocol
-from mbrepro.method.training import train_localizers
 from mbrepro.study.results import Run
 
 

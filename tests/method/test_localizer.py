@@ -1,12 +1,8 @@
-from dataclasses import replace
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
 from torch import nn
 
 from mbrepro.data.recordings import Recording
@@ -16,22 +12,17 @@ from mbrepro.method.localizer import (
     BASELINE,
     CAUSAL,
     LOCALIZER,
-    LOCALIZER_CLASSES,
     LocalizerSettings,
     PoseCNN,
     action_targets,
-    fit_localizer,
     load_localizer,
     localize,
     pose_features,
     save_localizer,
 )
-from mbrepro.metrics.frames import evaluate
+from tests.fixtures.near_and_far import SMALL
 from tests.fixtures.windows import frame_windows
 
-SMALL = LocalizerSettings(
-    context_before=10, context_after=10, step=2, channels=(8, 6), kernel=3, epochs=6, batch_crops=4, crop_samples=16
-)
 VARIANTS = {
     "localizer": LOCALIZER,
     "baseline": BASELINE,
@@ -40,15 +31,6 @@ VARIANTS = {
     "other kernel": LocalizerSettings(kernel=3, channels=(16, 8)),
     "uneven window": LocalizerSettings(context_before=99, context_after=100, step=3, kernel=2, channels=(8, 8, 8, 4)),
 }
-
-
-def made_recording(name: str, frames: int, seed: int) -> Recording:
-    """The intruder comes near for stretches; it is labelled as investigation while it is near."""
-    rng = np.random.default_rng(seed)
-    near = np.repeat(rng.random(frames // 25 + 1) < 0.5, 25)[:frames]
-    keypoints = rng.normal(0, 15, (frames, 2, 7, 2)) + rng.uniform(300, 500, (1, 1, 1, 2))
-    keypoints[:, 1, :, 0] += np.where(near, 40, 250)[:, None]
-    return Recording(name, keypoints, labels=np.where(near, 1, 3))
 
 
 def random_network(settings: LocalizerSettings, seed: int, dtype=torch.float64) -> PoseCNN:
@@ -130,6 +112,17 @@ def test_dense_form_is_exact_for_any_settings(before, after, step, kernel, block
             assert torch.allclose(dense[k].T, model.forward_windows(windows), atol=1e-10)
 
 
+@pytest.mark.parametrize("spread", [1, 2, 4, 8])
+def test_spread_output_is_that_of_every_so_many_samples(spread):
+    features = np.random.default_rng(0).normal(size=(BASELINE.samples - 1 + 40, 28))
+    model, x = random_network(BASELINE, seed=0), torch.from_numpy(features.T[None].copy())
+    with torch.no_grad():
+        expected = model.forward_samples(x)[..., ::spread]
+        found = model.forward_samples(x, spread)
+    assert found.shape[-1] == 40 // spread
+    assert torch.allclose(found, expected[..., : found.shape[-1]], atol=1e-12)
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_thinned_input_gives_the_dense_output_of_every_second_frame(first):
     s = BASELINE
@@ -174,49 +167,6 @@ def test_targets_code_action_0_and_other_1():
     assert action_targets(recording).tolist() == [0, 0, 0, 1]
 
 
-@settings(max_examples=30, deadline=None)
-@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=4), seed=st.integers(0, 99))
-def test_an_epoch_visits_every_frame_once_with_its_own_context(lengths, seed):
-    rng = np.random.default_rng(seed)
-    recordings = [Recording(f"r{k}", rng.uniform(1, 500, (n, 2, 7, 2))) for k, n in enumerate(lengths)]
-    firsts = np.cumsum([0, *lengths])
-    targets = [np.arange(a, b) for a, b in pairwise(firsts)]  # each frame its own target
-    by_frame = {}
-    for x, y in localizer._batches(recordings, targets, SMALL, rng):
-        assert x.shape[1:] == (28, 16 + SMALL.samples - 1)
-        for crop, target in zip(x.numpy(), y.numpy(), strict=True):
-            for k in np.flatnonzero(target >= 0):
-                assert int(target[k]) not in by_frame
-                by_frame[int(target[k])] = crop[:, k : k + SMALL.samples]
-    assert sorted(by_frame) == list(range(sum(lengths)))
-    for recording, target in zip(recordings, targets, strict=True):
-        padded = np.pad(pose_features(recording), ((10, 10), (0, 0)))
-        for t, frame in enumerate(target):
-            assert np.array_equal(by_frame[int(frame)], padded[t : t + 21 : 2].T)
-
-
-@pytest.fixture(scope="module")
-def made() -> list[Recording]:
-    return [made_recording(f"r{k}", 600, seed=k) for k in range(5)]
-
-
-@pytest.fixture(scope="module")
-def fitted(made):
-    return fit_localizer(made[:4], [action_targets(r) for r in made[:4]], SMALL, seed=3)
-
-
-def test_localizer_learns_a_pattern_and_gives_probabilities(made, fitted):
-    model, history = fitted
-    assert not model.training
-    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
-    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
-    probabilities = localize(model, made[4])
-    assert probabilities.shape == (600, 2)
-    assert probabilities.dtype == np.float32
-    assert probabilities.sum(1) == pytest.approx(np.ones(600), abs=1e-6)
-    assert f1_score(made[4].action, probabilities[:, 0] > 0.5) > 0.9
-
-
 def test_localize_is_the_published_network_on_each_frame(made, fitted):
     model, _ = fitted
     windows = frame_windows(pose_features(made[4]), np.arange(600), SMALL)
@@ -229,50 +179,6 @@ def test_localize_gives_the_same_in_pieces(made, fitted, monkeypatch):
     whole = localize(fitted[0], made[4])
     monkeypatch.setattr(localizer, "_FRAMES_AT_ONCE", 37)
     assert np.abs(localize(fitted[0], made[4]) - whole).max() < 1e-6
-
-
-def test_one_seed_gives_one_network_and_leaves_the_global_seed_alone(made, fitted):
-    torch.manual_seed(11)
-    expected_draw = torch.rand(3)
-    torch.manual_seed(11)
-    again, history = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], SMALL, seed=3)
-    assert torch.equal(torch.rand(3), expected_draw)
-    assert history == fitted[1]
-    for name, value in fitted[0].state_dict().items():
-        assert torch.equal(again.state_dict()[name], value), name
-    other, _ = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], replace(SMALL, epochs=1), seed=4)
-    assert not torch.equal(other.convs[0].weight, fitted[0].convs[0].weight)
-
-
-@pytest.mark.parametrize(("classes", "targets"), [(2, action_targets), (4, lambda recording: recording.labels)])
-def test_validation_f1_is_the_metric_of_the_networks_row_of_the_table(made, classes, targets):
-    train, held_out = [targets(r) for r in made[:2]], [(r, targets(r)) for r in made[3:5]]
-    model, history = fit_localizer(made[:2], train, replace(SMALL, classes=classes, epochs=2), 0, held_out)
-    names = LOCALIZER_CLASSES if classes == 2 else made[0].classes
-    told = evaluate([target for _, target in held_out], None, [localize(model, r) for r, _ in held_out], names)
-    assert history[-1]["validation_f1"] == pytest.approx(told["f1"])
-    assert told["f1"] != pytest.approx(told["macro_f1"])  # it is not a mean over all classes
-
-
-def test_after_each_epoch_the_network_is_that_of_so_many_epochs(made):
-    targets, after = [action_targets(r) for r in made[:2]], {}
-
-    def keep(epoch: int, model: PoseCNN) -> None:
-        after[epoch] = {name: value.clone() for name, value in model.state_dict().items()}
-
-    fit_localizer(made[:2], targets, replace(SMALL, epochs=3), 0, after_epoch=keep)
-    assert list(after) == [1, 2, 3]
-    shorter, _ = fit_localizer(made[:2], targets, replace(SMALL, epochs=2), 0)
-    for name, value in shorter.state_dict().items():
-        assert torch.equal(after[2][name], value), name
-
-
-def test_input_is_normalised_by_all_train_frames(made):
-    model, _ = fit_localizer(made[:2], [action_targets(r) for r in made[:2]], replace(SMALL, epochs=1), 0)
-    pooled = np.concatenate([pose_features(r) for r in made[:2]])
-    assert model.input_norm.running_mean.numpy() == pytest.approx(pooled.mean(0), rel=1e-5)
-    assert model.input_norm.running_var.numpy() == pytest.approx(pooled.var(0), rel=1e-3)
-    assert not model.train().input_norm.training and model.convs[0].training
 
 
 @pytest.mark.parametrize("samples", [9, 10])
@@ -326,17 +232,9 @@ def test_files_that_are_no_localizer_are_refused(tmp_path, fitted):
         ({"step": 0}, "step must be at least 1"),
         ({"context_after": -1}, "must not be negative"),
         ({"dropout": 1.0}, "dropout"),
+        ({"spread": 3}, "spread must be 1, 2, … up to 8"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         LocalizerSettings(**changes)
-
-
-def test_targets_that_do_not_fit_are_refused(made):
-    with pytest.raises(InputError, match=r"r0: targets have shape \(5,\), not \(600,\)"):
-        fit_localizer(made[:1], [np.zeros(5, int)], SMALL, seed=0)
-    with pytest.raises(InputError, match="r0: targets must be from 0 to 1"):
-        fit_localizer(made[:1], [made[0].labels], SMALL, seed=0)
-    with pytest.raises(InputError, match="at least one training recording"):
-        fit_localizer([], [], SMALL, seed=0)

@@ -1,114 +1,109 @@
-"""Networks of stage 1, trained once and read back."""
+"""Training of stage 1: each frame visited once, a seed gives one network, what is held out is scored as rows are."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
-from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
-from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
-from mbrepro.method import processes, protocols, training
-from mbrepro.method.localizer import PoseCNN
-from mbrepro.method.pipeline import localize_action
-from mbrepro.method.training import best_epochs, train_localizers, validation_curves
-
-PUBLISHED = protocols.published(EmbedderSettings())
-
-
-def recording(frames=10, labels=None, name="mouse001", seed=0):
-    points = np.random.default_rng(seed).uniform(100, 400, (frames, 2, 7, 2))
-    return Recording(name, points, TASK1_CLASSES, labels=labels)
+from mbrepro.method import training
+from mbrepro.method.localizer import LOCALIZER_CLASSES, PoseCNN, action_targets, localize, pose_features
+from mbrepro.method.training import fit_localizer
+from mbrepro.metrics.frames import evaluate
+from tests.fixtures.near_and_far import SMALL
 
 
-def test_a_trained_localizer_is_used_again_until_its_data_or_settings_change(tmp_path):
-    def dataset(seed):
-        labels = np.tile([0, 3], 150)
-        train = tuple(recording(300, labels, f"mouse00{k}", seed=seed + k) for k in range(3))
-        return Dataset("task1", TASK1_CLASSES, train, (), "simulated")
-
-    def stored():
-        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
-
-    settings = replace(PUBLISHED.localizer, epochs=1)
-    first = train_localizers(dataset(0), settings, 0.0, [0, 1], tmp_path)
-    made = stored()
-    assert len(made) == 2
-    again = train_localizers(dataset(0), settings, 0.0, [0, 1], tmp_path)
-    assert stored() == made
-    one = dataset(0).train[0]
-    p_action = [localize_action(model, one) for model in (*first, *again)]
-    np.testing.assert_array_equal(p_action[:2], p_action[2:])
-    assert np.abs(p_action[0] - p_action[1]).max() > 1e-3
-    train_localizers(dataset(0), settings, 0.34, [0], tmp_path)  # the same networks, of a number of epochs chosen
-    train_localizers(dataset(9), settings, 0.0, [0], tmp_path)
-    train_localizers(dataset(0), replace(settings, dropout=0.4), 0.0, [0], tmp_path)
-    assert len(stored()) == 4
-    train_localizers(dataset(0), replace(settings, epochs=2), 0.0, [0], tmp_path)
-    after = {path for path in stored() if path.name.endswith("-2.safetensors")}
-    assert len(after) == 1 and len(stored()) == 4 + 1
+@settings(max_examples=30, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 90), min_size=1, max_size=4),
+    seed=st.integers(0, 99),
+    spread=st.sampled_from([1, 2, 4]),
+)
+def test_an_epoch_visits_every_frame_once_with_its_own_context(lengths, seed, spread):
+    rng = np.random.default_rng(seed)
+    recordings = [Recording(f"r{k}", rng.uniform(1, 500, (n, 2, 7, 2))) for k, n in enumerate(lengths)]
+    firsts = np.cumsum([0, *lengths])
+    targets = [np.arange(a, b) for a, b in pairwise(firsts)]  # each frame its own target
+    by_frame = {}
+    for x, y in training._batches(recordings, targets, replace(SMALL, spread=spread), rng):
+        assert x.shape[1:] == (28, 16 * spread + SMALL.samples - 1) and y.shape[1] == 16
+        for crop, target in zip(x.numpy(), y.numpy(), strict=True):
+            for k in np.flatnonzero(target >= 0):
+                assert int(target[k]) not in by_frame
+                by_frame[int(target[k])] = crop[:, k * spread : k * spread + SMALL.samples]
+    assert sorted(by_frame) == list(range(sum(lengths)))
+    for recording, target in zip(recordings, targets, strict=True):
+        padded = np.pad(pose_features(recording), ((10, 10), (0, 0)))
+        for t, frame in enumerate(target):
+            assert np.array_equal(by_frame[int(frame)], padded[t : t + 21 : 2].T)
 
 
-def test_held_out_animals_choose_the_epochs_of_networks_trained_on_all(tmp_path, monkeypatch):
-    labels = np.tile([0, 3], 100)
-    train = tuple(recording(200, labels, f"mouse00{k}", seed=k) for k in range(4))
-    calls = []
-
-    def fit(recordings, targets, settings, seed, validation=None, after_epoch=None):
-        calls.append(([r.name for r in recordings], [r.name for r, _ in validation or ()], settings.epochs))
-        for epoch in range(1, settings.epochs + 1):
-            model = PoseCNN(settings).eval()
-            torch.nn.init.constant_(model.classify.bias, epoch)
-            if after_epoch:
-                after_epoch(epoch, model)
-        f1s = [(0.2, 0.7, 0.6, 0.1), (0.2, 0.6, 0.7, 0.1), (0.9, 0.6, 0.6, 0.1)][seed]  # each best after another epoch
-        return model, [{"epoch": k, "validation_f1": f1} for k, f1 in enumerate(f1s, 1)]
-
-    monkeypatch.setattr(training, "fit_localizer", fit)
-    monkeypatch.setattr(processes.os, "cpu_count", lambda: 1)  # in this interpreter, where it is patched
-    settings = replace(PUBLISHED.localizer, epochs=4)
-    data = Dataset("task1", TASK1_CLASSES, train, (), "simulated")
-    (last,) = train_localizers(data, settings, 0.0, [0], tmp_path)
-    (chosen,) = train_localizers(data, settings, 0.25, [0], tmp_path)
-    assert (last.classify.bias[0], last.settings.epochs) == (4, 4)
-    assert (chosen.classify.bias[0], chosen.settings.epochs) == (2, 2)
-    (trained_on, none, _), *trials = calls
-    assert trained_on == [r.name for r in train] and none == []
-    for chosen_on, held_out, tried in trials:
-        assert sorted(chosen_on + held_out) == trained_on
-        assert (len(held_out), tried) == (1, 4)
-    assert len(trials) == 3 and len({name for _, (name,), _ in trials}) > 1  # not the same animal each time
-    train_localizers(data, settings, 0.25, [0], tmp_path)
-    assert len(calls) == 4  # neither trained nor chosen again
-    curves = validation_curves(data, settings, 0.25, tmp_path)
-    np.testing.assert_allclose(curves[:, 0], [0.2, 0.2, 0.9])
-    assert curves.shape == (3, 4) and best_epochs(curves) == 2
-    with pytest.raises(InputError, match="set validation_fraction above 0"):
-        validation_curves(data, settings, 0.0, tmp_path)
+def test_localizer_learns_a_pattern_and_gives_probabilities(made, fitted):
+    model, history = fitted
+    assert not model.training
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    probabilities = localize(model, made[4])
+    assert probabilities.shape == (600, 2)
+    assert probabilities.dtype == np.float32
+    assert probabilities.sum(1) == pytest.approx(np.ones(600), abs=1e-6)
+    assert f1_score(made[4].action, probabilities[:, 0] > 0.5) > 0.9
 
 
-def test_networks_trained_side_by_side_are_those_trained_one_by_one(tmp_path):
-    labels = np.tile([0, 3], 150)
-    data = Dataset("task1", TASK1_CLASSES, (recording(300, labels),), (), "simulated")
-    settings = replace(PUBLISHED.localizer, epochs=1)
-    together = train_localizers(data, settings, 0.0, [0, 1], tmp_path / "together")
-    for seed, model in enumerate(together):
-        (alone,) = train_localizers(data, settings, 0.0, [seed], tmp_path / "alone")
-        for ours, theirs in zip(alone.state_dict().values(), model.state_dict().values(), strict=True):
-            assert torch.equal(ours, theirs)
+def test_one_seed_gives_one_network_and_leaves_the_global_seed_alone(made, fitted):
+    torch.manual_seed(11)
+    expected_draw = torch.rand(3)
+    torch.manual_seed(11)
+    again, history = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], SMALL, seed=3)
+    assert torch.equal(torch.rand(3), expected_draw)
+    assert history == fitted[1]
+    for name, value in fitted[0].state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+    other, _ = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], replace(SMALL, epochs=1), seed=4)
+    assert not torch.equal(other.convs[0].weight, fitted[0].convs[0].weight)
 
 
-def test_a_damaged_network_or_choice_is_made_again(tmp_path):
-    labels = np.tile([0, 3], 150)
-    train = tuple(recording(300, labels, f"mouse00{k}", seed=k) for k in range(3))
-    data = Dataset("task1", TASK1_CLASSES, train, (), "simulated")
-    settings = replace(PUBLISHED.localizer, epochs=2)
-    before = train_localizers(data, settings, 0.34, [0], tmp_path)[0].state_dict()
-    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(files) == 5  # two epochs and three curves
-    for path, whole in files.items():
-        path.write_bytes(whole[: len(whole) // 2])
-    after = train_localizers(data, settings, 0.34, [0], tmp_path)[0].state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    assert {path: path.read_bytes() for path in files} == files
+@pytest.mark.parametrize(("classes", "targets"), [(2, action_targets), (4, lambda recording: recording.labels)])
+def test_validation_f1_is_the_metric_of_the_networks_row_of_the_table(made, classes, targets):
+    train, held_out = [targets(r) for r in made[:2]], [(r, targets(r)) for r in made[3:5]]
+    model, history = fit_localizer(made[:2], train, replace(SMALL, classes=classes, epochs=2), 0, held_out)
+    names = LOCALIZER_CLASSES if classes == 2 else made[0].classes
+    told = evaluate([target for _, target in held_out], None, [localize(model, r) for r, _ in held_out], names)
+    assert history[-1]["validation_f1"] == pytest.approx(told["f1"])
+    assert told["f1"] != pytest.approx(told["macro_f1"])  # it is not a mean over all classes
+
+
+def test_after_each_epoch_the_network_is_that_of_so_many_epochs(made):
+    targets, after = [action_targets(r) for r in made[:2]], {}
+
+    def keep(epoch: int, model: PoseCNN) -> None:
+        after[epoch] = {name: value.clone() for name, value in model.state_dict().items()}
+
+    fit_localizer(made[:2], targets, replace(SMALL, epochs=3), 0, after_epoch=keep)
+    assert list(after) == [1, 2, 3]
+    shorter, _ = fit_localizer(made[:2], targets, replace(SMALL, epochs=2), 0)
+    for name, value in shorter.state_dict().items():
+        assert torch.equal(after[2][name], value), name
+
+
+def test_input_is_normalised_by_all_train_frames(made):
+    model, _ = fit_localizer(made[:2], [action_targets(r) for r in made[:2]], replace(SMALL, epochs=1), 0)
+    pooled = np.concatenate([pose_features(r) for r in made[:2]])
+    assert model.input_norm.running_mean.numpy() == pytest.approx(pooled.mean(0), rel=1e-5)
+    assert model.input_norm.running_var.numpy() == pytest.approx(pooled.var(0), rel=1e-3)
+    assert not model.train().input_norm.training and model.convs[0].training
+
+
+def test_targets_that_do_not_fit_are_refused(made):
+    with pytest.raises(InputError, match=r"r0: targets have shape \(5,\), not \(600,\)"):
+        fit_localizer(made[:1], [np.zeros(5, int)], SMALL, seed=0)
+    with pytest.raises(InputError, match="r0: targets must be from 0 to 1"):
+        fit_localizer(made[:1], [made[0].labels], SMALL, seed=0)
+    with pytest.raises(InputError, match="at least one training recording"):
+        fit_localizer([], [], SMALL, seed=0)

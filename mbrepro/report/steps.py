@@ -1,9 +1,11 @@
-"""Figures of steps: what each correction of a protocol is worth, and each pass over the train recordings."""
+"""What is shown of steps: the worth of each correction of a protocol, and of each pass over the train recordings."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
+from mbrepro.method.pipeline import best_epochs
 from mbrepro.report.plots import BEHAVIOUR, COLOURS
 
 
@@ -33,18 +35,39 @@ def waterfall(table: pd.DataFrame) -> plt.Figure:
     return figure
 
 
-def epoch_curve(curves: np.ndarray, chosen: int, metric: str) -> plt.Figure:
-    """How good each number of passes is for train animals held out: a line a division (rows of `curves`), and the mean.
+def epochs_chosen(curves: np.ndarray) -> HTML:
+    """How many passes were best for train animals held out, in words; says so where the best was the last one tried.
 
-    chosen: the number of passes taken, from 1. metric: what the curves are.
+    curves: as of `pipeline.validation_curves`.
+    """
+    if not len(curves):
+        return HTML(f"<p>No train animals were held out: the networks have made all {curves.shape[1]} passes.</p>")
+    tried, best = curves.shape[1], best_epochs(curves)
+    text = f"Of 1 to {tried} passes, {best} are best for the train animals held out: F1 {curves.mean(0)[best - 1]:.3f}"
+    if len(curves) > 1:
+        alone = ", ".join(str(k) for k in 1 + curves.argmax(1))
+        text += f", the mean of {len(curves)} divisions of the animals, which alone would have chosen {alone}"
+    if best == tried:
+        text += (
+            ". <strong>That is the last number tried</strong>: more may be better, and the networks are those of the "
+            "published protocol"
+        )
+    return HTML(f"<p>{text}.</p>")
+
+
+def epoch_curve(curves: np.ndarray, metric: str) -> plt.Figure:
+    """The `curves` of `pipeline.validation_curves`, a line a division, their mean, and a ring at the passes chosen.
+
+    metric: what the curves are, for the axis.
     """
     epochs = np.arange(1, curves.shape[1] + 1)
     figure, axis = plt.subplots(figsize=(5.6, 2.9))
     if len(curves) > 1:
         axis.plot(epochs, curves.T, color="#b9b9b4", linewidth=1)
-    mean = curves.mean(0)
-    axis.plot(epochs, mean, "o-", color=BEHAVIOUR, markersize=4)
-    axis.plot(chosen, mean[chosen - 1], "o", color=COLOURS["attack"], markersize=9, markerfacecolor="none")
+    if len(curves):
+        mean, best = curves.mean(0), best_epochs(curves)
+        axis.plot(epochs, mean, "o-", color=BEHAVIOUR, markersize=4)
+        axis.plot(best, mean[best - 1], "o", color=COLOURS["attack"], markersize=10, markerfacecolor="none")
     axis.set(xlabel="passes over the train recordings", ylabel=metric, ylim=(0, 1))
-    axis.set_xticks(epochs if len(epochs) <= 15 else epochs[:: len(epochs) // 10])
+    axis.xaxis.get_major_locator().set_params(integer=True)
     return figure

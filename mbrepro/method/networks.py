@@ -1,0 +1,137 @@
+"""Stage 1's networks: trained once for each seed, kept under what made them, and read back."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mbrepro.artifacts import fingerprint, versions, write_json
+from mbrepro.data.recordings import Dataset, Recording, split_by_animal
+from mbrepro.errors import InputError
+from mbrepro.method import localizer, training
+from mbrepro.method.localizer import (
+    LocalizerSettings,
+    PoseCNN,
+    action_targets,
+    load_localizer,
+    save_localizer,
+)
+from mbrepro.method.processes import one_thread, side_by_side
+from mbrepro.method.training import fit_localizer
+
+DIVISIONS = 3  # of the train animals, on whose mean the number of epochs is chosen
+
+
+def train_localizers(
+    dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, seeds: Sequence[int], folder: Path
+) -> list[PoseCNN]:
+    """The pose networks trained on a dataset's train recordings, one a seed, read from `folder` if trained before.
+
+    With 2 classes the targets are the poster's, action and other; otherwise they are the labels. With a validation
+    fraction that share of the train animals is first held out to choose one number of epochs for all seeds (the best of
+    `validation_curves`), and then trained on too. One training run gives the network after each of its epochs, so that
+    the networks of a validation fraction and those without are of the same runs. Seeds are trained side by side, each
+    on one thread, so that the weights do not depend on the number of cores. A stored network or curve that cannot be
+    read is made again.
+    """
+    made = made_from(dataset, settings)
+    stems = {seed: folder / "localizers" / fingerprint(seed, *made) for seed in seeds}
+    missing = [(seed, stem) for seed, stem in stems.items() if _stored(stem, settings.epochs) is None]
+    jobs = [(_train, dataset.train, settings, *job) for job in missing]
+    tried = _curve_paths(dataset, settings, validation_fraction, folder)
+    jobs += [
+        (_try_epochs, dataset.train, settings, validation_fraction, division, path)
+        for division, path in enumerate(tried)
+        if _curve(path) is None
+    ]
+    side_by_side(jobs, "train", "network")
+    epochs = best_epochs(validation_curves(dataset, settings, validation_fraction, folder))
+    damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
+    side_by_side([(_train, dataset.train, settings, *job) for job in damaged], "train", "network")
+    return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
+
+
+def validation_curves(
+    dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path
+) -> np.ndarray:
+    """(divisions, epochs) F1 of train animals held out after each epoch, as `train_localizers` tried them.
+
+    Without a validation fraction there is no division. Raises InputError if they were not tried yet.
+    """
+    curves = [_curve(path) for path in _curve_paths(dataset, settings, validation_fraction, folder)]
+    if any(curve is None for curve in curves):
+        raise InputError("no number of epochs was tried on these train animals: train the networks first")
+    return np.array(curves).reshape(-1, settings.epochs)
+
+
+def best_epochs(curves: np.ndarray) -> int:
+    """The number of epochs, from 1, with the highest mean over `validation_curves`; all of them without a division."""
+    return 1 + int(curves.mean(0).argmax()) if len(curves) else curves.shape[1]
+
+
+def made_from(dataset: Dataset, settings: LocalizerSettings) -> list[object]:
+    """What decides a network beside its seed and its epochs: the train recordings, settings, code and library."""
+    parts = [replace(settings, epochs=1), versions(localizer, training, torch)]
+    for recording in dataset.train:
+        parts += [recording.name, recording.keypoints, recording.labels, recording.frame_size]
+    return parts
+
+
+def _after(stem: Path, epoch: int) -> Path:
+    return stem.with_name(f"{stem.name}-{epoch}.safetensors")
+
+
+def _stored(stem: Path, epoch: int) -> PoseCNN | None:
+    with contextlib.suppress(InputError):
+        return load_localizer(_after(stem, epoch))
+    return None
+
+
+def _curve_paths(dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path) -> list[Path]:
+    if not validation_fraction:
+        return []
+    key = fingerprint(settings.epochs, validation_fraction, *made_from(dataset, settings))
+    return [folder / "localizers" / f"validation-{key}-{division}.json" for division in range(DIVISIONS)]
+
+
+def _curve(path: Path) -> list[float] | None:
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        return [float(value) for value in json.loads(path.read_text(encoding="utf-8"))["validation_f1"]]
+    return None
+
+
+def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, stem: Path) -> None:
+    """Train a network and keep it as it is after each epoch."""
+
+    def keep(epoch: int, model: PoseCNN) -> None:
+        model.settings = replace(settings, epochs=epoch)
+        save_localizer(_after(stem, epoch), model)
+
+    with one_thread():
+        fit_localizer(train, [_targets(r, settings) for r in train], settings, seed, after_epoch=keep)
+
+
+def _try_epochs(
+    train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, division: int, path: Path
+) -> None:
+    """Write how good each number of epochs, up to the settings', is for train animals held out.
+
+    division: the seed of which animals those are, and of the network.
+    """
+    fit, validation = split_by_animal(train, validation_fraction, seed=division)
+    held_out = [(r, _targets(r, settings)) for r in validation]
+    with one_thread():
+        _, history = fit_localizer(fit, [_targets(r, settings) for r in fit], settings, division, validation=held_out)
+    write_json(path, {"validation_f1": [row["validation_f1"] for row in history]})
+
+
+def _targets(recording: Recording, settings: LocalizerSettings) -> np.ndarray:
+    if settings.classes == 2:
+        return action_targets(recording)
+    if settings.classes != len(recording.classes):
+        raise InputError(f"{recording.name}: a network of {settings.classes} classes cannot learn {recording.classes}")
+    return recording.labels
