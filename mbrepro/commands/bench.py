@@ -27,7 +27,6 @@ from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from mbrepro import artifacts
-from mbrepro.data.calms21.read import write_calms21
 from mbrepro.data.calms21.release import json_path
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
 from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording
@@ -35,6 +34,7 @@ from mbrepro.data.video import iter_frames, probe, write_video
 from mbrepro.demo.simulated import DemoSettings, extra_recordings, simulate_recording
 from mbrepro.demo.simulated.cage import draw_look
 from mbrepro.demo.simulated.frames import render
+from mbrepro.demo.simulated.release import write_calms21
 from mbrepro.demo.standin.model import released_config
 from mbrepro.embedding import checkpoint, cost, load_embedder
 from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings

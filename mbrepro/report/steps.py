@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from mbrepro.method.pipeline import best_epochs
+from mbrepro.method.networks import best_epochs
 from mbrepro.report.plots import BEHAVIOUR, COLOURS
 
 
