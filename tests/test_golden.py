@@ -335,6 +335,7 @@ def test_a_comment_in_every_module_changes_no_key(tmp_path):
 
 def keys_in(checkout: Path) -> str:
     """The keys of a checkout, as a fresh interpreter finds them."""
-    environment = os.environ | {"PYTHONPATH": str(checkout), "MBREPRO_ROOT": str(checkout / "root")}
+    places = {"MBREPRO_ROOT": checkout / "root", "MBREPRO_REAL_DATA": checkout / "none", "PYTHONPATH": checkout}
+    environment = os.environ | {name: str(place) for name, place in places.items()}
     script = Path(__file__).parent / "fixtures" / "keys.py"  # a script's own folder comes first, not the working one
     return subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=True).stdout
