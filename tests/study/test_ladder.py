@@ -41,9 +41,9 @@ def test_a_rung_is_the_mean_over_seeds_of_the_networks_scores(data, measured):
     table, folder = measured
     runs = ladder.single_frame(data, ladder.SingleFrameSettings(epochs=1), 2, folder)
     f1 = []
-    for run in runs:
-        true, labels, scores = ([getattr(video, name) for video in run.videos] for name in ("true", "labels", "scores"))
-        f1.append(evaluate(true, labels, scores, run.classes)["f1"])
+    for videos in runs:
+        true, labels, scores = ([getattr(video, name) for video in videos] for name in ("true", "labels", "scores"))
+        f1.append(evaluate(true, labels, scores, data.classes)["f1"])
     row = table.set_index(["network", "metric"]).loc[("single frame", "f1")]
     assert row["mean"] == pytest.approx(np.mean(f1)) and row["sd"] == pytest.approx(np.std(f1))
 
@@ -57,7 +57,7 @@ def test_the_single_frame_network_sees_one_frame_and_is_read_back(data, measured
     order = np.random.default_rng(0).permutation(len(test))
     shuffled = Recording(test.name, test.keypoints[order], labels=test.labels[order])
     (mixed,) = ladder.single_frame(replace(data, test=(shuffled,)), settings, 1, folder)
-    np.testing.assert_allclose(mixed.videos[0].scores, whole.videos[0].scores[order], atol=1e-6)
+    np.testing.assert_allclose(mixed[0].scores, whole[0].scores[order], atol=1e-6)
 
 
 @pytest.mark.parametrize(("before", "last"), [(CAUSAL.context_before, -2), (100, -14)])
