@@ -7,4 +7,4 @@ from mbrepro.study import ladder
 def command() -> None:
     """Record the ladder and print it beside the published one."""
     print(ladder.record(paths.artifacts("demo")))
-    print(ladder.beside_published(ladder.recorded()[0]).to_string())
+    print(ladder.beside_published(ladder.recorded_ladder()[0]).to_string())

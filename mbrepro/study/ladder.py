@@ -5,27 +5,26 @@ A demo on which methods rank and fail as on the real data has to give these figu
 measured on; 00_dataset shows them.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from mbrepro import paths
 from mbrepro.artifacts import fingerprint, versions, write_json
 from mbrepro.data.recordings import Dataset
 from mbrepro.demo import simulated
 from mbrepro.demo.simulated import DemoSettings, demo_dataset, schedule
-from mbrepro.errors import InputError
 from mbrepro.method import localizer, single_frame, training
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER
 from mbrepro.method.single_frame import SingleFrameSettings
 from mbrepro.metrics.frames import evaluate
+from mbrepro.study import recorded
 from mbrepro.study.baseline import baseline
 from mbrepro.study.localization import localization
 from mbrepro.study.profiles import training_epochs
 from mbrepro.study.results import Run
 
+PAGE = "ladder"
 SEEDS = 5
 CAUSAL_EPOCHS = 45  # a window that ends at its frame is learnt slowest: 28,000 steps here, the official 15 are 59,000
 SOURCE = "official CalMS21 baseline, Task 1 test (Sun et al. 2021; github.com/dreamyang-liu/mab-e-opt-transport)"
@@ -88,18 +87,15 @@ def record(folder: Path) -> Path:
     data = demo_dataset("task1", DemoSettings(), folder / "recordings", videos=False)
     measured = ladder(data, SEEDS, folder)
     rows = measured.round({"mean": 4, "sd": 4}).to_dict("records")
-    content = {"measured_by": "make ladder", "data": "simulated", "seeds": SEEDS, "made_from": made_from()}
-    write_json(_path(), content | {"rows": rows})
-    return _path()
+    provenance = {"data": "simulated", "computed_by": "mbrepro ladder", "seeds": SEEDS, "made_from": made_from()}
+    write_json(recorded.path_of(PAGE), {"provenance": provenance, "figures": {"table": rows}})
+    return recorded.path_of(PAGE)
 
 
-def recorded() -> tuple[pd.DataFrame, dict[str, object]]:
-    """The recorded ladder, as of `ladder`, and what it was made from. Raises InputError if there is none."""
-    try:
-        content = json.loads(_path().read_text(encoding="utf-8"))
-        return pd.DataFrame(content["rows"]), content["made_from"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{_path()}: no recorded ladder ({error}); run make ladder") from error
+def recorded_ladder() -> tuple[pd.DataFrame, dict[str, object]]:
+    """The recorded ladder, as of `ladder`, and its provenance. Raises InputError if there is none."""
+    content = recorded.read(PAGE)
+    return pd.DataFrame(content["figures"]["table"]), content["provenance"]
 
 
 def with_ladder(compared: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
@@ -129,10 +125,6 @@ def beside_published(measured: pd.DataFrame) -> pd.DataFrame:
             "": out_of_bounds(measured).map({True: "out of bounds", False: ""}),
         }
     )
-
-
-def _path() -> Path:
-    return paths.recorded() / "ladder.json"
 
 
 def _scores(run: Run) -> dict[str, float]:

@@ -83,13 +83,13 @@ def test_the_single_frame_network_is_the_official_one():
 
 
 def test_recorded_ladder_was_measured_with_this_simulator_and_these_networks():
-    found, made_from = ladder.recorded()
-    assert made_from == ladder.made_from()
+    found, provenance = ladder.recorded_ladder()
+    assert provenance["made_from"] == ladder.made_from()
     assert set(found["network"]) == set(ladder.PUBLISHED) and found["mean"].between(0, 1).all()
 
 
 def test_methods_rank_on_the_demo_as_on_mice():
-    found = ladder.recorded()[0].set_index(["network", "metric"])
+    found = ladder.recorded_ladder()[0].set_index(["network", "metric"])
     for network in ("single frame", "causal", "±200 frames"):
         scores = found["mean"][network]
         order = [scores[f"f1_{name}"] for name in ("attack", "investigation", "mount", "other")]
@@ -107,11 +107,12 @@ def test_lines_beyond_their_bound_are_marked_on_the_page():
 
 def test_a_missing_ladder_is_said_and_one_of_another_version_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "recorded", lambda: tmp_path)
-    with pytest.raises(InputError, match=r"ladder.json: no recorded ladder .*run make ladder"):
-        ladder.recorded()
-    write_json(tmp_path / "ladder.json", {"made_from": {"mbrepro.demo.simulated": "0"}, "rows": [{"network": "x"}]})
-    found, made_from = ladder.recorded()  # a page shows what it was measured with, and is never stopped by it
-    assert found["network"].tolist() == ["x"] and made_from != ladder.made_from()
+    with pytest.raises(InputError, match=r"ladder.json: no recorded figures"):
+        ladder.recorded_ladder()
+    other = {"provenance": {"made_from": {"mbrepro.demo.simulated": "0"}}, "figures": {"table": [{"network": "x"}]}}
+    write_json(tmp_path / "ladder.json", other)
+    found, provenance = ladder.recorded_ladder()  # a page shows what it was measured with, and is never stopped by it
+    assert found["network"].tolist() == ["x"] and provenance["made_from"] != ladder.made_from()
 
 
 def test_the_ladder_joins_the_other_comparisons():
