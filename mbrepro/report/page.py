@@ -259,6 +259,14 @@ def recorded_notice(page: str) -> HTML:
     )
 
 
+def measured_with(provenance: Mapping) -> HTML:
+    """A line that says with which versions of simulator and networks a recorded table was measured."""
+    made = provenance["made_from"]
+    versions = ", ".join(f"{name.rpartition('.')[2]} {made[name]}" for name in made if name.startswith("mbrepro."))
+    told = f"Recorded by {provenance['computed_by']} with {provenance['seeds']} seeds; versions: {versions}."
+    return HTML(f'<p class="mb-source">{html.escape(told)}</p>')
+
+
 def recorded_ablation(path: Path | None = None) -> HTML:
     """The recorded table under the notice that it is simulated, or where none is recorded a sentence that says so."""
     path = path or recorded.path_of(ablations.PAGE)
