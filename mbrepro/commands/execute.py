@@ -1,5 +1,6 @@
 """One notebook through papermill: in this environment's Python, telling how far it is, a failure in one sentence."""
 
+import logging
 import os
 import shutil
 import sys
@@ -19,6 +20,8 @@ from mbrepro import paths
 from mbrepro.errors import InputError
 
 ENGINE = "mbrepro"
+for chatter in ("papermill", "asyncio"):  # how a kernel ended is said below, once
+    logging.getLogger(chatter).setLevel(logging.CRITICAL)
 # Bars of the kernel's own work go to the terminal that mbrepro runs in, not into the notebook.
 BARS_TO_THE_TERMINAL = (
     "import functools, sys, tqdm; "

@@ -48,12 +48,13 @@ def test_the_kernel_is_this_python_whatever_is_installed(study, monkeypatch):
     assert cells[-1].outputs[0].text.strip() == sys.executable
 
 
-def test_a_killed_kernel_is_said_in_one_sentence(study):
+def test_a_killed_kernel_is_said_in_one_sentence(study, capfd):
     write_notebook(study / "notebooks", "toy", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(InputError, match="toy stopped: its process was killed, most likely because memory ran out"):
         runner.run_study("demo", {})
     folder = study / "results/demo/notebooks"
     assert [path.name for path in folder.iterdir()] == ["failed"]
+    assert all(line.startswith("toy, cell") for line in capfd.readouterr().err.splitlines())
 
 
 def test_each_cell_is_announced_with_its_heading(study, capsys):
@@ -99,8 +100,8 @@ def test_nothing_is_left_running_when_mbrepro_is_ended(study, kill):
     assert gone(pids)
     if kill != signal.SIGKILL:
         assert child.returncode == 130
-        assert said.strip().splitlines()[-1].startswith("mbrepro: stopped; what was finished is kept")
-        assert "Traceback" not in said
+        assert said.strip().splitlines()[-1].startswith("mbrepro: stopped; what was finished is kept"), said
+        assert "Traceback" not in said and "Kernel died" not in said
         assert not list((study / "results/demo/notebooks").iterdir())
 
 
