@@ -37,9 +37,7 @@ def true_poses(schedule: Schedule, rng: np.random.Generator) -> np.ndarray:
         for frame in range(bout.start, bout.stop):
             scene.frame = frame
             act(scene)
-            _bound(scene.resident)
-            _bound(scene.intruder)
-            rows.append((scene.resident.row(), scene.intruder.row()))
+            rows.append([_state(mouse) for mouse in (scene.resident, scene.intruder)])
     poses = _skeletons(np.array(rows), (scene.resident.size, scene.intruder.size), rng)
     return poses[LEAD_IN:]
 
@@ -48,16 +46,16 @@ def _start(rng: np.random.Generator) -> Scene:
     mice = []
     for index in range(2):
         size = float(np.clip(rng.normal(1.0, 0.035), 0.92, 1.08))
-        x, y = rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120))
+        neck = complex(*rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120)))
         angle = rng.uniform(-math.pi, math.pi)
-        length, snout = size * _SPINE[index], size * _SNOUT[index]
-        mice.append(Mouse(x, y, angle, angle, angle, size, length, snout=snout))
+        mice.append(Mouse(neck, angle, angle, angle, size, size * _SPINE[index], size * _SNOUT[index]))
     return Scene(*mice, rng=rng)
 
 
-def _bound(mouse: Mouse) -> None:
-    """Keep the neck in the arena; the last pixels are taken care of for whole skeletons."""
-    mouse.x, mouse.y = inside(mouse.x, mouse.y, 10.0)
+def _state(mouse: Mouse) -> tuple[float, ...]:
+    """What the skeleton is computed from; the neck is kept in the arena here, the last pixels for whole skeletons."""
+    mouse.neck = inside(mouse.neck, 10.0)
+    return mouse.neck.real, mouse.neck.imag, mouse.head, mouse.body, mouse.rear, mouse.half
 
 
 def _skeletons(rows: np.ndarray, sizes: tuple[float, float], rng: np.random.Generator) -> np.ndarray:

@@ -214,9 +214,9 @@ def _annotate(stops: Sequence[int], values: Sequence[int], rng: np.random.Genera
     return np.repeat(np.asarray(values, np.int64), np.diff(np.r_[0, _jittered(stops, rng)]))
 
 
-def _jittered(stops: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+def _jittered(stops: Sequence[int], rng: np.random.Generator) -> list[int]:
     """Each inner edge moved by a few frames, by less than half of the shorter neighbour."""
     edges = np.r_[0, np.asarray(stops)]
     room = np.minimum(np.diff(edges)[:-1], np.diff(edges)[1:]) * 0.45
     edges[1:-1] += np.trunc(np.clip(rng.normal(0, EDGE_JITTER_FRAMES, len(room)), -room, room)).astype(int)
-    return edges[1:]
+    return edges[1:].tolist()
