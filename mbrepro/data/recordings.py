@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,7 @@ MICE = ("resident", "intruder")
 KEYPOINTS = ("nose", "left_ear", "right_ear", "neck", "left_hip", "right_hip", "tail_base")
 OTHER = "other"
 TASK1_CLASSES = ("attack", "investigation", "mount", OTHER)
-TASK3_BEHAVIOURS = (
-    "approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing",
-)  # fmt: skip
+TASK3_BEHAVIOURS = ("approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing")
 FRAME_SIZE = (1024, 570)  # CalMS21 videos, width and height in px
 FPS = 30.0  # CalMS21 videos, frames per second
 
@@ -74,6 +73,11 @@ class Recording:
     def action(self) -> np.ndarray:
         """(T,) bool, True where the label is any class but "other"."""
         return self.labels != other_index(self.classes)
+
+    def at(self, frames: slice | np.ndarray, **changes) -> "Recording":
+        """The recording's poses, scores and labels at some of its frames, with `changes` of other fields."""
+        arrays = {field: getattr(self, field) for field in ("keypoints", "scores", "labels")}
+        return replace(self, **{k: None if v is None else v[frames] for k, v in arrays.items()}, **changes)
 
     def _floats(self, field: str, shape: tuple[int, ...]) -> np.ndarray:
         values = np.asarray(getattr(self, field))
@@ -169,6 +173,11 @@ class Prediction:
     scores: np.ndarray
 
 
+def task_classes(task: str) -> tuple[str, ...]:
+    """CalMS21's classes of "task1" or "task3/BEHAVIOUR", by label."""
+    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
+
+
 def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes but "other", in order."""
     return tuple(name for name in classes if name != OTHER)
@@ -193,11 +202,8 @@ def other_index(classes: Sequence[str]) -> int:
 def runs(values: np.ndarray) -> list[tuple[int, int, int]]:
     """Run-length code of a (T,) integer array: (start, stop, value) of each run in order; stop is excluded."""
     values = np.asarray(values)
-    if len(values) == 0:
-        return []
-    edges = np.flatnonzero(np.diff(values)) + 1
-    starts, stops = np.r_[0, edges], np.r_[edges, len(values)]
-    return [(int(a), int(b), int(values[a])) for a, b in zip(starts, stops, strict=True)]
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    return [(start, stop, int(values[start])) for start, stop in pairwise(edges) if start < stop]
 
 
 def split_by_animal(

@@ -126,14 +126,8 @@ def _pair(recording: Recording, split: str, index: _PoseIndex, tolerance_px: flo
     ((video, offset),) = places
     shown = index.recordings[video]
     inside = _inside(len(recording), len(shown), offset)
-    return replace(
-        pair,
-        video_of=shown.name,
-        animal=shown.animal,
-        video_split=index.splits[video],
-        offset=offset,
-        frames=inside.stop - inside.start,
-    )
+    told = {"video_of": shown.name, "animal": shown.animal, "video_split": index.splits[video]}
+    return replace(pair, **told, offset=offset, frames=inside.stop - inside.start)
 
 
 def _inside(frames: int, video_frames: int, offset: int) -> slice:
@@ -155,11 +149,4 @@ def _cut(recording: Recording, shown: Recording, offset: int) -> Recording:
     if shown.video is None:
         return recording
     inside = _inside(len(recording), len(shown), offset)
-    return replace(
-        recording,
-        keypoints=recording.keypoints[inside],
-        labels=recording.labels[inside],
-        scores=None if recording.scores is None else recording.scores[inside],
-        video=shown.video,
-        video_start=shown.video_start + inside.start + offset,
-    )
+    return recording.at(inside, video=shown.video, video_start=shown.video_start + inside.start + offset)

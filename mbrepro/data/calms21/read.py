@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing
 from mbrepro.data.calms21.release import FOLDERS, SPLITS, VIDEO_FOLDER, fetched, json_path
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording, task_classes
 from mbrepro.data.video import promised_frames
 from mbrepro.errors import InputError
 
@@ -79,7 +79,7 @@ def load_calms21(folder: Path, task: str = "task1") -> Dataset:
         sequence.metadata.get("simulated") for _, sequences in chosen.values() for sequence in sequences
     )
     source = "simulated" if simulated else "CalMS21"
-    return Dataset(task, _task_classes(task), splits["train"], splits["test"], source)
+    return Dataset(task, task_classes(task), splits["train"], splits["test"], source)
 
 
 def load_labels(folder: Path, task: str = "task1") -> dict[str, dict[str, np.ndarray]]:
@@ -109,17 +109,13 @@ def _chosen(folder: Path, task: str) -> dict[str, tuple[Path, tuple[Sequence, ..
         if behaviour:
             sequences = tuple(sequence for sequence in sequences if sequence.group == behaviour)
         for sequence in sequences:
-            if sequence.classes != _task_classes(task):
+            if sequence.classes != task_classes(task):
                 raise InputError(
                     f"{path}: sequence {sequence.key}: its vocab numbers {', '.join(sequence.classes)}, where {task} "
-                    f"has {', '.join(_task_classes(task))}"
+                    f"has {', '.join(task_classes(task))}"
                 )
         chosen[split] = path, sequences
     return chosen
-
-
-def _task_classes(task: str) -> tuple[str, ...]:
-    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
 
 
 def read_calms21(path: Path, video_folder: Path | None = None) -> list[Recording]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mbrepro.artifacts import cached_arrays, fingerprint, versions
 from mbrepro.data import video
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.recordings import FPS, Dataset, Recording, task_classes
 from mbrepro.demo.simulated import cage, frames, poses, schedule
 from mbrepro.errors import InputError
 from mbrepro.method.processes import side_by_side
@@ -84,7 +84,7 @@ def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool =
     filmed = [name for name in names if name not in unfilmed] if videos else []
     made = _recordings(task, names, settings, Path(folder), filmed)
     pose_only = frozenset(unfilmed)
-    return Dataset(task, _classes(task), tuple(made[:train]), tuple(made[train:]), "simulated", pose_only)
+    return Dataset(task, task_classes(task), tuple(made[:train]), tuple(made[train:]), "simulated", pose_only)
 
 
 def extra_recordings(
@@ -109,10 +109,6 @@ def _counts(task: str, settings: DemoSettings) -> tuple[int, int]:
     if task == "task1":
         return settings.train_recordings, settings.test_recordings
     return settings.task3_train, settings.task3_test
-
-
-def _classes(task: str) -> tuple[str, ...]:
-    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
 
 
 def _name(task: str, number: int) -> str:
@@ -176,9 +172,8 @@ def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndar
 
 
 def _recording(task: str, name: str, arrays: dict[str, np.ndarray], path: Path | None) -> Recording:
-    return Recording(
-        name, arrays["keypoints"], _classes(task), labels=arrays["labels"], scores=arrays["scores"], video=path
-    )
+    arrays = {field: arrays[field] for field in ("keypoints", "labels", "scores")}
+    return Recording(name, classes=task_classes(task), video=path, **arrays)
 
 
 def _recordings(
