@@ -268,7 +268,12 @@ def _recording(path: Path, sequence: Sequence, video_folder: Path | None) -> Rec
         recording = Recording(sequence.name, sequence.keypoints, sequence.classes, sequence.labels, **fields)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    _check_length(path, sequence, recording)
+    frames, labels = promised_frames(recording.video) if recording.video else len(recording), len(recording)
+    if not labels <= frames <= labels + SPARE_SECONDS * FPS:
+        raise InputError(
+            f"{recording.video}: the video has {frames} frames, but {recording.name} has {labels} labels (sequence "
+            f"{sequence.key} of {path}); copy or download it again"
+        )
     return recording
 
 
@@ -301,13 +306,12 @@ def sequence_poses(path: Path, key: str, sequence: dict) -> tuple[np.ndarray, np
 
 
 def _array(path: Path, key: str, sequence: dict, field: str, shape: tuple[int | None, ...], dtype) -> np.ndarray:
-    expected = "(" + ", ".join("T" if side is None else str(side) for side in shape) + ")"
+    expected = f"({', '.join('T' if side is None else str(side) for side in shape)})"
     try:
         values = np.asarray(sequence[field], dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: sequence {key}: {field} are not a regular {expected} array of numbers") from error
-    fits = len(values.shape) == len(shape) and all(b in (None, a) for a, b in zip(values.shape, shape, strict=True))
-    if not fits:
+    if values.ndim != len(shape) or any(b not in (None, a) for a, b in zip(values.shape, shape, strict=True)):
         raise InputError(f"{path}: sequence {key}: {field} have shape {values.shape}, not {expected}")
     return values
 
@@ -322,14 +326,3 @@ def _classes(path: Path, group: str, key: str, vocab: object) -> tuple[str, ...]
         found = ", ".join(name if name.isprintable() else ascii(name) for name in classes)
         raise InputError(f"{path}: sequence {key}: unknown behaviours: its vocab has {found}, not {', '.join(known)}")
     return classes
-
-
-def _check_length(path: Path, sequence: Sequence, recording: Recording) -> None:
-    if recording.video is None:
-        return
-    frames, labels = promised_frames(recording.video), len(recording)
-    if not labels <= frames <= labels + SPARE_SECONDS * FPS:
-        raise InputError(
-            f"{recording.video}: the video has {frames} frames, but {recording.name} has {labels} labels (sequence "
-            f"{sequence.key} of {path}); copy or download it again"
-        )

@@ -82,7 +82,7 @@ def _overlapping(
 def _pack(unpacked: Path, folder: Path) -> dict[str, FileInfo]:
     """Write each released folder as a zip; the same files give the same bytes."""
     files = {}
-    for name in (FOLDERS["task1"], FOLDERS["task3"], VIDEO_FOLDER):
+    for name in (*FOLDERS.values(), VIDEO_FOLDER):
         path = folder / f"{name}.zip"
         members = sorted(p for p in (unpacked / name).rglob("*") if p.is_file())
         if not members:

@@ -11,13 +11,15 @@ import torch
 import transformers
 
 from mbrepro.artifacts import fingerprint, replacing, write_json, write_text
+from mbrepro.demo.simulated import DemoSettings, extra_recordings
 from mbrepro.demo.standin.evaluate import evaluate
-from mbrepro.demo.standin.examples import Example, film_animals, make_examples
+from mbrepro.demo.standin.examples import Example, make_examples
 from mbrepro.demo.standin.learning import TrainSettings, learn
 from mbrepro.demo.standin.model import stand_in_config, train_tokenizer, untrained
 from mbrepro.embedding.checkpoint import save_checkpoint
 from mbrepro.embedding.embedder import PROMPT
 
+RECORDING_SECONDS = 45.0
 TRAIN_ANIMALS, HELD_OUT_ANIMALS = 40, 20
 LOG_EVERY = 20
 # More threads gain little on so small a model, lose much on a busy machine, and change the sums' rounding.
@@ -29,7 +31,9 @@ def train(out: Path, settings: TrainSettings, animals: int, held_out: int, store
     """Film, learn, save and score; writes the checkpoint, its log of losses and what made it into `out`."""
     torch.set_num_threads(THREADS)
     began = time.monotonic()
-    train_recordings, test_recordings = film_animals(animals, held_out, settings.seed, store)
+    filming = DemoSettings(seconds=RECORDING_SECONDS, seed=settings.seed)
+    recordings = extra_recordings("task1", animals + held_out, filming, store)  # animals that no demo recording shows
+    train_recordings, test_recordings = recordings[:animals], recordings[animals:]
     examples = make_examples(train_recordings, settings.seed)
     filmed = time.monotonic()
     print(f"{len(examples)} clips of {len(train_recordings)} recordings after {filmed - began:.0f} s", flush=True)
