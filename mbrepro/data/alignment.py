@@ -13,8 +13,7 @@ from mbrepro.errors import InputError
 def fit_to_video(recording: Recording, info: VideoInfo, tolerance_s: float = 1.0) -> tuple[Recording, int]:
     """Hold the last pose, or drop surplus ones, until there is one for each video frame; also return how many.
 
-    The number is positive for poses added and negative for poses dropped. Raises InputError if it is worth more than
-    `tolerance_s` seconds.
+    Poses added count positive, poses dropped negative. Raises InputError for more than `tolerance_s` seconds of them.
     """
     added = info.frames - len(recording)
     if abs(added) > tolerance_s * recording.fps:

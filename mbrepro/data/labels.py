@@ -1,7 +1,4 @@
-"""Labels alone: what videos hold, read without poses or pictures.
-
-Functions take tracks of labels; a `Recording` is one too, and a `Dataset` serves as a `LabelSet`.
-"""
+"""Labels alone, without poses or pictures; a `Recording` serves as a `LabelTrack`, a `Dataset` as a `LabelSet`."""
 
 import hashlib
 import os
@@ -72,8 +69,7 @@ class LabelSet:
 def read_labels(path: Path) -> LabelSet:
     """CalMS21's Task 1 labels from an npz file with one array of labels a video, named SPLIT/VIDEO.
 
-    Raises InputError naming the file if it cannot be read, or is not all of the 89 videos with the published number
-    of frames of each class.
+    Raises InputError if it cannot be read, or is not all of the 89 videos with the published frames of each class.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -29,7 +29,6 @@ class Recording:
     video: the video file, or None; it may be smaller than `frame_size` (keypoints are scaled when they are used on it).
     animal: who was filmed; recordings of one animal never lie on both sides of a split.
     video_start: index of the video's frame that shows the recording's frame 0, for a video that begins before it.
-
     Raises InputError naming the recording if a shape, a value or a label is wrong.
     """
 
@@ -110,9 +109,8 @@ class Dataset:
     """Recordings of one task with the released split. `source` is "simulated" or "CalMS21" and is shown everywhere.
 
     pose_only: names of recordings that were never filmed, so that a study of the others' videos is not a partial one.
-
-    Raises InputError if a recording's classes differ from the dataset's, a recording has no labels, a name occurs
-    twice, or an animal is on both sides of the split.
+    Raises InputError for a recording of other classes or without labels, a name that occurs twice, or an animal on both
+    sides of the split.
     """
 
     task: str

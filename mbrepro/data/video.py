@@ -99,8 +99,7 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
 def promised_frames(path: Path) -> int:
     """Number of frames that a video's header promises, or that `probe` counts if it promises none.
 
-    Quick, for checks of many large files at once: whether the frames are there is for `probe` to say. Raises
-    InputError if the file is missing or not a video.
+    Quick, for many large files; whether the frames are there is for `probe` to say. Raises InputError as it does.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such video file")
@@ -111,8 +110,7 @@ def promised_frames(path: Path) -> int:
 def check_video(recording: Recording) -> VideoInfo:
     """Return the recording's video, known to show every one of its frames at about its rate.
 
-    Raises InputError if there is no video, it ends before the recording does, or its mean frame rate differs from the
-    recording's by more than 5 %.
+    Raises InputError if there is none, it ends before the recording, or its mean rate differs by more than 5 %.
     """
     if recording.video is None:
         raise InputError(f"{recording.name}: the recording has no video")

@@ -1,8 +1,7 @@
 """How like CalMS21 the simulated recordings are: poses, labels and the published ladder, side by side.
 
-What is known of the real data lies in demo/simulated/real_statistics.json as quantiles and shares, never as poses or
-labels, so that the comparison needs no real data. `mbrepro likeness FOLDER` writes that file from the real pose windows
-and labels in FOLDER.
+What is known of the real data lies in demo/simulated/real_statistics.json as quantiles and shares, so that the
+comparison needs no real data; `mbrepro likeness FOLDER` writes it from the real pose windows and labels in FOLDER.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,8 +31,7 @@ _FEWEST = 20  # a kind's own durations are recorded from this many on; fewer are
 def durations(labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
     """Frames of bouts by class, of the gaps between two bouts, and of gaps by the class of the bout before.
 
-    labels: a (T,) array of Task 1 class indices for each recording. "other" before the first and after the last bout of
-    a recording is no gap.
+    labels: (T,) Task 1 class indices of each recording; "other" before its first and after its last bout is no gap.
     """
     found = {name: [] for name in (*TASK1_CLASSES[:3], "gap", *(f"gap after {name}" for name in TASK1_CLASSES[:3]))}
     for values in labels:

@@ -1,8 +1,7 @@
 """Fetch CalMS21 from its record, a mirror or a folder: checked, resumed, and never into the project.
 
-Over HTTP, poses and labels come as whole zips, checked by md5, which are unpacked and then removed; videos are taken
-one by one out of the record's 28 GB zip and checked by size, CRC-32 and SHA-256. What lies unpacked in a folder is
-linked.
+Over HTTP, poses and labels come as whole zips, checked by md5, unpacked and removed; videos are taken one by one out of
+the record's 28 GB zip, checked by size, CRC-32 and SHA-256. What lies unpacked in a folder is linked.
 """
 
 import contextlib
@@ -34,9 +33,8 @@ def fetch(
     """Bring what is not there yet of CalMS21 to the source's data folder, and return that folder.
 
     tasks: "task1", "task3". videos: as `choose_videos` takes them. source: a mirror's URL, a folder with the zips or
-    the unpacked release, or "" for the official record. verify: read everything that is there and compare SHA-256.
-    What is already there is told by its size. Raises InputError, in one sentence, for whatever goes wrong; what was
-    finished, and what came of the file in hand, is kept for the next call.
+    the unpacked release, or "" for the official record. verify: compare the SHA-256 of everything there, which is
+    otherwise told by its size. Raises InputError for whatever goes wrong; what has come is kept for the next call.
     """
     folder, source = data_folder(source), releases.normal(source)
     if any(folder.resolve().is_relative_to(project.resolve()) for project in (paths.SOURCE, paths.root())):

@@ -1,7 +1,6 @@
 """Task 3 sequences and the Task 1 videos that show them.
 
-The release has no video of Task 3. A sequence is given a Task 1 video only where the keypoints of both agree frame by
-frame; equal length or a similar name says nothing.
+The release has no video of Task 3. A Task 1 video counts only where the keypoints of both agree frame by frame.
 """
 
 from collections.abc import Mapping
@@ -21,13 +20,12 @@ _MOST_CANDIDATES = 20  # places tried for a sequence, those with the most poses 
 
 @dataclass(frozen=True)
 class Pair:
-    """What was found for one Task 3 sequence.
+    """What was found for one Task 3 sequence of a split and `of` frames.
 
-    sequence, split: of Task 3. of: its frames. places: how many of the places tried agree; with more than one it cannot
-    be said which is shown, and `video_of` is None. video_of, animal, video_split: the Task 1 recording that shows it,
-    whose animal that is, and its split. offset: the video's frame at the sequence's frame 0; negative if the sequence
-    begins first. frames: how many of the sequence's frames are in the video. leak: why a test sequence may not have
-    that video, in words; empty if it may.
+    places: how many of the places tried agree; with more than one nobody can say which is shown. video_of, animal,
+    video_split: the Task 1 recording that shows it, if any, its animal and split. offset: the video's frame at the
+    sequence's frame 0; negative if the sequence begins first. frames: how many of the sequence's are in the video.
+    leak: why a test sequence may not have that video, in words; empty if it may.
     """
 
     sequence: str

@@ -1,8 +1,4 @@
-"""CalMS21 in its released layout, parsed once, then memory-mapped.
-
-Layout and JSON form: Sun et al. 2021, "The Multi-Agent Behavior Dataset: Mouse Dyadic Social Interactions",
-arXiv 2104.02710, and its record, DOI 10.22002/D1.1991.
-"""
+"""CalMS21 in its released layout (Sun et al. 2021, arXiv 2104.02710, DOI 10.22002/D1.1991), parsed once and mapped."""
 
 import contextlib
 import json
@@ -121,9 +117,8 @@ def _chosen(folder: Path, task: str) -> dict[str, tuple[Path, tuple[Sequence, ..
 def read_calms21(path: Path, video_folder: Path | None = None) -> list[Recording]:
     """Read every sequence of one released JSON file, in order; a video is added where `video_folder` holds it.
 
-    Names are the last part of the released ones, which name the mp4 files too. Raises InputError naming file and
-    sequence for a missing key, a wrong shape, an unknown behaviour, or a video that is shorter than its labels or
-    longer by more than `SPARE_SECONDS`.
+    Raises InputError naming file and sequence for a missing key, a wrong shape, an unknown behaviour, or a video that
+    is shorter than its labels or longer by more than `SPARE_SECONDS`.
     """
     return [_recording(path, sequence, video_folder) for sequence in read_sequences(path)]
 
@@ -131,9 +126,8 @@ def read_calms21(path: Path, video_folder: Path | None = None) -> list[Recording
 def read_sequences(path: Path) -> tuple[Sequence, ...]:
     """Every sequence of one released JSON file with all its fields, in order; raises InputError as `read_calms21`.
 
-    The first call parses the file (msgspec, one sequence at a time) and stores it as arrays under `paths.data()`, never
-    in the project, for they hold the data themselves. Later calls map those, read-only, keyed by the file's bytes and
-    `VERSION`; stored arrays that are damaged are made again.
+    The first call parses the file, one sequence at a time, and stores it as arrays under `paths.data()`; later ones map
+    those, read-only, keyed by the file's bytes and `VERSION`. Damaged arrays are made again.
     """
     path = Path(path).absolute()
     try:
@@ -174,10 +168,7 @@ def _store(stored: Path, sequences: Iterable[Sequence]) -> None:
 
 
 def _mapped(stored: Path) -> tuple[Sequence, ...]:
-    """The sequences of a stored file, their arrays views of its mapped bytes. Raises _DamagedError.
-
-    The safetensors library copies what it gives numpy; its format, a header's length, the header, the data, does not.
-    """
+    """The sequences of a stored file, their arrays views of its mapped bytes, where safetensors itself would copy."""
     try:
         mapped = np.asarray(np.memmap(stored, np.uint8, "r"))
         start = 8 + int.from_bytes(mapped[:8].tobytes(), "little")

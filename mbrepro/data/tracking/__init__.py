@@ -29,9 +29,7 @@ def read_tracking(
     individuals: the file's names of resident and intruder, in that order; needed if it has more than two. parts: our
     part name → the file's, where they differ by more than case, spaces and underscores. sequence: which one of a
     CalMS21 file. NaN, the point (0, 0) and positions less likely than `min_score` are gaps, which are filled linearly
-    in time and held at the ends.
-
-    Raises InputError if the file cannot be read, a name is not in it, or a part was never seen.
+    in time and held at the ends. Raises InputError for a file that cannot be read, a name not in it, a part never seen.
     """
     path = Path(path)
     tracks = _reader(path)(path, sequence)

@@ -56,10 +56,7 @@ def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, v
 
 
 def read_csv(path: Path, sequence: str | None = None) -> Tracks:
-    """Read a multi-animal csv file, which holds one sequence whatever it is called.
-
-    Raises InputError if the file is damaged, holds one animal only or frames out of order.
-    """
+    """Read a csv file's one sequence; raises InputError if it is damaged, of one animal or of frames out of order."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -74,9 +74,8 @@ class DemoSettings:
 def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool = True) -> Dataset:
     """Simulate the recordings of `task`, "task1" or "task3/<behaviour>", or read them back from `folder`.
 
-    Train animals are numbered from 1, test animals go on from there (leaving out 501 to 1000). What a recording holds
-    depends on its own name, its split and place there, the seed and its length, and not on what comes after it. Raises
-    InputError for an unknown task.
+    Train animals are numbered from 1, test animals go on from there (leaving out 501 to 1000). A recording depends on
+    its own name, split, place there, seed and length only. Raises InputError for an unknown task.
     """
     train, test = _counts(task, settings)
     names = [_name(task, _animal(count)) for count in range(1, train + test + 1)]

@@ -1,7 +1,6 @@
 """Pictures of the cage: grey near-infrared frames of a black and a white mouse on bedding, seen from above.
 
-They are drawn to look like frames of the arena CalMS21 was filmed in (Segalin et al. 2021, MARS), from the true poses
-and not from the tracked ones.
+They are drawn from the true poses, to look like frames of CalMS21's arena (Segalin et al. 2021, MARS).
 """
 
 from collections.abc import Iterator

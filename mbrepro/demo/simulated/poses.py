@@ -114,8 +114,7 @@ def _inside_arena(poses: np.ndarray) -> np.ndarray:
 def track(poses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """What a pose tracker reports: (T, 2, 7, 2) float32 px and confidences (T, 2, 7) float32.
 
-    Jitter of about 1 px, more where the mice touch or run; now and then a part drifts off or the mice are exchanged,
-    with low confidence, as in CalMS21's poses.
+    Jitter of about 1 px, more in contact and at speed; now and then, as in CalMS21, a part drifts off or mice change.
     """
     gap = np.linalg.norm(np.subtract(*np.moveaxis(poses.mean(axis=2), 1, 0)), axis=-1)
     contact = np.clip((110.0 - gap) / 70.0, 0.0, 1.0)  # (T,)

@@ -39,10 +39,8 @@ def write_release(
 
     tasks: "task1", "task3". scale: times the number of recordings in `settings`, or "full". behaviours: of Task 3,
     default all. Only Task 1 has video, as in the release. With video, each Task 3 behaviour also has one train and one
-    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on; the Task 1 names are mouse601 … and
-    mouse701 ….
-    zips: write the released zips instead of the folders. The originals are kept in `folder/.simulated`.
-    Raises InputError for an unknown behaviour.
+    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on. zips: write the released zips instead
+    of the folders. The originals are kept in `folder/.simulated`. Raises InputError for an unknown behaviour.
     """
     folder, chosen = Path(folder), TASK3_BEHAVIOURS if behaviours is None else tuple(behaviours)
     if unknown := set(chosen) - set(TASK3_BEHAVIOURS):
@@ -109,9 +107,8 @@ def _described(unpacked: Path, split_of: Mapping[str, str], files: Mapping[str, 
 def write_calms21(folder: Path, task1: Dataset | None = None, task3: Mapping[str, Dataset] | None = None) -> None:
     """Write datasets in the released layout: JSON files, and Task 1's videos as hard links or copies.
 
-    Every file is whole or absent. Sequences of a simulated dataset carry `"simulated": true` in their metadata, so
-    that they can never be read as real ones. Raises InputError for a recording that is not 30 fps in 1024x570, which
-    the layout cannot say.
+    Every file is whole or absent. Sequences of a simulated dataset carry `"simulated": true` in their metadata, never
+    to be read as real ones. Raises InputError for a recording that is not 30 fps in 1024x570, as the layout implies.
     """
     for split in SPLITS:
         if task1:

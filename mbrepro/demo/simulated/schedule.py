@@ -1,11 +1,8 @@
 """Who does what when: activities and labels of a simulated recording.
 
 Task 1 labels are a semi-Markov process with the transition probabilities and the quantiles of bout and gap durations of
-the released CalMS21 Task 1 labels of the same split (Sun et al. 2021), separately for recordings with attack, with
-mount, with both and with neither (real_statistics.json, written by `mbrepro likeness`).
-
-Task 3 schedules alternate one behaviour with a background of others at CalMS21's base rates; their bout durations are
-assumptions, as no statistics of them are published.
+CalMS21's of the same split (Sun et al. 2021), separately for recordings with attack, mount, both and neither. Task 3
+schedules alternate one behaviour with a background of others at CalMS21's base rates; bout durations are assumptions.
 """
 
 import json
