@@ -150,10 +150,9 @@ def measure_real(folder: Path) -> dict:
     stored = np.load(Path(folder) / "calms21_labels" / "task1_labels.npz")
     splits = {s: [stored[name] for name in sorted(stored.files) if name.startswith(s)] for s in ("train", "test")}
     windows, classes = read_real_windows(folder)
-    percentiles = {
-        what: {f"p{level}": round(float(np.percentile(values, level)), 4) for level in LEVELS}
-        for what, (values, _) in pose_statistics(windows, classes).items()
-    }
+    percentiles = {}
+    for what, (values, _) in pose_statistics(windows, classes).items():
+        percentiles[what] = {f"p{level}": round(float(np.percentile(values, level)), 4) for level in LEVELS}
     return {
         "source": "CalMS21 (Sun et al. 2021): labels of all 89 Task 1 recordings; 996 pose windows",
         "labels": {split: _measured_labels(labels) for split, labels in splits.items()},

@@ -50,21 +50,18 @@ def pair_with_videos(
     one that pairs with a recording whose video is not here, or with none, stays whole and without video. So does a test
     recording of an animal that Task 1 trains on, or that a train recording shows too: what is trained has seen it.
     """
-    index = _PoseIndex(task1, max(1.0, _GRID_PER_TOLERANCE * tolerance_px))
-    found = {
-        split: [_pair(recording, split, index, tolerance_px) for recording in getattr(dataset, split)]
-        for split in ("train", "test")
-    }
+    index, found = _PoseIndex(task1, max(1.0, _GRID_PER_TOLERANCE * tolerance_px)), {}
+    for split in ("train", "test"):
+        found[split] = [_pair(recording, split, index, tolerance_px) for recording in getattr(dataset, split)]
     taught = {pair.animal: pair.sequence for pair in found["train"] if pair.video_of}
     found["test"] = [replace(pair, leak=_leak(pair, taught)) for pair in found["test"]]
     shown = {recording.name: recording for recording in task1.recordings}
-    splits = {
-        split: tuple(
+    splits = {}
+    for split, pairs in found.items():
+        splits[split] = tuple(
             _cut(recording, shown[pair.video_of], pair.offset) if pair.video_of and not pair.leak else recording
             for recording, pair in zip(getattr(dataset, split), pairs, strict=True)
         )
-        for split, pairs in found.items()
-    }
     return replace(dataset, **splits), (*found["train"], *found["test"])
 
 

@@ -64,18 +64,13 @@ def load_calms21(folder: Path, task: str = "task1") -> Dataset:
     The dataset's source is "CalMS21", or "simulated" if any sequence is marked so or the folder was fetched from a
     simulated release. Raises InputError as `read_calms21` does, and for an unknown task.
     """
-    chosen = _chosen(Path(folder), task)
-    splits = {}
-    for split in SPLITS:
-        path, sequences = chosen[split]
+    splits, held = {}, fetched(Path(folder))
+    simulated = held is not None and held.simulated
+    for split, (path, sequences) in _chosen(Path(folder), task).items():
         videos = Path(folder) / VIDEO_FOLDER / split if task == "task1" else None
         splits[split] = tuple(_recording(path, sequence, videos) for sequence in sequences)
-    held = fetched(Path(folder))
-    simulated = (held is not None and held.simulated) or any(
-        sequence.metadata.get("simulated") for _, sequences in chosen.values() for sequence in sequences
-    )
-    source = "simulated" if simulated else "CalMS21"
-    return Dataset(task, task_classes(task), splits["train"], splits["test"], source)
+        simulated |= any(sequence.metadata.get("simulated") for sequence in sequences)
+    return Dataset(task, task_classes(task), source="simulated" if simulated else "CalMS21", **splits)
 
 
 def load_labels(folder: Path, task: str = "task1") -> dict[str, dict[str, np.ndarray]]:
@@ -83,10 +78,8 @@ def load_labels(folder: Path, task: str = "task1") -> dict[str, dict[str, np.nda
 
     Raises InputError as `load_calms21` does, but looks at no video.
     """
-    return {
-        split: {sequence.name: sequence.labels for sequence in sequences}
-        for split, (_, sequences) in _chosen(Path(folder), task).items()
-    }
+    chosen = _chosen(Path(folder), task).items()
+    return {split: {sequence.name: sequence.labels for sequence in sequences} for split, (_, sequences) in chosen}
 
 
 def _chosen(folder: Path, task: str) -> dict[str, tuple[Path, tuple[Sequence, ...]]]:

@@ -164,10 +164,9 @@ def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndar
     split, place = _place(task, number, settings)
     plan = schedule.make_schedule(task, place, _seconds(task, number, settings), for_schedule, split)
     true = poses.true_poses(plan, for_poses)
-    tracked, scores = poses.track(true, for_tracking)
-    return {
-        "keypoints": tracked, "scores": scores, "labels": plan.labels, "true_keypoints": true.astype(np.float32),
-    }  # fmt: skip
+    keypoints, scores = poses.track(true, for_tracking)
+    arrays = {"keypoints": keypoints, "scores": scores, "labels": plan.labels}
+    return arrays | {"true_keypoints": true.astype(np.float32)}
 
 
 def _recording(task: str, name: str, arrays: dict[str, np.ndarray], path: Path | None) -> Recording:

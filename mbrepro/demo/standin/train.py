@@ -51,18 +51,13 @@ def train(out: Path, settings: TrainSettings, animals: int, held_out: int, store
         scores.to_csv(temporary, index=False)
     print(scores.to_string(), flush=True)
     made = {
-        "settings": dataclasses.asdict(settings),
-        "clips": len(examples),
-        "data": data_fingerprint(examples),
+        "settings": dataclasses.asdict(settings), "clips": len(examples), "data": data_fingerprint(examples),
         "animals": [recording.animal for recording in train_recordings],
         "held_out_animals": [recording.animal for recording in test_recordings],
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "vocabulary": len(tokenizer),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "filming_s": round(filmed - began),
-        "total_s": round(time.monotonic() - began),
-    }
+        "parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer),
+        "torch": torch.__version__, "transformers": transformers.__version__,
+        "filming_s": round(filmed - began), "total_s": round(time.monotonic() - began),
+    }  # fmt: skip
     write_json(out / "training.json", made)
 
 
