@@ -10,10 +10,9 @@ import numpy as np
 
 from mbrepro.data.calms21.read import load_labels
 from mbrepro.data.calms21.release import data_folder, fetched, json_path
-from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
+from mbrepro.data.recordings import FPS, SPLITS, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
 from mbrepro.errors import InputError
 
-SPLITS = ("train", "test")
 PERCENTILES = (5, 25, 50, 75, 95)
 
 # Frames of each Task 1 class in CalMS21 and the number of its videos (Sun et al. 2021, arXiv:2104.02710).

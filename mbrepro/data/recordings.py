@@ -14,6 +14,7 @@ KEYPOINTS = ("nose", "left_ear", "right_ear", "neck", "left_hip", "right_hip", "
 OTHER = "other"
 TASK1_CLASSES = ("attack", "investigation", "mount", OTHER)
 TASK3_BEHAVIOURS = ("approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing")
+SPLITS = ("train", "test")
 FRAME_SIZE = (1024, 570)  # CalMS21 videos, width and height in px
 FPS = 30.0  # CalMS21 videos, frames per second
 
@@ -184,7 +185,7 @@ def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
 def partial(datasets: Sequence[Dataset]) -> str:
     """How many of the recordings that were filmed have the video that stage 2 needs, in words; empty if all have."""
     counts = []
-    for split in ("train", "test"):
+    for split in SPLITS:
         recordings = [r for dataset in datasets for r in getattr(dataset, split) if r.name not in dataset.pose_only]
         counts.append((sum(r.video is not None for r in recordings), len(recordings)))
     if all(held == of for held, of in counts):

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from mbrepro.data.labels import LabelTrack, transitions
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, runs
+from mbrepro.data.recordings import FPS, OTHER, SPLITS, TASK1_CLASSES, Dataset, runs
 from mbrepro.demo.simulated.schedule import real_statistics
 from mbrepro.demo.windows import exchanged_share, pose_statistics, pose_windows, read_real_windows, window_features
 
@@ -87,8 +87,8 @@ def likeness(data: Dataset, real_folder: Path | None = None) -> pd.DataFrame:
     """
     real = real_statistics()
     rows = []
-    for split, recordings in (("train", data.train), ("test", data.test)):
-        rows += _label_rows([r.labels for r in recordings], real["labels"], split)
+    for split in SPLITS:
+        rows += _label_rows([r.labels for r in getattr(data, split)], real["labels"], split)
     windows, classes = pose_windows(data.recordings, 2000)
     rows += _pose_rows(windows, classes, real["poses"])
     if real_folder is not None:
@@ -108,7 +108,7 @@ def _label_rows(labels: Sequence[np.ndarray], real: Mapping, split: str) -> list
             theirs = float(np.percentile(recorded["frames"][name], level) / FPS)
             mine = float(np.percentile(frames, level) / FPS) if len(frames) else np.nan
             rows.append((f"{split}: duration of {name}, p{level}", mine, theirs, "s", source))
-        for other in ("train", "test"):
+        for other in SPLITS:
             yardstick = _ks(recorded["frames"][name], real[other]["frames"][name])
             what = f"{split}: KS distance of durations of {name} from real {other}"
             rows.append((what, _ks(frames, real[other]["frames"][name]), yardstick, "distance", source))
@@ -148,7 +148,7 @@ def label_distances(table: pd.DataFrame) -> pd.DataFrame:
 def measure_real(folder: Path) -> dict:
     """The statistics of the real labels and pose windows in `folder`; the content of real_statistics.json."""
     stored = np.load(Path(folder) / "calms21_labels" / "task1_labels.npz")
-    splits = {s: [stored[name] for name in sorted(stored.files) if name.startswith(s)] for s in ("train", "test")}
+    splits = {s: [stored[name] for name in sorted(stored.files) if name.startswith(s)] for s in SPLITS}
     windows, classes = read_real_windows(folder)
     percentiles = {}
     for what, (values, _) in pose_statistics(windows, classes).items():

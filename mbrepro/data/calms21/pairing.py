@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.data.recordings import SPLITS, Dataset, Recording
 
 TOLERANCE_PX = 0.01  # the same tracking, written twice; float32 holds a coordinate under 1024 px to 0.00006
 LEAST_INSIDE = 0.9  # share of a sequence's frames that must lie inside the video
@@ -51,7 +51,7 @@ def pair_with_videos(
     recording of an animal that Task 1 trains on, or that a train recording shows too: what is trained has seen it.
     """
     index, found = _PoseIndex(task1, max(1.0, _GRID_PER_TOLERANCE * tolerance_px)), {}
-    for split in ("train", "test"):
+    for split in SPLITS:
         found[split] = [_pair(recording, split, index, tolerance_px) for recording in getattr(dataset, split)]
     taught = {pair.animal: pair.sequence for pair in found["train"] if pair.video_of}
     found["test"] = [replace(pair, leak=_leak(pair, taught)) for pair in found["test"]]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, write_json
+from mbrepro.data.recordings import SPLITS
 from mbrepro.errors import InputError
 
-SPLITS = ("train", "test")
 FOLDERS = {"task1": "task1_classic_classification", "task3": "task3_new_behaviors"}
 ZIPS = {task: f"{folder}.zip" for task, folder in FOLDERS.items()}
 VIDEO_FOLDER = "task1_videos_mp4"  # the release has no videos of Task 3

@@ -14,8 +14,8 @@ import pooch
 
 from mbrepro.artifacts import replacing
 from mbrepro.data.calms21 import release as released
-from mbrepro.data.calms21.release import FOLDERS, SPLITS, VIDEO_FOLDER, FileInfo, Release, VideoInfo
-from mbrepro.data.recordings import FPS, FRAME_SIZE, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, FileInfo, Release, VideoInfo
+from mbrepro.data.recordings import FPS, FRAME_SIZE, OTHER, SPLITS, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
 from mbrepro.demo.simulated import DemoSettings, demo_dataset, extra_recordings
 from mbrepro.errors import InputError
 
@@ -53,7 +53,7 @@ def write_release(
         task1, task3 = _overlapping(task1, task3, settings, store)
     unpacked = store / "unpacked" if zips else folder
     write_calms21(unpacked, task1, task3)
-    split_of = {r.name: split for split in ("train", "test") for r in getattr(task1, split, ()) if r.video}
+    split_of = {r.name: split for split in SPLITS for r in getattr(task1, split, ()) if r.video}
     files = _pack(unpacked, folder) if zips else {}
     released.write_release_file(folder, _described(unpacked, split_of, files))
     if zips:
