@@ -64,7 +64,7 @@ def train(out: Path, settings: TrainSettings, animals: int, held_out: int, store
 def run_steps(model, tokenizer, examples: Sequence[Example], settings: TrainSettings, began: float) -> str:
     """Train the model in place and return the log of losses, means over `LOG_EVERY` steps, as CSV."""
     lines, recent = ["step,caption_loss,pose_loss"], []
-    for step, said, posed in learn(model, tokenizer, examples, PROMPT, settings):
+    for step, said, posed in learn(model, tokenizer, examples, settings):
         recent.append((said, posed))
         if step % LOG_EVERY == 0 or step == settings.steps:
             lines.append("{},{:.4f},{:.4f}".format(step, *np.mean(recent, axis=0)))
