@@ -13,8 +13,7 @@ from mbrepro.errors import InputError
 def fit_to_video(recording: Recording, info: VideoInfo, tolerance_s: float = 1.0) -> tuple[Recording, int]:
     """Hold the last pose, or drop surplus ones, until there is one for each video frame; also return how many.
 
-    The number is positive for poses added and negative for poses dropped. Raises InputError if it is worth more than
-    `tolerance_s` seconds.
+    Poses added count positive, poses dropped negative. Raises InputError for more than `tolerance_s` seconds of them.
     """
     added = info.frames - len(recording)
     if abs(added) > tolerance_s * recording.fps:
@@ -22,18 +21,7 @@ def fit_to_video(recording: Recording, info: VideoInfo, tolerance_s: float = 1.0
             f"{recording.name}: {len(recording)} poses do not belong to the {info.frames} frames of {info.path}"
         )
     kept = np.minimum(np.arange(info.frames), len(recording) - 1)
-    return _at_frames(recording, kept, video=info.path), added
-
-
-def _at_frames(recording: Recording, frames: np.ndarray, **changes) -> Recording:
-    scores, labels = recording.scores, recording.labels
-    return replace(
-        recording,
-        keypoints=recording.keypoints[frames],
-        scores=None if scores is None else scores[frames],
-        labels=None if labels is None else labels[frames],
-        **changes,
-    )
+    return recording.at(kept, video=info.path), added
 
 
 def body_length(recordings: Sequence[Recording]) -> float:
@@ -67,12 +55,9 @@ def resample(recording: Recording, fps: float) -> Recording:
         return recording
     frames = max(1, round(len(recording) * fps / recording.fps))
     nearest = np.minimum(np.round(np.arange(frames) * recording.fps / fps), len(recording) - 1).astype(int)
-    scores = recording.scores
-    return replace(
-        _at_frames(recording, nearest, fps=fps, video=None),
-        keypoints=_resampled(recording.keypoints, recording.fps, fps, frames),
-        scores=None if scores is None else _resampled(scores, recording.fps, fps, frames),
-    )
+    linear = {"keypoints": recording.keypoints, "scores": recording.scores}
+    linear = {k: v if v is None else _resampled(v, recording.fps, fps, frames) for k, v in linear.items()}
+    return replace(recording.at(nearest, fps=fps, video=None), **linear)
 
 
 def back_to_frames(values: np.ndarray, fps: float, recording: Recording) -> np.ndarray:

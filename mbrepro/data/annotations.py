@@ -11,8 +11,7 @@ from mbrepro.errors import InputError
 def read_boris_events(path: Path, behaviour: str, fps: float, frames: int) -> np.ndarray:
     """Read one behaviour from a BORIS csv export as (frames,) bool, True from each START up to its STOP.
 
-    Subjects are paired apart and then joined. Raises InputError if the file is no BORIS export, the behaviour is not in
-    it, or a START has no STOP.
+    Subjects are paired apart, then joined. Raises InputError for another file or behaviour, or a START without STOP.
     """
     try:
         rows = list(csv.reader(Path(path).read_text(encoding="utf-8-sig").splitlines()))

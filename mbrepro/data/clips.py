@@ -25,9 +25,7 @@ class ClipSettings:
     frames a clip, 4 in qwen-vl-utils (`FPS_MIN_FRAMES`). assumed_fps: None cuts at the video's true time; the published
     code turns frames into seconds with 60 whatever the video's rate (github.com/audreyadouglas/mouse_action_rec).
     crop: "frame" for the whole picture, "mice" for the square around both mice, widened by `crop_padding` of its side
-    on each side and resized to `crop_pixels`.
-
-    Raises InputError naming the setting that makes no sense.
+    on each side and resized to `crop_pixels`. Raises InputError naming the setting that makes no sense.
     """
 
     seconds: float = 5.0
@@ -71,11 +69,9 @@ def clip_frames(start_frame: int, recording: Recording, settings: ClipSettings) 
 
     The window begins with the frame on the screen at the start, lasts `seconds` by the video's clock (without a video
     by the recording's rate), and ends with the recording as `ffmpeg -t` would end it; F does not change. The frames are
-    spread evenly over the window, its first and last included (`linspace` and rounding as in qwen-vl-utils), and repeat
-    if it holds fewer than F. Time counts from the recording's first frame, wherever in its video that lies, also at an
-    assumed rate: what is shown is always part of the recording.
-
-    Raises InputError if the clip would start outside the recording.
+    spread evenly over the window, first and last included (`linspace` and rounding as in qwen-vl-utils), and repeat if
+    it holds fewer than F. Time, at an assumed rate too, counts from the recording's first frame, wherever in its video
+    that lies. Raises InputError if the clip would start outside the recording.
     """
     if not 0 <= start_frame < len(recording):
         raise InputError(

@@ -1,7 +1,4 @@
-"""Labels alone: what videos hold, read without poses or pictures.
-
-Functions take tracks of labels; a `Recording` is one too, and a `Dataset` serves as a `LabelSet`.
-"""
+"""Labels alone, without poses or pictures; a `Recording` serves as a `LabelTrack`, a `Dataset` as a `LabelSet`."""
 
 import hashlib
 import os
@@ -13,10 +10,9 @@ import numpy as np
 
 from mbrepro.data.calms21.read import load_labels
 from mbrepro.data.calms21.release import data_folder, fetched, json_path
-from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
+from mbrepro.data.recordings import FPS, SPLITS, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
 from mbrepro.errors import InputError
 
-SPLITS = ("train", "test")
 PERCENTILES = (5, 25, 50, 75, 95)
 
 # Frames of each Task 1 class in CalMS21 and the number of its videos (Sun et al. 2021, arXiv:2104.02710).
@@ -72,38 +68,34 @@ class LabelSet:
 def read_labels(path: Path) -> LabelSet:
     """CalMS21's Task 1 labels from an npz file with one array of labels a video, named SPLIT/VIDEO.
 
-    Raises InputError naming the file if it cannot be read, or is not all of the 89 videos with the published number
-    of frames of each class.
+    Raises InputError if it cannot be read, or is not all of the 89 videos with the published frames of each class.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: cannot be read ({error}); expected the labels of CalMS21's Task 1") from error
-    splits = {split: tuple(_tracks(path, arrays, split)) for split in SPLITS}
-    return checked(path, LabelSet(TASK1_CLASSES, splits["train"], splits["test"], "CalMS21"))
+    named = [(*name.partition("/")[::2], labels) for name, labels in arrays.items()]
+    return _released(path, {split: {name: labels for part, name, labels in named if part == split} for split in SPLITS})
 
 
-def _tracks(path: Path, arrays: Mapping[str, np.ndarray], split: str) -> list[LabelTrack]:
-    try:
-        named = sorted(name for name in arrays if name.startswith(f"{split}/"))
-        return [LabelTrack(name.split("/", 1)[1], arrays[name]) for name in named]
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def checked(path: Path, labels: LabelSet) -> LabelSet:
-    """Task 1's labels, once they have the published number of videos and of frames of each class; else InputError."""
+def _released(path: Path, videos: Mapping[str, Mapping[str, np.ndarray]]) -> LabelSet:
+    """Task 1's labels, once they are as many videos and frames of each class as published; else InputError."""
+    splits = {}
     for split in SPLITS:
-        tracks = getattr(labels, split)
-        found = (len(tracks), *class_frames(tracks, labels.classes).tolist())
+        try:
+            tracks = tuple(LabelTrack(name, labels) for name, labels in sorted(videos[split].items()))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        found = (len(tracks), *class_frames(tracks, TASK1_CLASSES).tolist())
         expected = (PUBLISHED_VIDEOS[split], *PUBLISHED_FRAMES[split])
         if found != expected:
             raise InputError(
                 f"{path}: the {split} split has {found[0]} videos with {found[1:]} frames of "
                 f"{', '.join(TASK1_CLASSES)}; CalMS21 has {expected[0]} with {expected[1:]}: copy or download it again"
             )
-    return labels
+        splits[split] = tracks
+    return LabelSet(TASK1_CLASSES, source="CalMS21", **splits)
 
 
 def real_labels() -> LabelSet | None:
@@ -119,11 +111,7 @@ def real_labels() -> LabelSet | None:
     held = fetched(folder)
     if held is None or held.simulated or not json_path(folder, "task1", "train").is_file():
         return None
-    splits = {
-        split: tuple(LabelTrack(name, labels) for name, labels in sorted(videos.items()))
-        for split, videos in load_labels(folder).items()
-    }
-    return checked(folder, LabelSet(TASK1_CLASSES, splits["train"], splits["test"], "CalMS21"))
+    return _released(folder, load_labels(folder))
 
 
 def sha256(labels: LabelSet | Dataset) -> str:
@@ -152,11 +140,8 @@ def bout_seconds(tracks: Sequence[Track], name: str | None = None) -> list[np.nd
 
 def gap_seconds(tracks: Sequence[Track]) -> np.ndarray:
     """Durations (s) of the stretches of other between two bouts of one video, of all videos together."""
-    lengths = []
-    for track in tracks:
-        found = runs(track.action)
-        lengths += [(stop - start) / track.fps for start, stop, action in found[1:-1] if not action]
-    return np.array(lengths)
+    inner = [(run, track.fps) for track in tracks for run in runs(track.action)[1:-1]]
+    return np.array([(stop - start) / fps for (start, stop, action), fps in inner if not action])
 
 
 def transitions(tracks: Sequence[Track], classes: Sequence[str]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,8 @@ MICE = ("resident", "intruder")
 KEYPOINTS = ("nose", "left_ear", "right_ear", "neck", "left_hip", "right_hip", "tail_base")
 OTHER = "other"
 TASK1_CLASSES = ("attack", "investigation", "mount", OTHER)
-TASK3_BEHAVIOURS = (
-    "approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing",
-)  # fmt: skip
+TASK3_BEHAVIOURS = ("approach", "disengaged", "groom", "intromission", "mount_attempt", "sniff_face", "whiterearing")
+SPLITS = ("train", "test")
 FRAME_SIZE = (1024, 570)  # CalMS21 videos, width and height in px
 FPS = 30.0  # CalMS21 videos, frames per second
 
@@ -30,7 +30,6 @@ class Recording:
     video: the video file, or None; it may be smaller than `frame_size` (keypoints are scaled when they are used on it).
     animal: who was filmed; recordings of one animal never lie on both sides of a split.
     video_start: index of the video's frame that shows the recording's frame 0, for a video that begins before it.
-
     Raises InputError naming the recording if a shape, a value or a label is wrong.
     """
 
@@ -75,6 +74,11 @@ class Recording:
         """(T,) bool, True where the label is any class but "other"."""
         return self.labels != other_index(self.classes)
 
+    def at(self, frames: slice | np.ndarray, **changes) -> "Recording":
+        """The recording's poses, scores and labels at some of its frames, with `changes` of other fields."""
+        arrays = {field: getattr(self, field) for field in ("keypoints", "scores", "labels")}
+        return replace(self, **{k: None if v is None else v[frames] for k, v in arrays.items()}, **changes)
+
     def _floats(self, field: str, shape: tuple[int, ...]) -> np.ndarray:
         values = np.asarray(getattr(self, field))
         if values.shape != shape:
@@ -106,9 +110,8 @@ class Dataset:
     """Recordings of one task with the released split. `source` is "simulated" or "CalMS21" and is shown everywhere.
 
     pose_only: names of recordings that were never filmed, so that a study of the others' videos is not a partial one.
-
-    Raises InputError if a recording's classes differ from the dataset's, a recording has no labels, a name occurs
-    twice, or an animal is on both sides of the split.
+    Raises InputError for a recording of other classes or without labels, a name that occurs twice, or an animal on both
+    sides of the split.
     """
 
     task: str
@@ -169,6 +172,11 @@ class Prediction:
     scores: np.ndarray
 
 
+def task_classes(task: str) -> tuple[str, ...]:
+    """CalMS21's classes of "task1" or "task3/BEHAVIOUR", by label."""
+    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
+
+
 def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes but "other", in order."""
     return tuple(name for name in classes if name != OTHER)
@@ -177,7 +185,7 @@ def behaviours(classes: Sequence[str]) -> tuple[str, ...]:
 def partial(datasets: Sequence[Dataset]) -> str:
     """How many of the recordings that were filmed have the video that stage 2 needs, in words; empty if all have."""
     counts = []
-    for split in ("train", "test"):
+    for split in SPLITS:
         recordings = [r for dataset in datasets for r in getattr(dataset, split) if r.name not in dataset.pose_only]
         counts.append((sum(r.video is not None for r in recordings), len(recordings)))
     if all(held == of for held, of in counts):
@@ -193,11 +201,8 @@ def other_index(classes: Sequence[str]) -> int:
 def runs(values: np.ndarray) -> list[tuple[int, int, int]]:
     """Run-length code of a (T,) integer array: (start, stop, value) of each run in order; stop is excluded."""
     values = np.asarray(values)
-    if len(values) == 0:
-        return []
-    edges = np.flatnonzero(np.diff(values)) + 1
-    starts, stops = np.r_[0, edges], np.r_[edges, len(values)]
-    return [(int(a), int(b), int(values[a])) for a, b in zip(starts, stops, strict=True)]
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    return [(start, stop, int(values[start])) for start, stop in pairwise(edges) if start < stop]
 
 
 def split_by_animal(

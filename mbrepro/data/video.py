@@ -59,7 +59,14 @@ def probe(path: Path) -> VideoInfo:
 def _probe(path: Path, size: int, changed: int) -> VideoInfo:
     with _opened(path) as (container, stream):
         packets = [packet for packet in container.demux(stream) if packet.size]
-        _check_packets(path, packets, stream.frames)
+        damaged = any(packet.is_corrupt for packet in packets)
+        if damaged or len(packets) < stream.frames:
+            raise InputError(
+                f"{path}: the video is truncated: {len(packets) - damaged} of its "
+                f"{stream.frames or 'unknown number of'} frames are there; copy or download it again"
+            )
+        if any(packet.pts is None for packet in packets):
+            raise InputError(f"{path}: the video has frames without a display time; convert it to mp4 with `ffmpeg -i`")
         shown = sorted((p for p in packets if not p.is_discard), key=lambda packet: packet.pts)
         pts = np.array([packet.pts for packet in shown], np.int64)
         if len(pts) == 0:
@@ -72,17 +79,6 @@ def _probe(path: Path, size: int, changed: int) -> VideoInfo:
         for array in (times, pts, keyframes):
             array.setflags(write=False)
         return VideoInfo(path, len(pts), float(rate), stream.width, stream.height, times, pts, keyframes)
-
-
-def _check_packets(path: Path, packets: Sequence[av.Packet], promised: int) -> None:
-    damaged = any(packet.is_corrupt for packet in packets)
-    if damaged or len(packets) < promised:
-        raise InputError(
-            f"{path}: the video is truncated: {len(packets) - damaged} of its {promised or 'unknown number of'} frames "
-            "are there; copy or download it again"
-        )
-    if any(packet.pts is None for packet in packets):
-        raise InputError(f"{path}: the video has frames without a display time; convert it to mp4 with `ffmpeg -i`")
 
 
 @contextlib.contextmanager
@@ -103,21 +99,18 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
 def promised_frames(path: Path) -> int:
     """Number of frames that a video's header promises, or that `probe` counts if it promises none.
 
-    Quick, for checks of many large files at once: whether the frames are there is for `probe` to say. Raises
-    InputError if the file is missing or not a video.
+    Quick, for many large files; whether the frames are there is for `probe` to say. Raises InputError as it does.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such video file")
     with _opened(path) as (_, stream):
-        promised = stream.frames
-    return promised or probe(path).frames
+        return stream.frames or probe(path).frames
 
 
 def check_video(recording: Recording) -> VideoInfo:
     """Return the recording's video, known to show every one of its frames at about its rate.
 
-    Raises InputError if there is no video, it ends before the recording does, or its mean frame rate differs from the
-    recording's by more than 5 %.
+    Raises InputError if there is none, it ends before the recording, or its mean rate differs by more than 5 %.
     """
     if recording.video is None:
         raise InputError(f"{recording.name}: the recording has no video")

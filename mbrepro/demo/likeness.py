@@ -1,11 +1,9 @@
 """How like CalMS21 the simulated recordings are: poses, labels and the published ladder, side by side.
 
-What is known of the real data lies in demo/simulated/real_statistics.json as quantiles and shares, never as poses or
-labels, so that the comparison needs no real data. `mbrepro likeness FOLDER` writes that file from the real pose windows
-and labels in FOLDER.
+What is known of the real data lies in demo/simulated/real_statistics.json as quantiles and shares, so that the
+comparison needs no real data; `mbrepro likeness FOLDER` writes it from the real pose windows and labels in FOLDER.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,43 +15,35 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from mbrepro.data.labels import LabelTrack, transitions
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, runs
-from mbrepro.demo.simulated import schedule
+from mbrepro.data.recordings import FPS, OTHER, SPLITS, TASK1_CLASSES, Dataset, runs
+from mbrepro.demo.simulated.schedule import real_statistics
 from mbrepro.demo.windows import exchanged_share, pose_statistics, pose_windows, read_real_windows, window_features
 
 POSES_SOURCE = "996 real CalMS21 windows (neurosym-lib dae717a6); simulated windows cut alike"
 LABELS_SOURCE = "CalMS21 Task 1 labels, {split} split (Sun et al. 2021)"
 LEVELS = (5, 50, 95)  # percentiles compared
 POSE_TOLERANCE = 0.15  # a median this share away from the real one is near enough
-_POSE_MEDIAN = ", p50"
 _POINTS = 99  # quantiles that stand for a distribution of durations
 _KIND_POINTS = 41
 _FEWEST = 20  # a kind's own durations are recorded from this many on; fewer are pooled over the kinds
 
 
-def real_statistics() -> dict:
-    """What `measure_real` recorded."""
-    return json.loads(schedule.STATISTICS.read_text(encoding="utf-8"))
-
-
 def durations(labels: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
     """Frames of bouts by class, of the gaps between two bouts, and of gaps by the class of the bout before.
 
-    labels: a (T,) array of Task 1 class indices for each recording. "other" before the first and after the last bout of
-    a recording is no gap.
+    labels: (T,) Task 1 class indices of each recording; "other" before its first and after its last bout is no gap.
     """
     found = {name: [] for name in (*TASK1_CLASSES[:3], "gap", *(f"gap after {name}" for name in TASK1_CLASSES[:3]))}
     for values in labels:
         before = None
-        segments = runs(values)
-        for start, stop, value in segments:
+        for start, stop, value in runs(values):
             name = TASK1_CLASSES[value]
             if name != OTHER:
                 found[name].append(stop - start)
+                before = name
             elif before is not None and stop < len(values):
                 found["gap"].append(stop - start)
                 found[f"gap after {before}"].append(stop - start)
-            before = name if name != OTHER else before
     return {name: np.array(frames) for name, frames in found.items()}
 
 
@@ -63,7 +53,9 @@ def label_statistics(labels: Sequence[np.ndarray]) -> dict[str, tuple[float, str
     found = {f"share of frames, {name}": (float((pooled == k).mean()), "share") for k, name in enumerate(TASK1_CLASSES)}
     for k, name in enumerate(TASK1_CLASSES[:3]):
         found[f"recordings with {name}"] = float(np.mean([(values == k).any() for values in labels])), "share"
-    found["attack in the fifth of the recordings with most of it"] = _share_of_most(labels, 0), "share"
+    attack = np.sort([(values == 0).sum() for values in labels])[::-1]
+    most = attack[: max(1, round(len(labels) / 5))].sum() / max(1, attack.sum())
+    found["attack in the fifth of the recordings with most of it"] = float(most), "share"
     rates = [sum(value < 3 for *_, value in runs(values)) / (len(values) / FPS / 60) for values in labels]
     for level in LEVELS:
         found[f"bouts a minute in a recording, p{level}"] = float(np.percentile(rates, level)), "1/min"
@@ -77,11 +69,6 @@ def _transition_shares(labels: Sequence[np.ndarray]) -> np.ndarray:
     """(4, 4) how often a run of the row's class is followed by one of the column's, of all that are followed."""
     counts = transitions([LabelTrack("", values) for values in labels], TASK1_CLASSES)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-
-def _share_of_most(labels: Sequence[np.ndarray], value: int) -> float:
-    frames = np.sort([(values == value).sum() for values in labels])[::-1]
-    return float(frames[: max(1, round(len(frames) / 5))].sum() / max(1, frames.sum()))
 
 
 def told_apart(real: np.ndarray, simulated: np.ndarray, seed: int = 0) -> float:
@@ -100,8 +87,8 @@ def likeness(data: Dataset, real_folder: Path | None = None) -> pd.DataFrame:
     """
     real = real_statistics()
     rows = []
-    for split, recordings in (("train", data.train), ("test", data.test)):
-        rows += _label_rows([r.labels for r in recordings], real["labels"], split)
+    for split in SPLITS:
+        rows += _label_rows([r.labels for r in getattr(data, split)], real["labels"], split)
     windows, classes = pose_windows(data.recordings, 2000)
     rows += _pose_rows(windows, classes, real["poses"])
     if real_folder is not None:
@@ -114,16 +101,14 @@ def likeness(data: Dataset, real_folder: Path | None = None) -> pd.DataFrame:
 def _label_rows(labels: Sequence[np.ndarray], real: Mapping, split: str) -> list[tuple]:
     source = LABELS_SOURCE.format(split=split)
     recorded = real[split]
-    rows = [
-        (f"{split}: {what}", value, recorded["shares"][what], unit, source)
-        for what, (value, unit) in label_statistics(labels).items()
-    ]
+    measured = label_statistics(labels).items()
+    rows = [(f"{split}: {what}", mine, recorded["shares"][what], unit, source) for what, (mine, unit) in measured]
     for name, frames in durations(labels).items():
         for level in LEVELS:
             theirs = float(np.percentile(recorded["frames"][name], level) / FPS)
             mine = float(np.percentile(frames, level) / FPS) if len(frames) else np.nan
             rows.append((f"{split}: duration of {name}, p{level}", mine, theirs, "s", source))
-        for other in ("train", "test"):
+        for other in SPLITS:
             yardstick = _ks(recorded["frames"][name], real[other]["frames"][name])
             what = f"{split}: KS distance of durations of {name} from real {other}"
             rows.append((what, _ks(frames, real[other]["frames"][name]), yardstick, "distance", source))
@@ -140,36 +125,34 @@ def _pose_rows(windows: np.ndarray, classes: np.ndarray, real: Mapping) -> list[
         for level in LEVELS:
             mine = float(np.percentile(values, level)) if values.size else np.nan
             rows.append((f"{what}, p{level}", mine, real["percentiles"][what][f"p{level}"], unit, POSES_SOURCE))
-    swaps = exchanged_share(windows)
-    return [*rows, ("steps in which the mice are exchanged", swaps, real["exchanged"], "share", POSES_SOURCE)]
+    swaps = exchanged_share(windows), real["exchanged"]
+    return [*rows, ("steps in which the mice are exchanged", *swaps, "share", POSES_SOURCE)]
 
 
 def pose_medians(table: pd.DataFrame) -> pd.DataFrame:
     """Medians of the pose statistics in `likeness`'s order: what, simulated, real, unit, ratio (simulated / real)."""
-    medians = table[(table["source"] == POSES_SOURCE) & table["what"].str.endswith(_POSE_MEDIAN)].copy()
-    medians["what"] = medians["what"].str.removesuffix(_POSE_MEDIAN)
-    medians["ratio"] = medians["simulated"] / medians["real"]
-    return medians.drop(columns="source").reset_index(drop=True)
+    medians = table[(table["source"] == POSES_SOURCE) & table["what"].str.endswith(", p50")]
+    medians = medians.drop(columns="source").reset_index(drop=True)
+    ratio = medians["simulated"] / medians["real"]
+    return medians.assign(what=medians["what"].str.removesuffix(", p50"), ratio=ratio)
 
 
 def label_distances(table: pd.DataFrame) -> pd.DataFrame:
     """Kolmogorov–Smirnov distances of simulated train durations from the real ones, and of the real test ones."""
-    middle, end = "train: KS distance of durations of ", " from real train"
-    rows = table[table["what"].str.startswith(middle) & table["what"].str.endswith(end)].set_index("what")
-    real = table[table["what"].str.startswith(middle) & table["what"].str.endswith(" from real test")]
-    names = [what.removeprefix(middle).removesuffix(end) for what in rows.index]
-    return pd.DataFrame({"simulated train": rows["simulated"].to_numpy(), "real test": real["real"].to_numpy()}, names)
+    found = table["what"].str.extract("^train: KS distance of durations of (?P<name>.*) from real (?P<split>.*)$")
+    columns = table[["simulated", "real"]].set_index([found["split"], found["name"]])
+    distances = {"simulated train": columns["simulated"]["train"], "real test": columns["real"]["test"]}
+    return pd.DataFrame(distances).rename_axis(None)
 
 
 def measure_real(folder: Path) -> dict:
     """The statistics of the real labels and pose windows in `folder`; the content of real_statistics.json."""
     stored = np.load(Path(folder) / "calms21_labels" / "task1_labels.npz")
-    splits = {s: [stored[name] for name in sorted(stored.files) if name.startswith(s)] for s in ("train", "test")}
+    splits = {s: [stored[name] for name in sorted(stored.files) if name.startswith(s)] for s in SPLITS}
     windows, classes = read_real_windows(folder)
-    percentiles = {
-        what: {f"p{level}": round(float(np.percentile(values, level)), 4) for level in LEVELS}
-        for what, (values, _) in pose_statistics(windows, classes).items()
-    }
+    percentiles = {}
+    for what, (values, _) in pose_statistics(windows, classes).items():
+        percentiles[what] = {f"p{level}": round(float(np.percentile(values, level)), 4) for level in LEVELS}
     return {
         "source": "CalMS21 (Sun et al. 2021): labels of all 89 Task 1 recordings; 996 pose windows",
         "labels": {split: _measured_labels(labels) for split, labels in splits.items()},

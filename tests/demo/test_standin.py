@@ -160,7 +160,7 @@ def test_pose_loss_by_hand():
 
 def test_only_the_caption_is_learnt(tokenizer, model):
     """Targets decode to the captions and the end of turn; the prompt before them is the one used for embedding."""
-    inputs = text_inputs([example(0), example(1)], tokenizer, model, PROMPT, 12)
+    inputs = text_inputs([example(0), example(1)], tokenizer, model, 12)
     for row, ids, text in zip(inputs["targets"], inputs["input_ids"], ("Mouse slow.", "Mouse fast."), strict=True):
         assert tokenizer.decode(row[row != IGNORED]) == text + "<|im_end|>"
         before = video_prompt(tokenizer, model.config, PROMPT, 12)
@@ -182,8 +182,8 @@ def test_caption_loss_equals_the_librarys(tokenizer, model):
     """The same batch through the whole model with labels, which shifts and masks by itself."""
     batch = [example(0), example(1)]
     reader = PoseReader(128)
-    said, _ = losses(model, reader, tokenizer, batch, PROMPT, 0.0, Unchanged())
-    inputs = text_inputs(batch, tokenizer, model, PROMPT, 12)
+    said, _ = losses(model, reader, tokenizer, batch, 0.0, Unchanged())
+    inputs = text_inputs(batch, tokenizer, model, 12)
     pixels, grids = pack_clips([np.ascontiguousarray(e.frames.transpose(0, 2, 3, 1)) for e in batch], 10_000)
     wanted = model(
         **{name: inputs[name] for name in ("input_ids", "attention_mask", "mm_token_type_ids")},
@@ -202,7 +202,7 @@ def test_training_learns_and_repeats(tokenizer):
     def run(seed):
         model = untrained(stand_in_config(tokenizer), seed)
         examples = [example(k, frames=2) for k in range(8)]
-        steps = list(learn(model, tokenizer, examples, PROMPT, replace(chosen, seed=seed)))
+        steps = list(learn(model, tokenizer, examples, replace(chosen, seed=seed)))
         return steps, torch.cat([p.detach().flatten() for p in model.parameters()])
 
     (steps, weights), (_, again), (_, other) = run(0), run(0), run(1)

@@ -1,7 +1,4 @@
-"""Bytes over HTTP that go on where they stopped, and what zips hold, also those that stay on their server.
-
-Neither pooch nor remotezip can go on inside a file; both are used for the rest: hashes, and a far zip's directory.
-"""
+"""Bytes over HTTP that go on where they stopped, which neither pooch nor remotezip can, and what zips hold."""
 
 import bisect
 import hashlib
@@ -117,8 +114,8 @@ def resume(connection: Connection, url: str, partial: Path, start: int, stop: in
 def append(connection: Connection, url: str, sink: BinaryIO, start: int, stop: int, restart: bool = False) -> None:
     """Append the bytes of a file from `start` to before `stop` to `sink`, going on after those it holds already.
 
-    restart: begin anew if the server sends the whole file instead of a range, which otherwise raises InputError, as
-    does a server that brings nothing in `TRIES` attempts in a row.
+    restart: begin anew if the server sends the whole file instead of a range; InputError otherwise, and after `TRIES`
+    attempts in a row that bring nothing.
     """
     best, idle = sink.tell(), 0
     while sink.tell() < stop - start:

@@ -1,8 +1,7 @@
 """Fetch CalMS21 from its record, a mirror or a folder: checked, resumed, and never into the project.
 
-Over HTTP, poses and labels come as whole zips, checked by md5, which are unpacked and then removed; videos are taken
-one by one out of the record's 28 GB zip and checked by size, CRC-32 and SHA-256. What lies unpacked in a folder is
-linked.
+Over HTTP, poses and labels come as whole zips, checked by md5, unpacked and removed; videos are taken one by one out of
+the record's 28 GB zip, checked by size, CRC-32 and SHA-256. What lies unpacked in a folder is linked.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from mbrepro import paths
 from mbrepro.data.calms21 import release as releases
 from mbrepro.data.calms21.download import Connection, Member, find_member, local_members, remote_members, resume, unpack
-from mbrepro.data.calms21.release import FOLDERS, RELEASE_FILE, VIDEO_ZIP, Fetched, Release, data_folder, fetched
+from mbrepro.data.calms21.release import RELEASE_FILE, VIDEO_ZIP, ZIPS, Fetched, Release, data_folder, fetched
 from mbrepro.errors import InputError
 
 CONNECTIONS = 4
@@ -34,12 +33,14 @@ def fetch(
     """Bring what is not there yet of CalMS21 to the source's data folder, and return that folder.
 
     tasks: "task1", "task3". videos: as `choose_videos` takes them. source: a mirror's URL, a folder with the zips or
-    the unpacked release, or "" for the official record. verify: read everything that is there and compare SHA-256.
-    What is already there is told by its size. Raises InputError, in one sentence, for whatever goes wrong; what was
-    finished, and what came of the file in hand, is kept for the next call.
+    the unpacked release, or "" for the official record. verify: compare the SHA-256 of everything there, which is
+    otherwise told by its size. Raises InputError for whatever goes wrong; what has come is kept for the next call.
     """
     folder, source = data_folder(source), releases.normal(source)
-    _refuse_inside_project(folder)
+    if any(folder.resolve().is_relative_to(project.resolve()) for project in (paths.SOURCE, paths.root())):
+        raise InputError(
+            f"{folder}: lies inside the project, which never holds data; set MBREPRO_DATA to a folder elsewhere"
+        )
     with _alone(folder):
         origin = (Server if releases.is_url(source) or not source else Folder)(folder, source, _release(folder, source))
         names = releases.choose_videos(origin.release, videos)
@@ -57,14 +58,6 @@ def fetch(
 def chosen_videos(wanted: Sequence[str], source: str = "") -> list[str]:
     """Names of the videos that `fetch` would bring; a source that was fetched before is not asked again."""
     return releases.choose_videos(_release(data_folder(source), releases.normal(source)), wanted)
-
-
-def _refuse_inside_project(folder: Path) -> None:
-    for project in (paths.SOURCE, paths.root()):
-        if folder.resolve().is_relative_to(project.resolve()):
-            raise InputError(
-                f"{folder}: lies inside the project, which never holds data; set MBREPRO_DATA to a folder elsewhere"
-            )
 
 
 @contextlib.contextmanager
@@ -141,7 +134,7 @@ def _bring(origin: "_Origin", tasks: list[str], names: list[str]) -> None:
         origin.prepare(tasks, names)
         for task in tasks:
             _note(origin, *origin.bring_task(task))
-            origin.partial(_zip_name(task)).unlink(missing_ok=True)  # not before what was in it is recorded
+            origin.partial(ZIPS[task]).unlink(missing_ok=True)  # not before what was in it is recorded
         _bring_videos(origin, [name for name in names if not origin.has(name)])
     finally:
         origin.close()
@@ -179,10 +172,6 @@ def _verify(origin: "_Origin") -> None:
     print(f"All {len(expected)} files have the right SHA-256.")
 
 
-def _zip_name(task: str) -> str:
-    return f"{FOLDERS[task]}.zip"
-
-
 class _Origin:
     """What a release is brought from to `folder`; the two kinds differ in where zips lie and whether all is in them."""
 
@@ -192,7 +181,8 @@ class _Origin:
         self.connection, self.bar = Connection(CONNECTIONS), None
 
     def has(self, name: str) -> bool:
-        return releases.has_video(self.folder, self.release, name)
+        """Whether a video is there, told by its size: it only gets its name once its bytes are right."""
+        return releases.file_size(self.folder / self.release.video_path(name)) == self.release.videos[name].size
 
     def partial(self, name: str) -> Path:
         return self.scratch / f"{name}.partial"
@@ -211,7 +201,7 @@ class _Origin:
 
     def unpack_task(self, task: str, path: Path, origin: object) -> Facts:
         """Unpack a zip of poses and labels whose md5 is right."""
-        info = self.release.zip_info(_zip_name(task))
+        info = self.release.zip_info(ZIPS[task])
         if pooch.file_hash(str(path), alg="md5") != info.md5:
             if path.parent == self.scratch:
                 path.unlink()
@@ -225,7 +215,7 @@ class _Origin:
         for released, member in chosen.items():
             sha256 = unpack(path, member.start, member.info, self.folder / released, self.scratch, origin)
             files[str(released)] = {"size": member.info.file_size, "sha256": sha256}
-        return files, {_zip_name(task): info.md5}
+        return files, {ZIPS[task]: info.md5}
 
     def member(self, members: list[Member], name: str, origin: object) -> Member:
         """A video's member, known by its size and CRC-32 to be the released one."""
@@ -251,10 +241,8 @@ class Folder(_Origin):
 
     def prepare(self, tasks: list[str], names: list[str]) -> None:
         """See that everything is there, and that the disk has room for what is in zips."""
-        wanted = {
-            task: releases.released_json(task)[0] for task in tasks if not self.holds(*releases.released_json(task))
-        }
-        zips = sum(self.zip(_zip_name(task), path).stat().st_size for task, path in wanted.items())
+        wanted = {task: json for task in tasks if not self.holds(*(json := releases.released_json(task)))}
+        zips = sum(self.zip(ZIPS[task], json[0]).stat().st_size for task, json in wanted.items())
         packed = [n for n in names if not self.has(n) and not self.holds(self.release.video_path(n))]
         for name in packed:
             self.zip(VIDEO_ZIP, self.release.video_path(name))
@@ -263,13 +251,14 @@ class Folder(_Origin):
 
     def bring_task(self, task: str) -> Facts:
         """Link a task's files, or unpack its zip."""
-        files = {}
-        for path in releases.released_json(task):
-            if not self.holds(*releases.released_json(task)):
-                return self.unpack_task(task, archive := self.zip(_zip_name(task), path), archive)
+        files, released = {}, releases.released_json(task)
+        if not self.holds(*released):
+            archive = self.zip(ZIPS[task], released[0])
+            return self.unpack_task(task, archive, archive)
+        for path in released:
             self.link(path)
-            sha256 = pooch.file_hash(str(self.folder / path))
-            files[str(path)] = {"size": releases.file_size(self.folder / path), "sha256": sha256}
+            there = self.folder / path
+            files[str(path)] = {"size": there.stat().st_size, "sha256": pooch.file_hash(str(there))}
         return files, {}
 
     def bring_video(self, name: str) -> None:
@@ -280,10 +269,10 @@ class Folder(_Origin):
             archive = self.zip(VIDEO_ZIP, path)
             member = self.member(local_members(archive, archive), name, archive)
             self.unpack_video(name, archive, member.start, member, archive)
-        elif size == info.size:
-            self.link(path)
-        else:
+        elif size != info.size:
             raise InputError(f"{Path(self.source) / path}: has {size:,} bytes, the released video {info.size:,}")
+        else:
+            self.link(path)
         self.connection.progress(info.size)
 
     def holds(self, *files: Path) -> bool:
@@ -313,22 +302,21 @@ class Server(_Origin):
 
     def prepare(self, tasks: list[str], names: list[str]) -> None:
         """Ask for sizes, see that the disk has room, and start the progress bar where an earlier call ended."""
-        self.sizes = {name: self.size(name, whole=True) for name in map(_zip_name, tasks)}
+        self.sizes = {name: self.size(name, whole=True) for name in [ZIPS[task] for task in tasks]}
         lacking, url = [name for name in names if not self.has(name)], self.url(VIDEO_ZIP)
         members = remote_members(self.connection, url, self.size(VIDEO_ZIP, whole=False)) if lacking else []
         self.members = {name: self.member(members, name, url) for name in names if lacking}
         packed = {name: member.stop - member.start for name, member in self.members.items()}
         partly = sum(releases.file_size(self.partial(name)) or 0 for name in [*self.sizes, *lacking])
-        videos = sum(self.release.videos[name].size for name in lacking)
+        videos, zips = sum(self.release.videos[name].size for name in lacking), sum(self.sizes.values())
         at_once = sum(sorted(packed[name] for name in lacking)[-CONNECTIONS:])
-        zips = sum(self.sizes.values())
         self.check_room(videos + at_once + UNPACKED_TIMES * zips - partly)
         held = sum(size for name, size in packed.items() if name not in lacking)
         self.show_progress(zips + sum(packed.values()), held + partly)
 
     def bring_task(self, task: str) -> Facts:
         """Fetch and unpack a task's zip."""
-        name = _zip_name(task)
+        name = ZIPS[task]
         resume(self.connection, self.url(name), self.partial(name), 0, self.sizes[name], restart=True)
         return self.unpack_task(task, self.partial(name), self.url(name))
 

@@ -1,7 +1,6 @@
 """Task 3 sequences and the Task 1 videos that show them.
 
-The release has no video of Task 3. A sequence is given a Task 1 video only where the keypoints of both agree frame by
-frame; equal length or a similar name says nothing.
+The release has no video of Task 3. A Task 1 video counts only where the keypoints of both agree frame by frame.
 """
 
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.data.recordings import SPLITS, Dataset, Recording
 
 TOLERANCE_PX = 0.01  # the same tracking, written twice; float32 holds a coordinate under 1024 px to 0.00006
 LEAST_INSIDE = 0.9  # share of a sequence's frames that must lie inside the video
@@ -21,13 +20,12 @@ _MOST_CANDIDATES = 20  # places tried for a sequence, those with the most poses 
 
 @dataclass(frozen=True)
 class Pair:
-    """What was found for one Task 3 sequence.
+    """What was found for one Task 3 sequence of a split and `of` frames.
 
-    sequence, split: of Task 3. of: its frames. places: how many of the places tried agree; with more than one it cannot
-    be said which is shown, and `video_of` is None. video_of, animal, video_split: the Task 1 recording that shows it,
-    whose animal that is, and its split. offset: the video's frame at the sequence's frame 0; negative if the sequence
-    begins first. frames: how many of the sequence's frames are in the video. leak: why a test sequence may not have
-    that video, in words; empty if it may.
+    places: how many of the places tried agree; with more than one nobody can say which is shown. video_of, animal,
+    video_split: the Task 1 recording that shows it, if any, its animal and split. offset: the video's frame at the
+    sequence's frame 0; negative if the sequence begins first. frames: how many of the sequence's are in the video.
+    leak: why a test sequence may not have that video, in words; empty if it may.
     """
 
     sequence: str
@@ -52,21 +50,18 @@ def pair_with_videos(
     one that pairs with a recording whose video is not here, or with none, stays whole and without video. So does a test
     recording of an animal that Task 1 trains on, or that a train recording shows too: what is trained has seen it.
     """
-    index = _PoseIndex(task1, max(1.0, _GRID_PER_TOLERANCE * tolerance_px))
-    found = {
-        split: [_pair(recording, split, index, tolerance_px) for recording in getattr(dataset, split)]
-        for split in ("train", "test")
-    }
+    index, found = _PoseIndex(task1, max(1.0, _GRID_PER_TOLERANCE * tolerance_px)), {}
+    for split in SPLITS:
+        found[split] = [_pair(recording, split, index, tolerance_px) for recording in getattr(dataset, split)]
     taught = {pair.animal: pair.sequence for pair in found["train"] if pair.video_of}
     found["test"] = [replace(pair, leak=_leak(pair, taught)) for pair in found["test"]]
     shown = {recording.name: recording for recording in task1.recordings}
-    splits = {
-        split: tuple(
+    splits = {}
+    for split, pairs in found.items():
+        splits[split] = tuple(
             _cut(recording, shown[pair.video_of], pair.offset) if pair.video_of and not pair.leak else recording
             for recording, pair in zip(getattr(dataset, split), pairs, strict=True)
         )
-        for split, pairs in found.items()
-    }
     return replace(dataset, **splits), (*found["train"], *found["test"])
 
 
@@ -126,14 +121,8 @@ def _pair(recording: Recording, split: str, index: _PoseIndex, tolerance_px: flo
     ((video, offset),) = places
     shown = index.recordings[video]
     inside = _inside(len(recording), len(shown), offset)
-    return replace(
-        pair,
-        video_of=shown.name,
-        animal=shown.animal,
-        video_split=index.splits[video],
-        offset=offset,
-        frames=inside.stop - inside.start,
-    )
+    told = {"video_of": shown.name, "animal": shown.animal, "video_split": index.splits[video]}
+    return replace(pair, **told, offset=offset, frames=inside.stop - inside.start)
 
 
 def _inside(frames: int, video_frames: int, offset: int) -> slice:
@@ -155,11 +144,4 @@ def _cut(recording: Recording, shown: Recording, offset: int) -> Recording:
     if shown.video is None:
         return recording
     inside = _inside(len(recording), len(shown), offset)
-    return replace(
-        recording,
-        keypoints=recording.keypoints[inside],
-        labels=recording.labels[inside],
-        scores=None if recording.scores is None else recording.scores[inside],
-        video=shown.video,
-        video_start=shown.video_start + inside.start + offset,
-    )
+    return recording.at(inside, video=shown.video, video_start=shown.video_start + inside.start + offset)

@@ -1,8 +1,4 @@
-"""CalMS21 in its released layout, parsed once, then memory-mapped.
-
-Layout and JSON form: Sun et al. 2021, "The Multi-Agent Behavior Dataset: Mouse Dyadic Social Interactions",
-arXiv 2104.02710, and its record, DOI 10.22002/D1.1991.
-"""
+"""CalMS21 in its released layout (Sun et al. 2021, arXiv 2104.02710, DOI 10.22002/D1.1991), parsed once and mapped."""
 
 import contextlib
 import json
@@ -22,8 +18,17 @@ from safetensors.numpy import save_file
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing
-from mbrepro.data.calms21.release import FOLDERS, SPLITS, VIDEO_FOLDER, fetched, json_path
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, fetched, json_path
+from mbrepro.data.recordings import (
+    FPS,
+    OTHER,
+    SPLITS,
+    TASK1_CLASSES,
+    TASK3_BEHAVIOURS,
+    Dataset,
+    Recording,
+    task_classes,
+)
 from mbrepro.data.video import promised_frames
 from mbrepro.errors import InputError
 
@@ -68,18 +73,13 @@ def load_calms21(folder: Path, task: str = "task1") -> Dataset:
     The dataset's source is "CalMS21", or "simulated" if any sequence is marked so or the folder was fetched from a
     simulated release. Raises InputError as `read_calms21` does, and for an unknown task.
     """
-    chosen = _chosen(Path(folder), task)
-    splits = {}
-    for split in SPLITS:
-        path, sequences = chosen[split]
+    splits, held = {}, fetched(Path(folder))
+    simulated = held is not None and held.simulated
+    for split, (path, sequences) in _chosen(Path(folder), task).items():
         videos = Path(folder) / VIDEO_FOLDER / split if task == "task1" else None
         splits[split] = tuple(_recording(path, sequence, videos) for sequence in sequences)
-    held = fetched(Path(folder))
-    simulated = (held is not None and held.simulated) or any(
-        sequence.metadata.get("simulated") for _, sequences in chosen.values() for sequence in sequences
-    )
-    source = "simulated" if simulated else "CalMS21"
-    return Dataset(task, _task_classes(task), splits["train"], splits["test"], source)
+        simulated |= any(sequence.metadata.get("simulated") for sequence in sequences)
+    return Dataset(task, task_classes(task), source="simulated" if simulated else "CalMS21", **splits)
 
 
 def load_labels(folder: Path, task: str = "task1") -> dict[str, dict[str, np.ndarray]]:
@@ -87,10 +87,8 @@ def load_labels(folder: Path, task: str = "task1") -> dict[str, dict[str, np.nda
 
     Raises InputError as `load_calms21` does, but looks at no video.
     """
-    return {
-        split: {sequence.name: sequence.labels for sequence in sequences}
-        for split, (_, sequences) in _chosen(Path(folder), task).items()
-    }
+    chosen = _chosen(Path(folder), task).items()
+    return {split: {sequence.name: sequence.labels for sequence in sequences} for split, (_, sequences) in chosen}
 
 
 def _chosen(folder: Path, task: str) -> dict[str, tuple[Path, tuple[Sequence, ...]]]:
@@ -109,25 +107,20 @@ def _chosen(folder: Path, task: str) -> dict[str, tuple[Path, tuple[Sequence, ..
         if behaviour:
             sequences = tuple(sequence for sequence in sequences if sequence.group == behaviour)
         for sequence in sequences:
-            if sequence.classes != _task_classes(task):
+            if sequence.classes != task_classes(task):
                 raise InputError(
                     f"{path}: sequence {sequence.key}: its vocab numbers {', '.join(sequence.classes)}, where {task} "
-                    f"has {', '.join(_task_classes(task))}"
+                    f"has {', '.join(task_classes(task))}"
                 )
         chosen[split] = path, sequences
     return chosen
 
 
-def _task_classes(task: str) -> tuple[str, ...]:
-    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
-
-
 def read_calms21(path: Path, video_folder: Path | None = None) -> list[Recording]:
     """Read every sequence of one released JSON file, in order; a video is added where `video_folder` holds it.
 
-    Names are the last part of the released ones, which name the mp4 files too. Raises InputError naming file and
-    sequence for a missing key, a wrong shape, an unknown behaviour, or a video that is shorter than its labels or
-    longer by more than `SPARE_SECONDS`.
+    Raises InputError naming file and sequence for a missing key, a wrong shape, an unknown behaviour, or a video that
+    is shorter than its labels or longer by more than `SPARE_SECONDS`.
     """
     return [_recording(path, sequence, video_folder) for sequence in read_sequences(path)]
 
@@ -135,9 +128,8 @@ def read_calms21(path: Path, video_folder: Path | None = None) -> list[Recording
 def read_sequences(path: Path) -> tuple[Sequence, ...]:
     """Every sequence of one released JSON file with all its fields, in order; raises InputError as `read_calms21`.
 
-    The first call parses the file (msgspec, one sequence at a time) and stores it as arrays under `paths.data()`, never
-    in the project, for they hold the data themselves. Later calls map those, read-only, keyed by the file's bytes and
-    `VERSION`; stored arrays that are damaged are made again.
+    The first call parses the file, one sequence at a time, and stores it as arrays under `paths.data()`; later ones map
+    those, read-only, keyed by the file's bytes and `VERSION`. Damaged arrays are made again.
     """
     path = Path(path).absolute()
     try:
@@ -178,10 +170,7 @@ def _store(stored: Path, sequences: Iterable[Sequence]) -> None:
 
 
 def _mapped(stored: Path) -> tuple[Sequence, ...]:
-    """The sequences of a stored file, their arrays views of its mapped bytes. Raises _DamagedError.
-
-    The safetensors library copies what it gives numpy; its format, a header's length, the header, the data, does not.
-    """
+    """The sequences of a stored file, their arrays views of its mapped bytes, where safetensors itself would copy."""
     try:
         mapped = np.asarray(np.memmap(stored, np.uint8, "r"))
         start = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
@@ -272,7 +261,12 @@ def _recording(path: Path, sequence: Sequence, video_folder: Path | None) -> Rec
         recording = Recording(sequence.name, sequence.keypoints, sequence.classes, sequence.labels, **fields)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    _check_length(path, sequence, recording)
+    frames, labels = promised_frames(recording.video) if recording.video else len(recording), len(recording)
+    if not labels <= frames <= labels + SPARE_SECONDS * FPS:
+        raise InputError(
+            f"{recording.video}: the video has {frames} frames, but {recording.name} has {labels} labels (sequence "
+            f"{sequence.key} of {path}); copy or download it again"
+        )
     return recording
 
 
@@ -305,13 +299,12 @@ def sequence_poses(path: Path, key: str, sequence: dict) -> tuple[np.ndarray, np
 
 
 def _array(path: Path, key: str, sequence: dict, field: str, shape: tuple[int | None, ...], dtype) -> np.ndarray:
-    expected = "(" + ", ".join("T" if side is None else str(side) for side in shape) + ")"
+    expected = f"({', '.join('T' if side is None else str(side) for side in shape)})"
     try:
         values = np.asarray(sequence[field], dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: sequence {key}: {field} are not a regular {expected} array of numbers") from error
-    fits = len(values.shape) == len(shape) and all(b in (None, a) for a, b in zip(values.shape, shape, strict=True))
-    if not fits:
+    if values.ndim != len(shape) or any(b not in (None, a) for a, b in zip(values.shape, shape, strict=True)):
         raise InputError(f"{path}: sequence {key}: {field} have shape {values.shape}, not {expected}")
     return values
 
@@ -326,14 +319,3 @@ def _classes(path: Path, group: str, key: str, vocab: object) -> tuple[str, ...]
         found = ", ".join(name if name.isprintable() else ascii(name) for name in classes)
         raise InputError(f"{path}: sequence {key}: unknown behaviours: its vocab has {found}, not {', '.join(known)}")
     return classes
-
-
-def _check_length(path: Path, sequence: Sequence, recording: Recording) -> None:
-    if recording.video is None:
-        return
-    frames, labels = promised_frames(recording.video), len(recording)
-    if not labels <= frames <= labels + SPARE_SECONDS * FPS:
-        raise InputError(
-            f"{recording.video}: the video has {frames} frames, but {recording.name} has {labels} labels (sequence "
-            f"{sequence.key} of {path}); copy or download it again"
-        )

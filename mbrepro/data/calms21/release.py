@@ -14,10 +14,11 @@ from pathlib import Path
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, write_json
+from mbrepro.data.recordings import SPLITS
 from mbrepro.errors import InputError
 
-SPLITS = ("train", "test")
 FOLDERS = {"task1": "task1_classic_classification", "task3": "task3_new_behaviors"}
+ZIPS = {task: f"{folder}.zip" for task, folder in FOLDERS.items()}
 VIDEO_FOLDER = "task1_videos_mp4"  # the release has no videos of Task 3
 VIDEO_ZIP = f"{VIDEO_FOLDER}.zip"
 RELEASE_FILE = "release.json"
@@ -132,8 +133,7 @@ def data_folder(source: str = "") -> Path:
 
     The folder lies in `paths.data()`; each source has its own, so that no two releases mix.
     """
-    name = f"calms21-{fingerprint(normal(source))}" if source else "calms21"
-    return paths.data() / name
+    return paths.data() / (f"calms21-{fingerprint(normal(source))}" if source else "calms21")
 
 
 def normal(source: str) -> str:
@@ -169,25 +169,17 @@ def choose_videos(release: Release, wanted: Sequence[str]) -> list[str]:
     if len(wanted) == 1 and wanted[0] in ("all", "none"):
         return list(release.videos) if wanted[0] == "all" else []
     if len(wanted) == 1 and wanted[0].lstrip("-").isdigit():
-        return _spread(release, int(wanted[0]))
+        count = int(wanted[0])
+        if count < 2:
+            raise InputError(f"--videos takes a number of at least 2, one of each split, not {count}; or none")
+        train, test = (sorted(n for n, info in release.videos.items() if info.split == split) for split in SPLITS)
+        first = min(max(1, round(count * len(train) / len(release.videos))), count - 1)
+        return train[:first] + test[: count - first]
     names = [name.removesuffix(".mp4") for name in wanted]
     for name in names:
         if name not in release.videos:
             raise InputError(f"--videos takes all, none, a number or names such as {min(release.videos)}, not {name!r}")
     return [name for name in release.videos if name in names]
-
-
-def _spread(release: Release, count: int) -> list[str]:
-    if count < 2:
-        raise InputError(f"--videos takes a number of at least 2, one of each split, not {count}; or none")
-    train, test = (sorted(n for n, info in release.videos.items() if info.split == split) for split in SPLITS)
-    first = min(max(1, round(count * len(train) / len(release.videos))), count - 1)
-    return train[:first] + test[: count - first]
-
-
-def has_video(folder: Path, release: Release, name: str) -> bool:
-    """Whether a video lies in a data folder, told by its size: it only gets its name once its bytes are right."""
-    return file_size(folder / release.video_path(name)) == release.videos[name].size
 
 
 def file_size(path: Path) -> int | None:

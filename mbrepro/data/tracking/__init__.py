@@ -29,17 +29,15 @@ def read_tracking(
     individuals: the file's names of resident and intruder, in that order; needed if it has more than two. parts: our
     part name → the file's, where they differ by more than case, spaces and underscores. sequence: which one of a
     CalMS21 file. NaN, the point (0, 0) and positions less likely than `min_score` are gaps, which are filled linearly
-    in time and held at the ends.
-
-    Raises InputError if the file cannot be read, a name is not in it, or a part was never seen.
+    in time and held at the ends. Raises InputError for a file that cannot be read, a name not in it, a part never seen.
     """
     path = Path(path)
     tracks = _reader(path)(path, sequence)
     mice = _chosen_individuals(path, tracks.individuals, individuals)
     chosen = np.ix_(np.arange(len(tracks.positions)), mice, _chosen_parts(path, tracks.parts, parts or {}))
-    positions, likelihood = tracks.positions[chosen], None
-    if tracks.likelihood is not None:
-        likelihood = np.nan_to_num(tracks.likelihood[chosen])
+    positions, likelihood = tracks.positions[chosen], tracks.likelihood
+    if likelihood is not None:
+        likelihood = np.nan_to_num(likelihood[chosen])
         positions = np.where((likelihood >= min_score)[..., None], positions, np.nan)
     elif min_score > 0:
         raise InputError(f"{path}: it has no likelihoods, so min_score {min_score} cannot be used")
@@ -67,10 +65,10 @@ def _read_calms21(path: Path, wanted: str | None) -> Tracks:
     if len(chosen) != 1:
         listed = ", ".join(list(found)[:5]) + (", …" if len(found) > 5 else "")
         raise InputError(f"{path}: name one of its {len(found)} sequences as the sequence to read: {listed}")
-    if not isinstance(found[chosen[0]], dict) or "keypoints" not in found[chosen[0]]:
-        raise InputError(f"{path}: sequence {chosen[0]} has no keypoints")
-    keypoints, scores = sequence_poses(path, chosen[0], found[chosen[0]])
-    return Tracks(MICE, KEYPOINTS, keypoints, scores)
+    (key,) = chosen
+    if not isinstance(found[key], dict) or "keypoints" not in found[key]:
+        raise InputError(f"{path}: sequence {key} has no keypoints")
+    return Tracks(MICE, KEYPOINTS, *sequence_poses(path, key, found[key]))
 
 
 # A form's name → whether a file's first bytes are those of the form, and its reader.
@@ -99,17 +97,15 @@ def _chosen_parts(path: Path, found: Sequence[str], renamed: Mapping[str, str]) 
     unknown = [name for name in renamed if name not in KEYPOINTS]
     if unknown:
         raise InputError(f"{unknown[0]!r} is none of the seven parts to map: {', '.join(KEYPOINTS)}")
-    places = {_bare(name): place for place, name in enumerate(found)}
-    missing = [name for name in KEYPOINTS if _bare(renamed.get(name, name)) not in places]
+    bare = lambda part: part.lower().replace(" ", "").replace("_", "")  # noqa: E731
+    places = {bare(name): place for place, name in enumerate(found)}
+    chosen = {name: places.get(bare(renamed.get(name, name))) for name in KEYPOINTS}
+    missing = [name for name, place in chosen.items() if place is None]
     if missing:
         raise InputError(
             f"{path}: missing parts: {', '.join(missing)}; map each to one that the file has: {', '.join(found)}"
         )
-    return [places[_bare(renamed.get(name, name))] for name in KEYPOINTS]
-
-
-def _bare(part: str) -> str:
-    return part.lower().replace(" ", "").replace("_", "")
+    return list(chosen.values())
 
 
 def fill_gaps(path: Path, positions: np.ndarray, mice: Sequence[str] = MICE) -> np.ndarray:

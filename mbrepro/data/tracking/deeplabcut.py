@@ -20,7 +20,7 @@ from mbrepro.errors import InputError
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _BROKEN = (LookupError, ValueError, TypeError, AttributeError, MemoryError)  # what damaged files make readers raise
-CELLS = {"x": 0, "y": 1, "likelihood": 2}
+CELLS = ("x", "y", "likelihood")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +33,6 @@ class Tracks:
     likelihood: np.ndarray | None
 
 
-def read_csv(path: Path, sequence: str | None = None) -> Tracks:
-    """Read a multi-animal csv file, which holds one sequence whatever it is called.
-
-    Raises InputError if the file is damaged, holds one animal only or frames out of order.
-    """
-    return _arrange(path, *_read_csv(path))
-
-
-def read_h5(path: Path, sequence: str | None = None) -> Tracks:
-    """As `read_csv`, for an h5 file."""
-    return _arrange(path, *_read_h5(path))
-
-
 def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, values: np.ndarray) -> Tracks:
     """Sort (T, C) values by individual, part and coordinate; rows: (T,) frame numbers."""
     if len(rows) == 0:
@@ -56,19 +43,20 @@ def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, v
         raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; it must track two animals")
     individuals = tuple(dict.fromkeys(column[1] for column in columns))
     parts = tuple(dict.fromkeys(column[2] for column in columns))
-    table = np.full((len(values), len(individuals), len(parts), 3), np.nan)
+    table = np.full((len(values), len(individuals), len(parts), len(CELLS)), np.nan)
     filled = set()
     for column, series in zip(columns, values.T, strict=True):
         _, individual, part, cell = column
         if cell not in CELLS or column[1:] in filled:
             raise InputError(f"{path}: unexpected or repeated column {' / '.join(column)}")
         filled.add(column[1:])
-        table[:, individuals.index(individual), parts.index(part), CELLS[cell]] = series
+        table[:, individuals.index(individual), parts.index(part), CELLS.index(cell)] = series
     scored = any(column[3] == "likelihood" for column in columns)
     return Tracks(individuals, parts, table[..., :2], table[..., 2] if scored else None)
 
 
-def _read_csv(path: Path) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+def read_csv(path: Path, sequence: str | None = None) -> Tracks:
+    """Read a csv file's one sequence; raises InputError if it is damaged, of one animal or of frames out of order."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -90,23 +78,25 @@ def _read_csv(path: Path) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray
         table = pd.read_csv(body, header=None, dtype=np.float64, names=range(len(columns) + 1), index_col=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: a row below the header does not hold numbers only ({_one_line(error)})") from error
-    return columns, table[0].to_numpy(), table.iloc[:, 1:].to_numpy()
+    return _arrange(path, columns, table[0].to_numpy(), table.iloc[:, 1:].to_numpy())
 
 
-def _read_h5(path: Path) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:
+def read_h5(path: Path, sequence: str | None = None) -> Tracks:
+    """As `read_csv`, for an h5 file."""
     try:
         with h5py.File(path) as file:
             frames = {name: group for name, group in file.items() if "pandas_type" in group.attrs}
             if len(frames) != 1:
                 raise InputError(f"{path}: an h5 file of DeepLabCut holds one table, this one {len(frames)}")
-            group = next(iter(frames.values()))
-            return _read_table(path, group) if "table" in group else _read_fixed(path, group)
+            (group,) = frames.values()
+            content = _read_table(path, group) if "table" in group else _read_fixed(path, group)
     except (OSError, RuntimeError, *_BROKEN) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
             f"{path}: not a whole DeepLabCut h5 file ({_one_line(error)}); export it again, or as csv"
         ) from error
+    return _arrange(path, *content)
 
 
 def _read_fixed(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray]:

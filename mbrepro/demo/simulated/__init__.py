@@ -11,7 +11,7 @@ import numpy as np
 
 from mbrepro.artifacts import cached_arrays, fingerprint, versions
 from mbrepro.data import video
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.recordings import FPS, Dataset, Recording, task_classes
 from mbrepro.demo.simulated import cage, frames, poses, schedule
 from mbrepro.errors import InputError
 from mbrepro.method.processes import side_by_side
@@ -74,9 +74,8 @@ class DemoSettings:
 def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool = True) -> Dataset:
     """Simulate the recordings of `task`, "task1" or "task3/<behaviour>", or read them back from `folder`.
 
-    Train animals are numbered from 1, test animals go on from there (leaving out 501 to 1000). What a recording holds
-    depends on its own name, its split and place there, the seed and its length, and not on what comes after it. Raises
-    InputError for an unknown task.
+    Train animals are numbered from 1, test animals go on from there (leaving out 501 to 1000). A recording depends on
+    its own name, split, place there, seed and length only. Raises InputError for an unknown task.
     """
     train, test = _counts(task, settings)
     names = [_name(task, _animal(count)) for count in range(1, train + test + 1)]
@@ -84,7 +83,7 @@ def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool =
     filmed = [name for name in names if name not in unfilmed] if videos else []
     made = _recordings(task, names, settings, Path(folder), filmed)
     pose_only = frozenset(unfilmed)
-    return Dataset(task, _classes(task), tuple(made[:train]), tuple(made[train:]), "simulated", pose_only)
+    return Dataset(task, task_classes(task), tuple(made[:train]), tuple(made[train:]), "simulated", pose_only)
 
 
 def extra_recordings(
@@ -109,10 +108,6 @@ def _counts(task: str, settings: DemoSettings) -> tuple[int, int]:
     if task == "task1":
         return settings.train_recordings, settings.test_recordings
     return settings.task3_train, settings.task3_test
-
-
-def _classes(task: str) -> tuple[str, ...]:
-    return TASK1_CLASSES if task == "task1" else (OTHER, task.removeprefix("task3/"))
 
 
 def _name(task: str, number: int) -> str:
@@ -169,16 +164,14 @@ def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndar
     split, place = _place(task, number, settings)
     plan = schedule.make_schedule(task, place, _seconds(task, number, settings), for_schedule, split)
     true = poses.true_poses(plan, for_poses)
-    tracked, scores = poses.track(true, for_tracking)
-    return {
-        "keypoints": tracked, "scores": scores, "labels": plan.labels, "true_keypoints": true.astype(np.float32),
-    }  # fmt: skip
+    keypoints, scores = poses.track(true, for_tracking)
+    arrays = {"keypoints": keypoints, "scores": scores, "labels": plan.labels}
+    return arrays | {"true_keypoints": true.astype(np.float32)}
 
 
 def _recording(task: str, name: str, arrays: dict[str, np.ndarray], path: Path | None) -> Recording:
-    return Recording(
-        name, arrays["keypoints"], _classes(task), labels=arrays["labels"], scores=arrays["scores"], video=path
-    )
+    arrays = {field: arrays[field] for field in ("keypoints", "labels", "scores")}
+    return Recording(name, classes=task_classes(task), video=path, **arrays)
 
 
 def _recordings(

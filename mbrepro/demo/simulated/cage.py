@@ -29,7 +29,7 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """Draw how a recording looks."""
+    """A recording's look, drawn at random."""
     black, bedding = rng.uniform(20, 38), rng.triangular(125, 205, 215)
     return Look(
         bedding=bedding,
@@ -60,17 +60,13 @@ def draw_cage(look: Look, size: tuple[int, int], rng: np.random.Generator) -> np
     rim = cv2.GaussianBlur(mask, (0, 0), 2.5).astype(np.float32) / 255
     alpha = (mask / 255).astype(np.float32)
     cage = cage * (1 - alpha) + floor * alpha * (0.45 + 0.55 * np.clip(1.6 * rim - 0.6, 0, 1))
-    cage *= _light(size, rng)
-    _draw_spout(cage, right, (top + bottom) // 2 - round(10 * scale), scale)
-    return np.clip(cage, 0, 255).astype(np.uint8)
-
-
-def _light(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Light (height, width) that falls off from somewhere about the middle of the cage."""
-    width, height = size
     x = (np.arange(width) / width - rng.uniform(0.35, 0.65))[None]
     y = (np.arange(height) / height - rng.uniform(0.35, 0.65))[:, None]
-    return (1.1 - rng.uniform(0.3, 0.8) * (x**2 + 0.6 * y**2)).astype(np.float32)
+    cage *= (1.1 - rng.uniform(0.3, 0.8) * (x**2 + 0.6 * y**2)).astype(
+        np.float32
+    )  # the light, brightest about the middle
+    _draw_spout(cage, right, (top + bottom) // 2 - round(10 * scale), scale)
+    return np.clip(cage, 0, 255).astype(np.uint8)
 
 
 def _bedding(look: Look, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -82,9 +78,8 @@ def _bedding(look: Look, size: tuple[int, int], rng: np.random.Generator) -> np.
     if look.nest:
         floor = _add_nest(floor, look, rng)
     for _ in range(look.pellets):
-        x, y = int(rng.integers(width)), int(rng.integers(height))
-        axes = int(rng.integers(1, 4)), 1
-        cv2.ellipse(floor, (x, y), axes, float(rng.uniform(0, 180)), 0, 360, float(rng.uniform(20, 75)), -1)
+        place, axes = (int(rng.integers(width)), int(rng.integers(height))), (int(rng.integers(1, 4)), 1)
+        cv2.ellipse(floor, place, axes, rng.uniform(0, 180), 0, 360, rng.uniform(20, 75), -1)
     return cv2.GaussianBlur(floor, (0, 0), 0.5)
 
 
@@ -106,8 +101,7 @@ def _chips(look: Look, size: tuple[int, int], rng: np.random.Generator) -> np.nd
 def _add_nest(floor: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
     """A heap of shredded cotton: bright, smooth, with soft streaks."""
     shape = floor.shape
-    patch = 0.85 * _patch(shape, 9, (26, 16), (34, 18), 5, rng)
-    tufts = _streaks(shape, 8, 6, rng)
+    patch, tufts = 0.85 * _patch(shape, 9, (26, 16), (34, 18), 5, rng), _streaks(shape, 8, 6, rng)
     for angle in rng.uniform(0, 180, 3):
         turn = cv2.getRotationMatrix2D((shape[1] / 2, shape[0] / 2), angle, 1.5)
         tufts += cv2.warpAffine(_streaks(shape, 6, 0.8, rng), turn, shape[::-1], borderMode=cv2.BORDER_REFLECT)
@@ -173,17 +167,15 @@ def _wavy_outline(left: int, top: int, right: int, bottom: int, rng: np.random.G
         np.stack([across, top + drop + wave()], 1), np.stack([right - drop + wave(), down], 1),
         np.stack([across[::-1], bottom - drop + wave()], 1), np.stack([left + drop + wave(), down[::-1]], 1),
     ]  # fmt: skip
-    outline = np.concatenate([side[1:-1] for side in sides])
-    return outline.round().astype(np.int32)
+    return np.concatenate([side[1:-1] for side in sides]).round().astype(np.int32)
 
 
 def _draw_spout(cage: np.ndarray, x: int, y: int, scale: float) -> None:
     """The metal water spout on the right wall with its glass collar, drawn in place."""
     unit = 2 * scale
-    at = lambda dx, dy: (round(x + dx * unit), round(y + dy * unit))  # noqa: E731
-    collar = np.zeros(cage.shape, np.uint8)
-    cv2.ellipse(collar, at(26, 0), (round(9 * unit), round(32 * unit)), 0, 0, 360, 110, -1, cv2.LINE_AA)
-    cv2.ellipse(collar, at(26, 0), (round(9 * unit), round(32 * unit)), 0, 0, 360, 255, 1, cv2.LINE_AA)
+    collar, ring = np.zeros(cage.shape, np.uint8), ((round(x + 26 * unit), y), (round(9 * unit), round(32 * unit)))
+    cv2.ellipse(collar, *ring, 0, 0, 360, 110, -1, cv2.LINE_AA)
+    cv2.ellipse(collar, *ring, 0, 0, 360, 255, 1, cv2.LINE_AA)
     cage += (collar / 255).astype(np.float32) * (135 - cage)
     left, half = round(x - 8 * unit), round(20 * unit)
     width = cage.shape[1] - left
@@ -191,8 +183,7 @@ def _draw_spout(cage: np.ndarray, x: int, y: int, scale: float) -> None:
     greys = (48, 60, 70, 235, 110, 128, 175, 250, 190, 225, 205, 120, 175, 96, 74, 60)
     across = np.interp(np.arange(width), places * unit, greys)
     down = np.linspace(-1, 1, 2 * half)
-    along = np.sqrt(np.clip(1 - down**2, 0, 1)) ** 0.6
-    along = along * (0.72 + 0.28 * np.exp(-(((down + 0.25) / 0.45) ** 2)))
+    along = np.sqrt(np.clip(1 - down**2, 0, 1)) ** 0.6 * (0.72 + 0.28 * np.exp(-(((down + 0.25) / 0.45) ** 2)))
     steel = np.clip(along[:, None] * across[None], 26, 250).astype(np.float32)
     shape = np.zeros(steel.shape, np.uint8)
     cv2.ellipse(shape, (round(11 * unit), half), (round(11 * unit), half - 1), 0, 0, 360, 255, -1, cv2.LINE_AA)

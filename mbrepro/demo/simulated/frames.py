@@ -1,10 +1,8 @@
 """Pictures of the cage: grey near-infrared frames of a black and a white mouse on bedding, seen from above.
 
-They are drawn to look like frames of the arena CalMS21 was filmed in (Segalin et al. 2021, MARS), from the true poses
-and not from the tracked ones.
+They are drawn from the true poses, to look like frames of CalMS21's arena (Segalin et al. 2021, MARS).
 """
 
-import math
 from collections.abc import Iterator
 from functools import cache
 
@@ -40,8 +38,8 @@ def render(poses: np.ndarray, look: Look, size: tuple[int, int]) -> Iterator[np.
     """
     rng = np.random.default_rng(look.seed)
     background = draw_cage(look, size, rng)
-    noise = _noise_bank(look.noise, size, rng)
-    scale = np.array([size[0] / FRAME_SIZE[0], size[1] / FRAME_SIZE[1]])
+    noise = np.clip(rng.normal(128, look.noise, (8, *size[::-1])), 0, 255).round().astype(np.uint8)
+    scale = np.divide(size, FRAME_SIZE)
     spines, tails = _spines(poses) * scale, _tails(poses, rng) * scale
     heads = poses[:, :, :4] * scale  # nose, ears and neck
     radii = scale[0] * np.interp(np.linspace(0, 1, _SPINE_POINTS), *zip(*_OUTLINE, strict=True))
@@ -49,19 +47,13 @@ def render(poses: np.ndarray, look: Look, size: tuple[int, int]) -> Iterator[np.
     for frame in range(len(poses)):
         picture = background.copy()
         for mouse in (1, 0):  # the resident is on top where the two overlap
-            last = spines[max(frame - 1, 0), mouse]
             _draw_tail(picture, tails[frame, mouse], mouse, look, scale[0])
             _draw_ears(picture, heads[frame, mouse], mouse, look, scale[0])
-            _draw_body(picture, spines[frame, mouse], last, radii, mouse, look)
+            _draw_body(picture, spines[frame, mouse], spines[max(frame - 1, 0), mouse], radii, mouse, look)
             _draw_face(picture, heads[frame, mouse], mouse, look, scale[0])
         picture = cv2.GaussianBlur(picture, (3, 3), 0.5)  # the lens
         picture = cv2.addWeighted(picture, look.gain, noise[offsets[frame]], 1.0, -128.0)
         yield cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-
-
-def _noise_bank(sd: float, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """(8, height, width) uint8 sensor noise about 128."""
-    return np.clip(rng.normal(128, sd, (8, size[1], size[0])), 0, 255).round().astype(np.uint8)
 
 
 def _spines(poses: np.ndarray) -> np.ndarray:
@@ -83,16 +75,14 @@ def _tails(poses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Tails (T, 2, joints, 2) that are dragged behind the body, link by link, and stay curved where they lie."""
     link = _TAIL_LENGTH / (_TAIL_JOINTS - 1)
     base = poses[:, :, 6]
-    hips = 0.5 * (poses[:, :, 4] + poses[:, :, 5])
-    back = base - hips
+    back = base - 0.5 * (poses[:, :, 4] + poses[:, :, 5])
     back /= np.maximum(np.linalg.norm(back, axis=-1, keepdims=True), 1e-6)
     curl = rng.uniform(-0.25, 0.25, (2, 1))
     turn = np.arctan2(back[0, :, 1], back[0, :, 0])[:, None] + curl * np.arange(_TAIL_JOINTS)
     joints = np.cumsum(link * np.stack([np.cos(turn), np.sin(turn)], -1), axis=1) + base[0][:, None]
     tails = np.empty((len(poses), 2, _TAIL_JOINTS, 2))
-    for frame in range(len(poses)):
+    for frame, along in enumerate(back):
         joints[:, 0] = base[frame]
-        along = back[frame]
         for j in range(1, _TAIL_JOINTS):
             step = joints[:, j] - joints[:, j - 1] + (1.2 if j < 4 else 0.1) * along
             along = step / np.maximum(np.sqrt((step**2).sum(-1, keepdims=True)), 1e-6)
@@ -101,33 +91,30 @@ def _tails(poses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return tails
 
 
-def _region(points: np.ndarray, pad: float, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the part of the picture that holds the points and `pad` px around them."""
-    low, high = points.min(axis=0) - pad, points.max(axis=0) + pad
-    left, top = max(0, math.floor(low[0])), max(0, math.floor(low[1]))
-    return left, top, max(left + 1, min(shape[1], math.ceil(high[0]))), max(top + 1, min(shape[0], math.ceil(high[1])))
-
-
 def _draw_body(picture, spine: np.ndarray, last: np.ndarray, radii: np.ndarray, mouse: int, look: Look) -> None:
     """Draw the shaded body in place, with its shadow, blurred along the way it has moved since the last frame."""
-    edge, top_value = look.white if mouse else look.black
-    left, top, right, bottom = _region(np.concatenate([spine, last]), float(radii.max()) + 12, picture.shape)
+    edge, crest = look.white if mouse else look.black
+    pad, points = radii.max() + 12, np.concatenate([spine, last])
+    left, top = np.maximum(np.floor(points.min(axis=0) - pad), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(points.max(axis=0) + pad), picture.shape[::-1]).astype(int)
     if right - left < 3 or bottom - top < 3:
         return
     moved = float(np.abs(spine - last).max())
     steps = 1 if moved < 2.5 else min(4, 2 + int(moved / 5))
     mask = np.zeros((bottom - top, right - left), np.float32)
     for k in range(steps):
-        mask += _silhouette(spine + (last - spine) * (0.6 * k / steps), radii, (left, top), mask.shape)
+        silhouette = np.zeros(mask.shape, np.uint8)
+        centers = _fixed(spine + (last - spine) * (0.6 * k / steps) - (left, top))
+        for center, radius in zip(centers, _fixed(radii), strict=True):
+            cv2.circle(silhouette, center, radius, 255, -1, cv2.LINE_8, _SHIFT)
+        mask += silhouette
     mask *= 1 / (255 * steps)
     region = picture[top:bottom, left:right].astype(np.float32)
-    shadow = cv2.GaussianBlur(mask, (0, 0), 5.0)
-    region *= 1 - 0.42 * np.roll(shadow, (2, 1), (0, 1))
-    volume = _volume(mask, 0.5 * float(radii.max()))
+    region *= 1 - 0.42 * np.roll(cv2.GaussianBlur(mask, (0, 0), 5.0), (2, 1), (0, 1))  # the shadow
+    volume = _volume(mask, 0.5 * radii.max())
     alpha = cv2.GaussianBlur(mask, (0, 0), 1.1)
     fur = _fur(picture.shape[::-1])[: mask.shape[0], : mask.shape[1]]
-    coat = edge + (top_value - edge) * np.clip(2.4 * volume - 0.95, 0, 1)
-    coat += fur * (7.0 if mouse else 3.5)
+    coat = edge + (crest - edge) * np.clip(2.4 * volume - 0.95, 0, 1) + fur * (7.0 if mouse else 3.5)
     alpha *= 1 + (0.22 * fur - 0.1) * (1 - alpha)  # hairs stand out at the edge
     region += alpha * (coat - region)
     picture[top:bottom, left:right] = np.clip(region, 0, 255).astype(np.uint8)
@@ -140,16 +127,9 @@ def _volume(mask: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.5 * sigma), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _silhouette(spine: np.ndarray, radii: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
-    mask = np.zeros(shape, np.uint8)
-    centers = ((spine - corner) * 2**_SHIFT).round().astype(int).tolist()
-    for center, radius in zip(centers, (radii * 2**_SHIFT).round().astype(int).tolist(), strict=True):
-        cv2.circle(mask, center, radius, 255, -1, cv2.LINE_8, _SHIFT)
-    return mask
-
-
-def _fixed(point: np.ndarray) -> list[int]:
-    return (point * 2**_SHIFT).round().astype(int).tolist()
+def _fixed(values: np.ndarray) -> list:
+    """As OpenCV takes places and lengths."""
+    return (values * 2**_SHIFT).round().astype(int).tolist()
 
 
 def _draw_ears(picture: np.ndarray, head: np.ndarray, mouse: int, look: Look, scale: float) -> None:
@@ -177,7 +157,7 @@ def _draw_face(picture: np.ndarray, head: np.ndarray, mouse: int, look: Look, sc
 def _draw_tail(picture: np.ndarray, joints: np.ndarray, mouse: int, look: Look, scale: float) -> None:
     """A thin tapering tail, in place."""
     value = 0.5 * (look.white[0] + look.bedding) + 22 if mouse else 0.6 * look.bedding
-    points = (joints * 2**_SHIFT).round().astype(np.int32)
+    points = np.array(_fixed(joints), np.int32)
     for first, last, width in ((0, 3, 10.0), (2, 5, 8.0), (4, 8, 6.0), (7, len(joints), 3.5)):
         thickness = max(1, round(width * scale))
         cv2.polylines(picture, [points[first:last]], False, 0.8 * value, thickness + 1, cv2.LINE_AA, _SHIFT)

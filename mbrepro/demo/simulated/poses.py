@@ -37,9 +37,7 @@ def true_poses(schedule: Schedule, rng: np.random.Generator) -> np.ndarray:
         for frame in range(bout.start, bout.stop):
             scene.frame = frame
             act(scene)
-            _bound(scene.resident)
-            _bound(scene.intruder)
-            rows.append((scene.resident.row(), scene.intruder.row()))
+            rows.append([_state(mouse) for mouse in (scene.resident, scene.intruder)])
     poses = _skeletons(np.array(rows), (scene.resident.size, scene.intruder.size), rng)
     return poses[LEAD_IN:]
 
@@ -48,16 +46,16 @@ def _start(rng: np.random.Generator) -> Scene:
     mice = []
     for index in range(2):
         size = float(np.clip(rng.normal(1.0, 0.035), 0.92, 1.08))
-        x, y = rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120))
+        neck = complex(*rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120)))
         angle = rng.uniform(-math.pi, math.pi)
-        length, snout = size * _SPINE[index], size * _SNOUT[index]
-        mice.append(Mouse(x, y, angle, angle, angle, size, length, snout=snout))
+        mice.append(Mouse(neck, angle, angle, angle, size, size * _SPINE[index], size * _SNOUT[index]))
     return Scene(*mice, rng=rng)
 
 
-def _bound(mouse: Mouse) -> None:
-    """Keep the neck in the arena; the last pixels are taken care of for whole skeletons."""
-    mouse.x, mouse.y = inside(mouse.x, mouse.y, 10.0)
+def _state(mouse: Mouse) -> tuple[float, ...]:
+    """What the skeleton is computed from; the neck is kept in the arena here, the last pixels for whole skeletons."""
+    mouse.neck = inside(mouse.neck, 10.0)
+    return mouse.neck.real, mouse.neck.imag, mouse.head, mouse.body, mouse.rear, mouse.half
 
 
 def _skeletons(rows: np.ndarray, sizes: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
@@ -116,8 +114,7 @@ def _inside_arena(poses: np.ndarray) -> np.ndarray:
 def track(poses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """What a pose tracker reports: (T, 2, 7, 2) float32 px and confidences (T, 2, 7) float32.
 
-    Jitter of about 1 px, more where the mice touch or run; now and then a part drifts off or the mice are exchanged,
-    with low confidence, as in CalMS21's poses.
+    Jitter of about 1 px, more in contact and at speed; now and then, as in CalMS21, a part drifts off or mice change.
     """
     gap = np.linalg.norm(np.subtract(*np.moveaxis(poses.mean(axis=2), 1, 0)), axis=-1)
     contact = np.clip((110.0 - gap) / 70.0, 0.0, 1.0)  # (T,)

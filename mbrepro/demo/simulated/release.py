@@ -13,17 +13,9 @@ import numpy as np
 import pooch
 
 from mbrepro.artifacts import replacing
-from mbrepro.data.calms21.release import (
-    FOLDERS,
-    SPLITS,
-    VIDEO_FOLDER,
-    FileInfo,
-    Release,
-    VideoInfo,
-    json_path,
-    write_release_file,
-)
-from mbrepro.data.recordings import FPS, FRAME_SIZE, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
+from mbrepro.data.calms21 import release as released
+from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, FileInfo, Release, VideoInfo
+from mbrepro.data.recordings import FPS, FRAME_SIZE, OTHER, SPLITS, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
 from mbrepro.demo.simulated import DemoSettings, demo_dataset, extra_recordings
 from mbrepro.errors import InputError
 
@@ -47,10 +39,8 @@ def write_release(
 
     tasks: "task1", "task3". scale: times the number of recordings in `settings`, or "full". behaviours: of Task 3,
     default all. Only Task 1 has video, as in the release. With video, each Task 3 behaviour also has one train and one
-    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on; the Task 1 names are mouse601 … and
-    mouse701 ….
-    zips: write the released zips instead of the folders. The originals are kept in `folder/.simulated`.
-    Raises InputError for an unknown behaviour.
+    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on. zips: write the released zips instead
+    of the folders. The originals are kept in `folder/.simulated`. Raises InputError for an unknown behaviour.
     """
     folder, chosen = Path(folder), TASK3_BEHAVIOURS if behaviours is None else tuple(behaviours)
     if unknown := set(chosen) - set(TASK3_BEHAVIOURS):
@@ -63,9 +53,9 @@ def write_release(
         task1, task3 = _overlapping(task1, task3, settings, store)
     unpacked = store / "unpacked" if zips else folder
     write_calms21(unpacked, task1, task3)
-    split_of = {r.name: split for split in ("train", "test") for r in getattr(task1, split, ()) if r.video}
+    split_of = {r.name: split for split in SPLITS for r in getattr(task1, split, ()) if r.video}
     files = _pack(unpacked, folder) if zips else {}
-    write_release_file(folder, _described(unpacked, split_of, files))
+    released.write_release_file(folder, _described(unpacked, split_of, files))
     if zips:
         shutil.rmtree(unpacked)
 
@@ -74,35 +64,23 @@ def _overlapping(
     task1: Dataset, task3: Mapping[str, Dataset], settings: DemoSettings, store: Path
 ) -> tuple[Dataset, dict[str, Dataset]]:
     """Add a train and a test recording of each Task 3 behaviour to both tasks, as the same animals filmed once."""
-    task3, filmed = dict(task3), {"train": list(task1.train), "test": list(task1.test)}
-    for number, (behaviour, dataset) in enumerate(task3.items()):
-        train, test = extra_recordings(f"task3/{behaviour}", 2, settings, store)
-        filmed["train"].append(
-            _in_task1_words(train, behaviour, f"mouse{_FIRST_OVERLAPPING['train'] + number}_task1_annotator1")
-        )
-        filmed["test"].append(
-            _in_task1_words(test, behaviour, f"mouse{_FIRST_OVERLAPPING['test'] + number}_task1_annotator1")
-        )
-        more = {"train": (*dataset.train, _cut(train)), "test": (*dataset.test, _cut(test))}
-        task3[behaviour] = replace(dataset, **more)
-    return replace(task1, train=tuple(filmed["train"]), test=tuple(filmed["test"])), task3
-
-
-def _in_task1_words(recording: Recording, behaviour: str, name: str) -> Recording:
-    classes = (OTHER, _TASK1_CLASS.get(behaviour, OTHER))
-    labels = np.array([TASK1_CLASSES.index(c) for c in classes])[recording.labels]
-    return replace(recording, name=name, animal="", classes=TASK1_CLASSES, labels=labels)
-
-
-def _cut(recording: Recording) -> Recording:
-    fields = {key: getattr(recording, key)[CUT_FRAMES:] for key in ("keypoints", "labels", "scores")}
-    return replace(recording, video=None, **fields)
+    task3 = dict(task3)
+    for number, behaviour in enumerate(task3):
+        in_task1 = np.array([TASK1_CLASSES.index(c) for c in (OTHER, _TASK1_CLASS.get(behaviour, OTHER))])
+        shared = extra_recordings(f"task3/{behaviour}", 2, settings, store)
+        for split, recording in zip(SPLITS, shared, strict=True):
+            name, labels = f"mouse{_FIRST_OVERLAPPING[split] + number}_task1_annotator1", in_task1[recording.labels]
+            filmed = replace(recording, name=name, animal="", classes=TASK1_CLASSES, labels=labels)
+            task1 = replace(task1, **{split: (*getattr(task1, split), filmed)})
+            cut = recording.at(slice(CUT_FRAMES, None), video=None)
+            task3[behaviour] = replace(task3[behaviour], **{split: (*getattr(task3[behaviour], split), cut)})
+    return task1, task3
 
 
 def _pack(unpacked: Path, folder: Path) -> dict[str, FileInfo]:
     """Write each released folder as a zip; the same files give the same bytes."""
     files = {}
-    for name in (FOLDERS["task1"], FOLDERS["task3"], VIDEO_FOLDER):
+    for name in (*FOLDERS.values(), VIDEO_FOLDER):
         path = folder / f"{name}.zip"
         members = sorted(p for p in (unpacked / name).rglob("*") if p.is_file())
         if not members:
@@ -129,22 +107,20 @@ def _described(unpacked: Path, split_of: Mapping[str, str], files: Mapping[str, 
 def write_calms21(folder: Path, task1: Dataset | None = None, task3: Mapping[str, Dataset] | None = None) -> None:
     """Write datasets in the released layout: JSON files, and Task 1's videos as hard links or copies.
 
-    Every file is whole or absent. Sequences of a simulated dataset carry `"simulated": true` in their metadata, so
-    that they can never be read as real ones. Raises InputError for a recording that is not 30 fps in 1024x570, which
-    the layout cannot say.
+    Every file is whole or absent. Sequences of a simulated dataset carry `"simulated": true` in their metadata, never
+    to be read as real ones. Raises InputError for a recording that is not 30 fps in 1024x570, as the layout implies.
     """
-    for index, split in enumerate(SPLITS):
+    for split in SPLITS:
         if task1:
-            recordings = (task1.train, task1.test)[index]
-            _write_json(json_path(folder, "task1", split), {TASK1_GROUP: (f"task1/{split}", task1, recordings)})
+            recordings = getattr(task1, split)
+            _write_json(
+                released.json_path(folder, "task1", split), {TASK1_GROUP: (f"task1/{split}", task1, recordings)}
+            )
             for recording in recordings:
                 _place_video(recording, Path(folder) / VIDEO_FOLDER / split)
         if task3:
-            groups = {
-                name: (f"task3/{name}/{split}", dataset, (dataset.train, dataset.test)[index])
-                for name, dataset in task3.items()
-            }
-            _write_json(json_path(folder, "task3", split), groups)
+            groups = {name: (f"task3/{name}/{split}", data, getattr(data, split)) for name, data in task3.items()}
+            _write_json(released.json_path(folder, "task3", split), groups)
 
 
 def _write_json(path: Path, groups: Mapping[str, tuple[str, Dataset, tuple[Recording, ...]]]) -> None:

@@ -1,11 +1,8 @@
 """Who does what when: activities and labels of a simulated recording.
 
 Task 1 labels are a semi-Markov process with the transition probabilities and the quantiles of bout and gap durations of
-the released CalMS21 Task 1 labels of the same split (Sun et al. 2021), separately for recordings with attack, with
-mount, with both and with neither (real_statistics.json, written by mbrepro.likeness).
-
-Task 3 schedules alternate one behaviour with a background of others at CalMS21's base rates; their bout durations are
-assumptions, as no statistics of them are published.
+CalMS21's of the same split (Sun et al. 2021), separately for recordings with attack, mount, both and neither. Task 3
+schedules alternate one behaviour with a background of others at CalMS21's base rates; bout durations are assumptions.
 """
 
 import json
@@ -42,13 +39,10 @@ _BETWEEN = 0.06
 
 # Share of positive frames in CalMS21 Task 3, train and test together (Sun et al. 2021, computed from the release).
 TASK3_RATES = dict(zip(TASK3_BEHAVIOURS, (0.031, 0.013, 0.098, 0.165, 0.007, 0.053, 0.118), strict=True))
-_TASK3_LOG_SECONDS = dict(
-    zip(
-        TASK3_BEHAVIOURS,
-        ((0.0, 0.4), (-0.2, 0.4), (1.4, 0.6), (1.8, 0.6), (-0.3, 0.35), (-0.3, 0.6), (0.5, 0.6)),
-        strict=True,
-    )
-)
+_TASK3_LOG_SECONDS = {  # mean and sd
+    "approach": (0.0, 0.4), "disengaged": (-0.2, 0.4), "groom": (1.4, 0.6), "intromission": (1.8, 0.6),
+    "mount_attempt": (-0.3, 0.35), "sniff_face": (-0.3, 0.6), "whiterearing": (0.5, 0.6),
+}  # fmt: skip
 _TASK3_BEFORE = {"disengaged": "investigate_body", "intromission": "mount", "mount_attempt": "investigate_body"}
 _TASK3_AFTER = {"approach": "investigate_body", "intromission": "mount", "mount_attempt": "investigate_body"}
 
@@ -102,7 +96,8 @@ def _task1_schedule(split: str, kind: str, frames: int, rng: np.random.Generator
 
 def _task1_segments(split: str, kind: str, frames: int, rng: np.random.Generator) -> list[tuple[int, int, int]]:
     """Labelled segments (start, stop, class) of a recording, which starts in a gap, most often of a single frame."""
-    tables, opens = _statistics()["kinds"][split][kind], _statistics()["labels"][split]["opens_with_a_bout"]
+    real = real_statistics()
+    tables, opens = real["kinds"][split][kind], real["labels"][split]["opens_with_a_bout"]
     shift = dict(zip(tables["frames"], rng.normal(0, math.sqrt(_BETWEEN), len(tables["frames"])), strict=True))
     state, before, start, segments = 3, None, 0, []
     while start < frames:
@@ -122,7 +117,8 @@ def _task1_segments(split: str, kind: str, frames: int, rng: np.random.Generator
 
 
 @cache
-def _statistics() -> dict:
+def real_statistics() -> dict:
+    """What `mbrepro.demo.likeness.measure_real` recorded."""
     return json.loads(STATISTICS.read_text(encoding="utf-8"))
 
 
@@ -158,13 +154,14 @@ def _task3_schedule(behaviour: str, frames: int, rng: np.random.Generator) -> Sc
         lengths.append(max(6, round(min(math.exp(rng.normal(mean, sd)), 0.2 * frames / FPS) * FPS)))
     gaps = _split(frames - sum(lengths), len(lengths) + 1, rng)
     bouts: list[Bout] = []
+    positive = _TASK3_ACTIVITY.get(behaviour, behaviour)
     for index, gap in enumerate(gaps):
         _background(bouts, gap, behaviour, rng, after=index > 0, before=index < len(lengths))
         if index < len(lengths):
-            _append(bouts, lengths[index], _TASK3_ACTIVITY.get(behaviour, behaviour))
-    positive = _TASK3_ACTIVITY.get(behaviour, behaviour)
-    values = [int(b.activity == positive) for b in bouts]
-    return Schedule((OTHER, behaviour), tuple(bouts), _annotate([b.stop for b in bouts], values, rng))
+            _append(bouts, lengths[index], positive)
+    written = np.diff([0, *_jittered([bout.stop for bout in bouts], rng)])
+    labels = np.repeat([int(bout.activity == positive) for bout in bouts], written)
+    return Schedule((OTHER, behaviour), tuple(bouts), labels)
 
 
 def _split(total: int, parts: int, rng: np.random.Generator) -> list[int]:
@@ -178,9 +175,9 @@ def _background(bouts: list[Bout], frames: int, behaviour: str, rng, *, after: b
     """Append `frames` of background, with the context that leads into and out of the behaviour."""
     lead_out = _TASK3_AFTER.get(behaviour, "wander") if after else "wander"
     lead_in = _TASK3_BEFORE.get(behaviour, "wander") if before else "wander"
-    ends = {"out": min(frames // 3, _context_frames(rng)), "in": min(frames // 3, _context_frames(rng))}
-    _append(bouts, ends["out"], lead_out)
-    left = frames - sum(ends.values())
+    out_frames, in_frames = (min(frames // 3, round(FPS * rng.uniform(1.2, 2.5))) for _ in range(2))
+    _append(bouts, out_frames, lead_out)
+    left = frames - out_frames - in_frames
     contact = "investigate_body" if behaviour in ("sniff_face", "approach", "disengaged") else "investigate"
     mounts = behaviour in ("intromission", "mount_attempt")
     while left > 0:
@@ -191,32 +188,22 @@ def _background(bouts: list[Bout], frames: int, behaviour: str, rng, *, after: b
         length = min(left, max(10, round(math.exp(rng.normal(mean, 0.8)) * FPS)))
         _append(bouts, length, activity)
         left -= length
-    _append(bouts, ends["in"], lead_in)
-
-
-def _context_frames(rng: np.random.Generator) -> int:
-    return round(FPS * rng.uniform(1.2, 2.5))
+    _append(bouts, in_frames, lead_in)
 
 
 def _append(bouts: list[Bout], length: int, activity: str) -> None:
     """Append a bout, joined to the last one if it is the same activity; nothing for a length of 0."""
-    start = bouts[-1].stop if bouts else 0
     if length <= 0:
         return
+    start = stop = bouts[-1].stop if bouts else 0
     if bouts and bouts[-1].activity == activity:
-        bouts[-1] = Bout(bouts[-1].start, start + length, activity)
-    else:
-        bouts.append(Bout(start, start + length, activity))
+        start = bouts.pop().start
+    bouts.append(Bout(start, stop + length, activity))
 
 
-def _annotate(stops: Sequence[int], values: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """Labels (T,) with each inner edge moved by a few frames."""
-    return np.repeat(np.asarray(values, np.int64), np.diff(np.r_[0, _jittered(stops, rng)]))
-
-
-def _jittered(stops: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+def _jittered(stops: Sequence[int], rng: np.random.Generator) -> list[int]:
     """Each inner edge moved by a few frames, by less than half of the shorter neighbour."""
     edges = np.r_[0, np.asarray(stops)]
     room = np.minimum(np.diff(edges)[:-1], np.diff(edges)[1:]) * 0.45
     edges[1:-1] += np.trunc(np.clip(rng.normal(0, EDGE_JITTER_FRAMES, len(room)), -room, room)).astype(int)
-    return edges[1:]
+    return edges[1:].tolist()

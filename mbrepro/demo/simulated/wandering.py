@@ -1,17 +1,18 @@
 """Two mice in one cage that do not mind each other: walking, resting, keeping apart, and coming together in time."""
 
 import math
+from cmath import phase, rect
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mbrepro.demo.simulated.motion import ARENA, Mouse, clip, inside, servo, shift, steer, stretch_to, wrap
+from mbrepro.demo.simulated.motion import ARENA, Mouse, apart, clip, clip_step, inside, servo, steer, stretch_to, wrap
 from mbrepro.demo.simulated.schedule import CONTACTS, Bout
 
 
 @dataclass(slots=True)
 class Scene:
-    """Both mice, the current and the following activity, and what the activities remember."""
+    """Both mice, the current and the following activity, and what the activity remembers of the bout."""
 
     resident: Mouse
     intruder: Mouse
@@ -19,8 +20,7 @@ class Scene:
     frame: int = 0
     bout: Bout | None = None
     following: str = "wander"
-    memory: dict = field(default_factory=dict)  # of the bout
-    goals: dict = field(default_factory=dict)  # where each mouse is heading while it wanders
+    memory: dict = field(default_factory=dict)
 
     @property
     def left(self) -> int:
@@ -35,35 +35,31 @@ class Scene:
 
 def gap(scene: Scene) -> float:
     """Distance between the middles of the bodies, px."""
-    ax, ay = scene.resident.middle()
-    bx, by = scene.intruder.middle()
-    return math.hypot(ax - bx, ay - by)
+    return apart(scene.resident.middle(), scene.intruder.middle())
 
 
 def keep_apart(scene: Scene, nearest: float) -> None:
     """Push the resident off the intruder where the trunks are nearer than `nearest` px: bodies do not overlap."""
-    push_x = push_y = 0.0
-    trunk = ((scene.intruder.x, scene.intruder.y), scene.intruder.middle(), scene.intruder.tail())
-    for ax, ay in (scene.resident.middle(), scene.resident.tail()):
-        for bx, by in trunk:
-            apart = math.hypot(ax - bx, ay - by)
-            if apart < nearest:
-                push = 0.15 * (nearest - apart) / max(apart, 1.0)
-                push_x += push * (ax - bx)
-                push_y += push * (ay - by)
-    shift(scene.resident, clip(push_x, 6.0), clip(push_y, 6.0))
+    push, resident, intruder = 0j, scene.resident, scene.intruder
+    trunk = (intruder.neck, intruder.middle(), intruder.tail())
+    for place in (resident.middle(), resident.tail()):
+        for other in trunk:
+            distance = apart(place, other)
+            if distance < nearest:
+                push += 0.15 * (nearest - distance) / max(distance, 1.0) * (place - other)
+    resident.neck += clip_step(push, 6.0)
 
 
 def wander(scene: Scene) -> None:
     if scene.following == "rear" and scene.left < 60:
-        walk(scene, scene.resident, "resident")
+        walk(scene, scene.resident)
         to_wall(scene.intruder, top=9.0)
         return
     _leave(scene)
-    walk(scene, scene.intruder, "intruder")
+    walk(scene, scene.intruder)
     if scene.following in CONTACTS and _come(scene):
         return
-    walk(scene, scene.resident, "resident")
+    walk(scene, scene.resident)
     _make_room(scene)
 
 
@@ -73,31 +69,26 @@ def _leave(scene: Scene) -> None:
         return
     scene.memory["left"] = True
     if gap(scene) < 250.0:
-        for who, mouse, chance in (("resident", scene.resident, 1.0), ("intruder", scene.intruder, 0.2)):
+        for mouse, chance in ((scene.resident, 1.0), (scene.intruder, 0.2)):
             if scene.rng.random() < chance:
-                x, y = _far_place(scene, mouse)
-                pace = 13.0 * math.exp(scene.rng.normal(0, 0.2))
-                scene.goals[who] = {
-                    "kind": "walk", "until": scene.frame + 150, "x": x, "y": y, "pace": pace, "stretch": 0.0,
-                    "turn": 0.35,
-                }  # fmt: skip
+                place, pace = _far_place(scene, mouse), 13.0 * math.exp(scene.rng.normal(0, 0.2))
+                mouse.goal = {"to": place, "until": scene.frame + 150, "pace": pace, "stretch": 0.0, "turn": 0.35}
 
 
-def _far_place(scene: Scene, mouse: Mouse) -> tuple[float, float]:
+def _far_place(scene: Scene, mouse: Mouse) -> complex:
     """The farthest from the other mouse of a few places."""
     other = scene.intruder if mouse is scene.resident else scene.resident
     places = [_place(scene) for _ in range(2 + int(scene.rng.random() < 0.6))]
-    return max(places, key=lambda p: math.hypot(p[0] - other.x, p[1] - other.y))
+    return max(places, key=lambda place: apart(place, other.neck))
 
 
 def _come(scene: Scene) -> bool:
     """Bring the resident to the intruder in time for the contact that follows; False while it is too early."""
-    x, y = scene.intruder.tail() if scene.following not in ("sniff_face", "attack") else scene.intruder.nose()
-    nose_x, nose_y = scene.resident.nose()
-    distance = max(0.0, math.hypot(x - nose_x, y - nose_y) - 60.0)
+    goal = scene.intruder.nose() if scene.following in ("sniff_face", "attack") else scene.intruder.tail()
+    distance = max(0.0, apart(goal, scene.resident.nose()) - 60.0)
     if scene.left > distance / 13.0 + 5.0:
         return False
-    steer(scene.resident, x, y, top=min(26.0, max(3.0, 1.1 * distance / max(scene.left, 1))))
+    steer(scene.resident, goal, top=min(26.0, max(3.0, 1.1 * distance / max(scene.left, 1))))
     stretch_to(scene.resident, 1.03)
     if scene.following not in ("mount", "mount_attempt", "intromission"):
         keep_apart(scene, 90.0)
@@ -106,101 +97,96 @@ def _come(scene: Scene) -> bool:
 
 # Chances of resting, creeping about and walking, and how fast and far each mouse walks; chosen so that speeds and
 # distances are those of CalMS21's pose windows (real_statistics.json). The intruder mostly sits.
-_HABITS = {"resident": (0.55, 0.34, 0.11), "intruder": (0.34, 0.57, 0.09)}
+_RESIDENT_HABITS, _INTRUDER_HABITS = (0.55, 0.34, 0.11), (0.34, 0.57, 0.09)
 _WALK, _CREEP = 9.5, 2.6  # px a frame
 
 
-def walk(scene: Scene, mouse: Mouse, who: str, pace: float = 1.0) -> None:
+def walk(scene: Scene, mouse: Mouse, pace: float = 1.0) -> None:
     """By turns rest and look around (or groom, or rear), creep about, and walk to another place in the cage."""
-    goal = scene.goals.get(who)
-    if goal is None or scene.frame >= goal["until"]:
-        goal = scene.goals[who] = _new_goal(scene, mouse, who)
-    if goal["kind"] == "walk":
-        steer(mouse, goal["x"], goal["y"], pace * goal["pace"], turn=goal.get("turn", 0.2))
+    if mouse.goal is None or scene.frame >= mouse.goal["until"]:
+        mouse.goal = _new_goal(scene, mouse)
+    goal = mouse.goal
+    if "to" in goal:
+        steer(mouse, goal["to"], pace * goal["pace"], goal["turn"])
         stretch_to(mouse, 0.97 + 0.012 * mouse.speed + goal["stretch"], 0.06)
-        nose_x, nose_y = mouse.nose()
-        if math.hypot(goal["x"] - nose_x, goal["y"] - nose_y) < 25.0:
+        if apart(goal["to"], mouse.nose()) < 25.0:
             goal["until"] = scene.frame
         return
     look = mouse.body + goal["look"] + 0.15 * math.sin(goal["rate"] * scene.frame)
-    servo(mouse, mouse.x, mouse.y, look, mouse.body + clip(0.12 * wrap(goal["body"] - mouse.body), 0.035), mouse.rear,
-          top=2.0, turn=0.12)  # fmt: skip
+    body = mouse.body + clip(0.12 * wrap(goal["body"] - mouse.body), 0.035)
+    servo(mouse, mouse.neck, look, body, mouse.rear, turn=0.12)
     stretch_to(mouse, goal["stretch"], 0.05)
 
 
-def _new_goal(scene: Scene, mouse: Mouse, who: str) -> dict:
-    rng = scene.rng
-    kind = rng.choice(["rest", "creep", "walk"], p=_HABITS[who])
+def _new_goal(scene: Scene, mouse: Mouse) -> dict:
+    """Somewhere to walk or creep "to", or else how to rest, "until" a frame."""
+    rng, resident = scene.rng, mouse is scene.resident
+    kind = rng.choice(["rest", "creep", "walk"], p=_RESIDENT_HABITS if resident else _INTRUDER_HABITS)
     if kind == "rest":
-        return _rest(scene, mouse, who)
+        return _rest(scene, mouse)
     if kind == "creep":
         angle, reach = mouse.head + rng.normal(0, 0.9), rng.uniform(40, 130)
-        nose_x, nose_y = mouse.nose()
-        x, y = inside(nose_x + reach * math.cos(angle), nose_y + reach * math.sin(angle), 10.0)
+        place = inside(mouse.nose() + rect(reach, angle), 10.0)
         pace = _CREEP * math.exp(rng.normal(0, 0.5))
     else:
-        x, y = _far_place(scene, mouse) if who == "resident" else _place(scene, corner=rng.random() < 0.75)
+        place = _far_place(scene, mouse) if resident else _place(scene, corner=rng.random() < 0.75)
         pace = _WALK * math.exp(rng.normal(0, 0.35))
-    return {
-        "kind": "walk", "until": scene.frame + round(30 * rng.uniform(1.0, 3.0)), "x": x, "y": y, "pace": pace,
-        "stretch": rng.normal(0, 0.06),
-    }  # fmt: skip
+    until = scene.frame + round(30 * rng.uniform(1.0, 3.0))
+    return {"to": place, "until": until, "pace": pace, "stretch": rng.normal(0, 0.06), "turn": 0.2}
 
 
-def _rest(scene: Scene, mouse: Mouse, who: str) -> dict:
+def _rest(scene: Scene, mouse: Mouse) -> dict:
     """Sit along the nearest wall, or somewhere else however one likes, and look around, rear or groom."""
-    rng = scene.rng
-    rears = 0.1 if who == "resident" else 0.2
+    rng, resident = scene.rng, mouse is scene.resident
+    rears = 0.1 if resident else 0.2
     posture = rng.choice(["look", "rear", "groom"], p=[0.9 - rears, rears, 0.1])
-    stretch = {"look": rng.normal(0.97, 0.13), "rear": 0.42 if who == "intruder" else 0.58, "groom": 0.76}[posture]
-    x, y = mouse.middle()
-    left, top, right, bottom = ARENA
+    stretch = {"look": rng.normal(0.97, 0.13), "rear": 0.58 if resident else 0.42, "groom": 0.76}[posture]
+    (left, top, right, bottom), x, y = ARENA, mouse.middle().real, mouse.middle().imag
     along_x, along_y = min(y - top, bottom - y) < 110, min(x - left, right - x) < 110
     body = mouse.body + rng.normal(0, 1.2)
     if along_x or along_y:
         body = math.pi * rng.integers(2) + (0.0 if along_x and (not along_y or rng.random() < 0.6) else math.pi / 2)
         body += rng.normal(0, 0.25)
-    if who == "resident" and rng.random() < 0.65:
-        body = math.atan2(scene.intruder.y - mouse.y, scene.intruder.x - mouse.x) + rng.normal(0, 0.4)
+    if resident and rng.random() < 0.65:
+        body = phase(scene.intruder.neck - mouse.neck) + rng.normal(0, 0.4)
     return {
-        "kind": "rest", "until": scene.frame + max(8, round(30 * math.exp(rng.normal(0.6, 0.7)))), "body": body,
-        "look": rng.normal(0, 0.35 if who == "resident" else 1.4), "stretch": min(1.15, stretch),
+        "until": scene.frame + max(8, round(30 * math.exp(rng.normal(0.6, 0.7)))), "body": body,
+        "look": rng.normal(0, 0.35 if resident else 1.4), "stretch": min(1.15, stretch),
         "rate": 1.1 if posture == "groom" else rng.uniform(0.05, 0.25),
     }  # fmt: skip
 
 
-def _place(scene: Scene, corner: bool = False) -> tuple[float, float]:
+def _place(scene: Scene, corner: bool = False) -> complex:
     """A place to walk to: in a corner, most often the lower left; or anywhere, mostly at the ends and along walls."""
-    rng = scene.rng
-    left, top, right, bottom = ARENA
+    rng, other, (left, top, right, bottom) = scene.rng, scene.intruder.neck, ARENA
     if corner:
         x, y = right if rng.random() < 0.35 else left, bottom if rng.random() < 0.75 else top
-        return inside(x + rng.normal(0, 60), y + rng.normal(0, 40), 14.0)
+        return inside(complex(x + rng.normal(0, 60), y + rng.normal(0, 40)), 14.0)
     x, y = left + (right - left) * rng.beta(0.35, 0.35), rng.uniform(top, bottom)
     if rng.random() < 0.5:
         x, y = [(x, top), (x, bottom), (left, y), (right, y)][rng.integers(4)]
-    if scene.following == "approach" and math.hypot(x - scene.intruder.x, y - scene.intruder.y) < 350:
-        x, y = left + right - scene.intruder.x, top + bottom - scene.intruder.y
-    return inside(x, y, 14.0)
+    if scene.following == "approach" and apart(complex(x, y), other) < 350:
+        x, y = left + right - other.real, top + bottom - other.imag
+    return inside(complex(x, y), 14.0)
 
 
 def _make_room(scene: Scene) -> None:
     """Keep two wandering mice from walking through each other."""
-    near = gap(scene)
+    near, resident, intruder = gap(scene), scene.resident, scene.intruder
     if near > 150.0:
         return
-    ax, ay = scene.resident.middle()
-    bx, by = scene.intruder.middle()
     push = 0.03 * (150.0 - near) / max(near, 1.0)
-    shift(scene.resident, clip(push * (ax - bx), 3.5), clip(push * (ay - by), 3.5))
-    shift(scene.intruder, clip(0.4 * push * (bx - ax), 2.0), clip(0.4 * push * (by - ay), 2.0))
-    if scene.left > 45 and near < 120 and scene.goals["resident"]["kind"] == "rest":
-        scene.goals["resident"]["until"] = scene.frame  # do not rest against the other mouse
+    away = resident.middle() - intruder.middle()
+    resident.neck += clip_step(push * away, 3.5)
+    intruder.neck -= clip_step(0.4 * push * away, 2.0)
+    if scene.left > 45 and near < 120 and "to" not in resident.goal:
+        resident.goal["until"] = scene.frame  # do not rest against the other mouse
 
 
 def to_wall(mouse: Mouse, top: float) -> None:
+    """Walk to the nearest wall."""
     left, roof, right, bottom = ARENA
-    x, y = mouse.nose()
+    x, y = mouse.nose().real, mouse.nose().imag
     walls = [(x - left, left, y), (right - x, right, y), (y - roof, x, roof), (bottom - y, x, bottom)]
     _, wall_x, wall_y = min(walls)
-    steer(mouse, *inside(wall_x, wall_y, 4.0), top=top)
+    steer(mouse, inside(complex(wall_x, wall_y), 4.0), top=top)

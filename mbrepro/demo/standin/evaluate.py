@@ -51,11 +51,9 @@ def evaluate(models: dict[str, Path], recordings: Sequence[Recording]) -> pd.Dat
     cut = {crop: [labelled_starts(recording, settings) for recording in recordings] for crop, settings in SHOWN.items()}
     rows = [("geometry", "poses", "", *_row(_geometry(recordings, cut["mice"]), recordings, cut["mice"]))]
     for crop, settings in SHOWN.items():
-        clips = [
-            clip
-            for recording, (starts, _) in zip(recordings, cut[crop], strict=True)
-            for clip in cut_clips(recording, starts, settings)
-        ]
+        clips = []
+        for recording, (starts, _) in zip(recordings, cut[crop], strict=True):
+            clips += cut_clips(recording, starts, settings)
         rate = sampled_rate(settings, len(clips[0]))
         for name, folder in models.items():
             embedder = load_embedder(EmbedderSettings(model=str(folder), max_pixels=STAND_IN_PIXELS))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,13 +10,11 @@ import torch
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, mice_square, sampled_rate
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import check_video
-from mbrepro.demo.simulated import DemoSettings, extra_recordings
 from mbrepro.demo.standin.phrases import caption, measure
 from mbrepro.embedding.packing import resize_frames
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.method.processes import side_by_side
 
-RECORDING_SECONDS = 45.0
 SEGMENT_SECONDS = 5.0
 SEGMENTS = 10  # of each recording, every view cut from each
 # What a clip may look like: both protocols' clips, and some between them.
@@ -44,16 +41,6 @@ class Example:
     caption: str
 
 
-def film_animals(train: int, held_out: int, seed: int, folder: Path) -> tuple[Sequence[Recording], Sequence[Recording]]:
-    """Simulate and film recordings to train on and to test on, of animals in neither split of the demo.
-
-    What was filmed before is read back from `folder`.
-    """
-    settings = DemoSettings(seconds=RECORDING_SECONDS, seed=seed)
-    recordings = extra_recordings("task1", train + held_out, settings, folder)
-    return recordings[:train], recordings[train:]
-
-
 def make_examples(recordings: Sequence[Recording], seed: int, processes: int = 2) -> list[Example]:
     """Cut every view from `SEGMENTS` segments of each recording, with a caption of what its poses do."""
     jobs = [(_recording_examples, recording, seed, number) for number, recording in enumerate(recordings)]
@@ -67,9 +54,18 @@ def _one_thread() -> None:
 
 
 def _recording_examples(recording: Recording, seed: int, number: int) -> list[Example]:
-    rng = np.random.default_rng([seed, number])
+    rng, examples = np.random.default_rng([seed, number]), []
     segments = segment_starts(recording, rng)
-    return [example for view in VIEWS for example in _view_examples(recording, segments, view, rng)]
+    for view in VIEWS:
+        frames = round(view.seconds * recording.fps)
+        spare = round((SEGMENT_SECONDS - view.seconds) * recording.fps)
+        starts = [segment + int(rng.integers(spare + 1)) for segment in segments]
+        for start, clip in zip(starts, cut_clips(recording, starts, view), strict=True):
+            geometry = measure(recording.keypoints[start : start + frames], recording.fps, recording.frame_size)
+            _, text = caption(geometry, rng)
+            shown, points = resize_frames(clip, STAND_IN_PIXELS).numpy(), view_points(recording, start, view)
+            examples.append(Example(shown, points, sampled_rate(view, len(clip)), text))
+    return examples
 
 
 def segment_starts(recording: Recording, rng: np.random.Generator) -> list[int]:
@@ -84,20 +80,6 @@ def segment_starts(recording: Recording, rng: np.random.Generator) -> list[int]:
         around = int(rng.choice(np.flatnonzero(recording.labels == classes[k % len(classes)])))
         starts.append(int(np.clip(around - rng.integers(length), 0, len(recording) - length)))
     return starts
-
-
-def _view_examples(
-    recording: Recording, segments: Sequence[int], view: ClipSettings, rng: np.random.Generator
-) -> list[Example]:
-    spare = round((SEGMENT_SECONDS - view.seconds) * recording.fps)
-    starts = [segment + int(rng.integers(spare + 1)) for segment in segments]
-    examples = []
-    for start, clip in zip(starts, cut_clips(recording, starts, view), strict=True):
-        poses = recording.keypoints[start : start + round(view.seconds * recording.fps)]
-        _, text = caption(measure(poses, recording.fps, recording.frame_size), rng)
-        frames = resize_frames(clip, STAND_IN_PIXELS).numpy()
-        examples.append(Example(frames, view_points(recording, start, view), sampled_rate(view, len(clip)), text))
-    return examples
 
 
 def view_points(recording: Recording, start: int, view: ClipSettings) -> np.ndarray:

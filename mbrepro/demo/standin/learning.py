@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+from transformers import Qwen2_5_VLForConditionalGeneration as Model
+from transformers import Qwen2Tokenizer
 
 from mbrepro.demo.standin.examples import Example
 from mbrepro.demo.standin.model import END_OF_TURN
+from mbrepro.embedding.embedder import PROMPT
 from mbrepro.embedding.packing import PatchLayout, patchify
 from mbrepro.embedding.qwen import VIDEO, video_prompt
 
@@ -61,7 +63,7 @@ class PoseReader(nn.Module):
         return F.cross_entropy(scores, target) + F.l1_loss(chosen, points - cell)
 
 
-def use_linear_patches(model: Qwen2_5_VLForConditionalGeneration) -> None:
+def use_linear_patches(model: Model) -> None:
     """Embed patches by a matrix product with the Conv3d's own weights: the same values, at half the training time."""
     embed = model.model.visual.patch_embed
     embed.forward = lambda blocks: F.linear(blocks, embed.proj.weight.flatten(1))
@@ -91,9 +93,9 @@ def flipped(example: Example, rng: np.random.Generator) -> tuple[torch.Tensor, t
     return frames, points
 
 
-def text_inputs(batch: Sequence[Example], tokenizer: Qwen2Tokenizer, model, prompt: str, tokens: int) -> dict:
-    """Prompt and caption of each example, and (N, L) targets: the caption's tokens, the rest ignored."""
-    before = video_prompt(tokenizer, model.config, prompt, tokens)
+def text_inputs(batch: Sequence[Example], tokenizer: Qwen2Tokenizer, model: Model, tokens: int) -> dict:
+    """The prompt and each example's caption, and (N, L) targets: the caption's tokens, the rest ignored."""
+    before = video_prompt(tokenizer, model.config, PROMPT, tokens)
     said = tokenizer([before + e.caption + END_OF_TURN for e in batch], padding_side="right", padding=True)
     ids, mask = torch.tensor(said["input_ids"]), torch.tensor(said["attention_mask"])
     targets = ids.masked_fill(mask == 0, IGNORED)
@@ -103,11 +105,10 @@ def text_inputs(batch: Sequence[Example], tokenizer: Qwen2Tokenizer, model, prom
 
 
 def losses(
-    model: Qwen2_5_VLForConditionalGeneration,
+    model: Model,
     reader: PoseReader,
     tokenizer: Qwen2Tokenizer,
     batch: Sequence[Example],
-    prompt: str,
     exposure: float,
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -121,7 +122,7 @@ def losses(
     features = model.model.get_video_features(pixels, grids)
     tokens = torch.stack(features.pooler_output).view(len(batch), t, rows, columns, -1)
     points = torch.stack([points for _, points in views]).view(len(batch), t, LAYOUT.frames, POINTS, 2)
-    text = text_inputs(batch, tokenizer, model, prompt, t * rows * columns)
+    text = text_inputs(batch, tokenizer, model, t * rows * columns)
     targets = text.pop("targets")[:, 1:]
     hidden = model.model(
         **text,
@@ -135,11 +136,7 @@ def losses(
 
 
 def learn(
-    model: Qwen2_5_VLForConditionalGeneration,
-    tokenizer: Qwen2Tokenizer,
-    examples: Sequence[Example],
-    prompt: str,
-    settings: TrainSettings,
+    model: Model, tokenizer: Qwen2Tokenizer, examples: Sequence[Example], settings: TrainSettings
 ) -> Iterator[tuple[int, float, float]]:
     """Train the model in place; yields step, caption loss and pose loss after each step."""
     torch.manual_seed(settings.seed)
@@ -154,7 +151,7 @@ def learn(
     drawn = batches(examples, settings.batch, rng)
     model.train()
     for step in range(1, settings.steps + 1):
-        said, posed = losses(model, reader, tokenizer, next(drawn), prompt, settings.exposure, rng)
+        said, posed = losses(model, reader, tokenizer, next(drawn), settings.exposure, rng)
         optimizer.zero_grad()
         (said + settings.pose_weight * posed).backward()
         nn.utils.clip_grad_norm_(weights, 1.0)

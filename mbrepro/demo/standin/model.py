@@ -46,23 +46,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Qwen2Tokenizer:
     to_bytes = pre_tokenizers.ByteLevel(use_regex=False, add_prefix_space=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(SPECIAL_TOKENS),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
+    alphabet, room = sorted(pre_tokenizers.ByteLevel.alphabet()), vocabulary - len(SPECIAL_TOKENS)
+    trainer = trainers.BpeTrainer(vocab_size=room, initial_alphabet=alphabet, show_progress=False)
     bpe.train_from_iterator(texts, trainer)
     learned = json.loads(bpe.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
-        vocab=learned["vocab"],
-        merges=[tuple(pair) for pair in learned["merges"]],
-        eos_token=END_OF_TURN,
-        pad_token=END_OF_TEXT,
-        unk_token=END_OF_TEXT,
-        padding_side="left",
-        chat_template=CHAT_TEMPLATE,
+        vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]], eos_token=END_OF_TURN,
+        pad_token=END_OF_TEXT, unk_token=END_OF_TEXT, padding_side="left", chat_template=CHAT_TEMPLATE,
         model_max_length=4096,
-    )
+    )  # fmt: skip
     tokenizer.add_tokens([AddedToken(token, special=True) for token in SPECIAL_TOKENS], special_tokens=True)
     return tokenizer
 
@@ -80,44 +72,29 @@ def text_config(tokenizer: Qwen2Tokenizer, hidden: int, layers: int, heads: int)
     time = half // 4
     height = (half - time) // 2
     rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [time, height, half - time - height]}
+    end_of_text, end_of_turn = tokenizer.convert_tokens_to_ids([END_OF_TEXT, END_OF_TURN])
     return {
-        "vocab_size": len(tokenizer),
-        "hidden_size": hidden,
-        "intermediate_size": 4 * hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": max(1, heads // 2),
-        "max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-6,
-        "rope_parameters": rope,
-        "bos_token_id": tokenizer.convert_tokens_to_ids(END_OF_TEXT),
-        "eos_token_id": tokenizer.convert_tokens_to_ids(END_OF_TURN),
-        "pad_token_id": tokenizer.convert_tokens_to_ids(END_OF_TEXT),
-    }
+        "vocab_size": len(tokenizer), "hidden_size": hidden, "intermediate_size": 4 * hidden,
+        "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": max(1, heads // 2),
+        "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "rope_parameters": rope,
+        "bos_token_id": end_of_text, "eos_token_id": end_of_turn, "pad_token_id": end_of_text,
+    }  # fmt: skip
 
 
 def vision_config(hidden: int, out: int, depth: int, heads: int) -> dict[str, object]:
     """A vision tower with windowed attention in all blocks but the last, and two position steps a second."""
     return {
-        "depth": depth,
-        "hidden_size": hidden,
-        "intermediate_size": 3 * hidden,
-        "num_heads": heads,
-        "out_hidden_size": out,
-        "tokens_per_second": 2,
-        "window_size": 112,
-        "fullatt_block_indexes": [depth - 1],
-    }
+        "depth": depth, "hidden_size": hidden, "intermediate_size": 3 * hidden, "num_heads": heads,
+        "out_hidden_size": out, "tokens_per_second": 2, "window_size": 112, "fullatt_block_indexes": [depth - 1],
+    }  # fmt: skip
 
 
 def stand_in_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
     """The stand-in's shape: 4 vision blocks of width 96, 4 language layers of width 128, tied output layer."""
-    return Qwen2_5_VLConfig(
-        text_config=text_config(tokenizer, hidden=128, layers=4, heads=4),
-        vision_config=vision_config(hidden=96, out=128, depth=4, heads=4),
-        tie_word_embeddings=True,
-        **special_ids(tokenizer),
-    )
+    text = text_config(tokenizer, hidden=128, layers=4, heads=4)
+    vision = vision_config(hidden=96, out=128, depth=4, heads=4)
+    parts = {"text_config": text, "vision_config": vision, "tie_word_embeddings": True}
+    return Qwen2_5_VLConfig(**parts, **special_ids(tokenizer))
 
 
 def released_config(tokenizer: Qwen2Tokenizer, **smaller: int) -> Qwen2_5_VLConfig:

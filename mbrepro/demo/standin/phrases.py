@@ -20,9 +20,10 @@ _DISTANCES = ((0.07, "pressed together"), (0.12, "close together"), (0.25, "near
 _SPEEDS = ((0.03, "hardly moves"), (0.09, "moves slowly"), (0.17, "moves steadily"), (np.inf, "moves very fast"))
 _NEAR = 0.15  # share of the width
 _IDLE = 0.13  # share of the width a second, of the faster mouse
-_GAP_CHANGE = 0.06  # share of the width by which the distance must change to be called a change
-_FACING, _AWAY = 50.0, 120.0  # degrees between where a mouse points and where the other one is
-_PARALLEL, _OPPOSITE = 45.0, 135.0  # degrees between the two mice's headings
+_CHANGES = ((-0.06, "shrinks"), (0.06, "stays the same"), (np.inf, "grows"))  # shares of the width
+# Degrees between where a mouse points and where the other one is, and between the two mice's headings.
+_FACING = ((50.0, "faces"), (120.0, "is side on to"), (np.inf, "faces away from"))
+_HEADINGS = ((45.0, "point the same way"), (135.0, "point different ways"), (np.inf, "point opposite ways"))
 
 # Probability of the styles by what is in view: the closer the mice, the more there is to say. The most probable style
 # has to win by far, as its sentences begin with several words, and greedy decoding takes the most probable word.
@@ -95,37 +96,16 @@ def detailed(geometry: Geometry) -> str:
     """Four sentences: where the mice are, what each does, and how their distance changes."""
     together = _word(_DISTANCES, geometry.distance).capitalize()
     place = "near the wall" if geometry.edge < 0.19 else "in the open"
-    sentences = [f"{together}, the two mice are {place} and {_headings(geometry.parallel)}."]
+    sentences = [f"{together}, the two mice are {place} and {_word(_HEADINGS, geometry.parallel)}."]
     for name, other, speed, facing in zip(NAMES, NAMES[::-1], geometry.speeds, geometry.facing, strict=True):
-        sentences.append(f"The {name} mouse {_word(_SPEEDS, speed)} and {_direction(facing)} the {other} mouse.")
-    sentences.append(f"{_more_active(geometry.speeds)}, and the gap between them {_gap(geometry.change)}.")
+        sentences.append(f"The {name} mouse {_word(_SPEEDS, speed)} and {_word(_FACING, facing)} the {other} mouse.")
+    slow, fast = sorted(geometry.speeds)
+    active = f"The {NAMES[int(np.argmax(geometry.speeds))]} mouse is the more active one"
+    if fast < 1.3 * slow or fast < _SPEEDS[0][0]:
+        active = "Both mice are about as active"
+    sentences.append(f"{active}, and the gap between them {_word(_CHANGES, geometry.change)}.")
     return " ".join(sentences)
 
 
 def _word(ranges: tuple[tuple[float, str], ...], value: float) -> str:
     return next(word for edge, word in ranges if value < edge)
-
-
-def _headings(degrees: float) -> str:
-    if degrees < _PARALLEL:
-        return "point the same way"
-    return "point opposite ways" if degrees > _OPPOSITE else "point different ways"
-
-
-def _direction(degrees: float) -> str:
-    if degrees < _FACING:
-        return "faces"
-    return "faces away from" if degrees > _AWAY else "is side on to"
-
-
-def _more_active(speeds: tuple[float, float]) -> str:
-    slow, fast = sorted(speeds)
-    if fast < 1.3 * slow or fast < _SPEEDS[0][0]:
-        return "Both mice are about as active"
-    return f"The {NAMES[int(np.argmax(speeds))]} mouse is the more active one"
-
-
-def _gap(change: float) -> str:
-    if abs(change) < _GAP_CHANGE:
-        return "stays the same"
-    return "grows" if change > 0 else "shrinks"
