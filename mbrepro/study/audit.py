@@ -22,6 +22,7 @@ from mbrepro.method.proposals import PosterRule, Proposal, proposal_labels, prop
 from mbrepro.method.protocols import ASSUMED_FPS
 from mbrepro.metrics import resampling
 from mbrepro.metrics.frames import confusion, count_metrics, evaluate
+from mbrepro.study.corrections import by_seed
 from mbrepro.study.results import Run
 
 CLIP = ClipSettings(seconds=5.0, sampled_fps=0.1)  # the published code's clip: 0.1 fps, raised to the sampler's minimum
@@ -48,14 +49,6 @@ def clip_windows(proposals: Sequence[Proposal], fps: float, assumed_fps: float |
     length = round(CLIP.seconds * fps)
     starts = [p.start if assumed_fps is None else int(p.start * fps / assumed_fps) for p in proposals]
     return [slice(start, start + length) for start in starts]
-
-
-def shown_classes(track: Track, windows: Sequence[slice]) -> tuple[np.ndarray, np.ndarray]:
-    """Most frequent behaviour in each window ("other" if none), and most frequent class of all; both (N,)."""
-    spans = [Proposal(w.start, min(w.stop, len(track)), 1.0) for w in windows]
-    counts = [np.bincount(track.labels[w], minlength=len(track.classes)) for w in windows]
-    of_all = np.array([c.argmax() for c in counts], np.int64)
-    return proposal_labels(track.labels, spans, track.classes), of_all
 
 
 def clips(tracks: Sequence[Track], train: Sequence[Track]) -> dict[str, object]:
@@ -89,10 +82,15 @@ def clips(tracks: Sequence[Track], train: Sequence[Track]) -> dict[str, object]:
 
 def _cut(tracks: Sequence[Track], assumed_fps: float | None) -> tuple[list, ...]:
     """Of each video: proposals, their labels, and the most frequent behaviour and class that their clips show."""
-    proposals = [propose(t.action, PosterRule()) for t in tracks]
-    labels = [proposal_labels(t.labels, p, t.classes) for t, p in zip(tracks, proposals, strict=True)]
-    shown = [shown_classes(t, clip_windows(p, t.fps, assumed_fps)) for t, p in zip(tracks, proposals, strict=True)]
-    return proposals, labels, [behaviour for behaviour, _ in shown], [of_all for _, of_all in shown]
+    proposals, labels, seen, of_all = [], [], [], []
+    for track in tracks:
+        proposals.append(propose(track.action, PosterRule()))
+        labels.append(proposal_labels(track.labels, proposals[-1], track.classes))
+        windows = clip_windows(proposals[-1], track.fps, assumed_fps)
+        spans = [Proposal(w.start, min(w.stop, len(track)), 1.0) for w in windows]
+        seen.append(proposal_labels(track.labels, spans, track.classes))
+        of_all.append(np.array([np.bincount(track.labels[w]).argmax() for w in windows], np.int64))
+    return proposals, labels, seen, of_all
 
 
 def guesses(tracks: Sequence[Track], assumed_fps: float | None) -> np.ndarray:
@@ -108,11 +106,8 @@ def _agreement(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[s
 
 
 def _seen(labels: np.ndarray, seen: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, int]]:
-    counts = confusion(labels, seen, len(classes))
-    columns = {name: NOTHING if name == OTHER else name for name in classes}
-    return {
-        a: {columns[b]: int(counts[classes.index(a), classes.index(b)]) for b in classes} for a in behaviours(classes)
-    }
+    counts = pd.DataFrame(confusion(labels, seen, len(classes)), classes, classes)
+    return counts.drop(index=OTHER).rename(columns={OTHER: NOTHING}).to_dict("index")
 
 
 def _end_to_end(
@@ -157,12 +152,10 @@ def frames_shown(tracks: Sequence[Track]) -> dict[str, object]:
     """Seconds between the frames the model is shown, and the share of bouts shorter than that, by behaviour."""
     fps = tracks[0].fps
     spacing = float(np.diff(shown_frames(fps)).mean() / fps)
-    by_name = {name: level.bout_seconds(tracks, name) for name in behaviours(tracks[0].classes)}
-    by_name["all"] = level.bout_seconds(tracks)
-    shorter = {
-        name: resampling.share([(s < spacing).sum() for s in seconds], [len(s) for s in seconds])
-        for name, seconds in by_name.items()
-    }
+    shorter = {}
+    for name in (*behaviours(tracks[0].classes), None):
+        seconds = level.bout_seconds(tracks, name)
+        shorter[name or "all"] = resampling.share([(s < spacing).sum() for s in seconds], [len(s) for s in seconds])
     return {"frames": frame_count(CLIP), "spacing_s": spacing, "bouts_shorter": shorter}
 
 
@@ -171,13 +164,10 @@ def equal_lengths(tracks: Sequence[Track]) -> dict[str, float]:
 
     by_chance is the share of the whole numbers from the shortest to the longest length that are some video's.
     """
-    lengths = np.array([len(t) for t in tracks])
-    different = len(np.unique(lengths))
-    return {
-        "videos": len(lengths),
-        "different": different,
-        "by_chance": float(different / (lengths.max() - lengths.min() + 1)),
-    }
+    lengths = [len(t) for t in tracks]
+    different = len(set(lengths))
+    by_chance = different / (max(lengths) - min(lengths) + 1)
+    return {"videos": len(lengths), "different": different, "by_chance": by_chance}
 
 
 def concentration(tracks: Sequence[Track]) -> dict[str, dict[str, object]]:
@@ -196,11 +186,8 @@ def concentration(tracks: Sequence[Track]) -> dict[str, dict[str, object]]:
 
 def width_by_clip(share: Mapping[str, float], clips: int) -> dict[str, float]:
     """Half the width of a share's 95 % interval by video, and what it would be if clips were independent."""
-    value = share["value"]
-    return {
-        "by_video": (share["high"] - share["low"]) / 2,
-        "by_clip": float(1.96 * np.sqrt(value * (1 - value) / clips)),
-    }
+    by_clip = 1.96 * np.sqrt(share["value"] * (1 - share["value"]) / clips)
+    return {"by_video": (share["high"] - share["low"]) / 2, "by_clip": float(by_clip)}
 
 
 def collapsed_baseline() -> dict[str, float]:
@@ -240,10 +227,8 @@ def author_predictions(folder: Path) -> dict[str, float]:
 
 def author_sha256(folder: Path) -> str:
     """One hash of the author's files."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("demo_*.npy")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+    content = (path.name.encode() + path.read_bytes() for path in sorted(folder.glob("demo_*.npy")))
+    return hashlib.sha256(b"".join(content)).hexdigest()
 
 
 def two_cuts(recordings: Sequence[Recording]) -> dict[str, tuple[np.ndarray, list[str]]]:
@@ -252,12 +237,12 @@ def two_cuts(recordings: Sequence[Recording]) -> dict[str, tuple[np.ndarray, lis
     The bout is the longest of whose behaviour the wrong cut shows nothing, the longest of all if there is none such.
     Raises InputError if no recording has video.
     """
-    bouts = [
-        (not (r.labels[_wrong_window(r, start)] == value).any(), stop - start, start, value, r)
-        for r in recordings
-        for start, stop, value in runs(r.labels)
-        if value != other_index(r.classes) and r.video is not None
-    ]
+    bouts = []
+    for recording in (r for r in recordings if r.video is not None):
+        for start, stop, value in runs(recording.labels):
+            (window,) = clip_windows([Proposal(start, stop, 1.0)], recording.fps, ASSUMED_FPS)
+            if value != other_index(recording.classes):
+                bouts.append((value not in recording.labels[window], stop - start, start, value, recording))
     if not bouts:
         raise InputError("no recording has both video and a bout, so no clip can be shown")
     *_, start, value, recording = max(bouts, key=lambda bout: bout[:2])
@@ -270,22 +255,11 @@ def two_cuts(recordings: Sequence[Recording]) -> dict[str, tuple[np.ndarray, lis
     return found
 
 
-def _wrong_window(recording: Recording, start: int) -> slice:
-    (window,) = clip_windows([Proposal(start, start + 1, 1.0)], recording.fps, ASSUMED_FPS)
-    return window
-
-
 def binary_scores(runs_by_name: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """F1, precision (the poster's "MAP") and average precision of action, means over the seeds of each."""
-    rows = {}
-    for name, of_seeds in runs_by_name.items():
-        scores = [
-            evaluate(*([getattr(v, field) for v in run.videos] for field in ("true", "labels", "scores")), run.classes)
-            for run in of_seeds
-        ]
-        wanted = {"F1": "f1", "precision": "precision", "average precision": "map"}
-        rows[name] = {shown: np.mean([s[metric] for s in scores]) for shown, metric in wanted.items()}
-    return pd.DataFrame(rows).T
+    wanted = {"f1": "F1", "precision": "precision", "map": "average precision"}
+    means = {name: by_seed(runs_)[list(wanted)].mean() for name, runs_ in runs_by_name.items()}
+    return pd.DataFrame(means).T.rename(columns=wanted)
 
 
 def figures(data: LabelSet | Dataset, author: Path | None = None) -> dict[str, object]:
@@ -293,14 +267,13 @@ def figures(data: LabelSet | Dataset, author: Path | None = None) -> dict[str, o
     found: dict[str, object] = {}
     for split in level.SPLITS:
         tracks = getattr(data, split)
+        cut = clips(tracks, data.train)
         found[split] = {
-            "clips": clips(tracks, data.train),
+            "clips": cut | {"widths": width_by_clip(cut["always"], cut["clips"])},
             "always_investigation": always(tracks, "investigation"),
             "frames": frames_shown(tracks),
             "concentration": concentration(tracks),
         }
-        cut = found[split]["clips"]
-        cut["widths"] = width_by_clip(cut["always"], cut["clips"])
     found["lengths"] = equal_lengths([*data.train, *data.test])
     if author is not None:
         found["mouse071"] = author_predictions(author)

@@ -1,7 +1,8 @@
 """One ladder from the published protocol to the corrected one: each correction made alone, so that it has its worth."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from mbrepro.study.results import Run
 from mbrepro.study.two_stages import two_stages
 
 PUBLISHED = "as published"
+FIGURES = ("F1", "F1 sd", "MAP", "MAP sd")
 # What each step changes, in the order of a clip's way: when it is cut, what is shown of it, where it is read, which
 # clips there are, what the head learns from, and where its answer is written. Clips get the proposals' length and
 # place in one step, for a proposal is made as long as a clip. Steps in which two protocols agree are left out.
@@ -75,33 +77,29 @@ def correction_scores(
 ) -> pd.DataFrame:
     """CalMS21's F1 and MAP of the end-to-end row under each protocol, a line each.
 
-    Parameters
-    ----------
-    steps: as of `corrections`; views are named, not "auto".
-    embedder_of: loads an embedder, called once for each different one.
-
-    Returns
-    -------
-    Columns step, F1, F1 sd, F1 gain, MAP, MAP sd, MAP gain: means and population sd over seeds, and what the step
-    added to the line before it (NaN in the first).
+    steps: as of `corrections`; views are named, not "auto". embedder_of: loads an embedder, called once for each
+    different one. Returns columns step, F1, F1 sd, F1 gain, MAP, MAP sd, MAP gain: means and population sd over seeds,
+    and what the step added to the line before it (NaN in the first).
     """
-    embedders: dict[EmbedderSettings, ClipEmbedder] = {}
-    lines = []
+    embedder_of, lines = cache(embedder_of), []
     for step, protocol in steps.items():
-        if protocol.embedder not in embedders:
-            embedders[protocol.embedder] = embedder_of(protocol.embedder)
-        _, frames = two_stages(data, protocol, embedders[protocol.embedder], seeds, folder)
-        scores = pd.DataFrame([_scores(run) for run in frames])
-        line = {"step": step}
-        for title, metric in (("F1", "f1"), ("MAP", "map")):
-            line |= {title: scores[metric].mean(), f"{title} sd": scores[metric].std(ddof=0)}
-        lines.append(line)
-    table = pd.DataFrame(lines)
-    for title in ("F1", "MAP"):
-        table.insert(table.columns.get_loc(f"{title} sd") + 1, f"{title} gain", table[title].diff())
+        _, frames = two_stages(data, protocol, embedder_of(protocol.embedder), seeds, folder)
+        lines.append([step, *mean_and_sd(frames)])
+    table = pd.DataFrame(lines, columns=["step", *FIGURES])
+    table.insert(3, "F1 gain", table["F1"].diff())
+    table.insert(6, "MAP gain", table["MAP"].diff())
     return table
 
 
-def _scores(run: Run) -> dict[str, float]:
-    true, labels, scores = ([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
-    return evaluate(true, labels, scores, run.classes)
+def mean_and_sd(runs: Sequence[Run]) -> list[float]:
+    """`FIGURES` of a row: CalMS21's F1 and MAP, each with its population sd over seeds."""
+    scores = by_seed(runs)
+    return [part for metric in ("f1", "map") for part in (scores[metric].mean(), scores[metric].std(ddof=0))]
+
+
+def by_seed(runs: Sequence[Run]) -> pd.DataFrame:
+    """Every metric of `evaluate` of each run, a line a run."""
+    fields = ("true", "labels", "scores")
+    return pd.DataFrame(
+        [evaluate(*([getattr(v, field) for v in run.videos] for field in fields), run.classes) for run in runs]
+    )

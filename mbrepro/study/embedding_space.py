@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.base import ClassifierMixin
+from scipy.stats import skew
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import pairwise_distances, silhouette_score
@@ -22,11 +22,16 @@ from mbrepro.errors import InputError
 from mbrepro.metrics.frames import confusion
 from mbrepro.metrics.resampling import draw, interval
 
-HEADS = ("1-NN", "10-NN", "prototype", "ridge")
+HEADS = {
+    "1-NN": lambda: KNeighborsClassifier(1),
+    "10-NN": lambda: KNeighborsClassifier(10),
+    "prototype": NearestCentroid,
+    # The penalty is chosen within the train part.
+    "ridge": lambda: RidgeClassifierCV(np.logspace(-1, 5, 7), class_weight="balanced"),
+}
 WIDENED = ("rotated", "noise")
 FOLDS = 20
 NEAR = 10  # neighbours that are counted
-_ALPHAS = np.logspace(-1, 5, 7)
 
 
 def standardised(points: np.ndarray) -> np.ndarray:
@@ -43,8 +48,7 @@ def neighbours(points: np.ndarray, k: int, groups: np.ndarray | None = None) -> 
     if groups is None:
         if not 0 < k < len(points):
             raise InputError(f"{k} neighbours cannot be found among {len(points)} clips")
-        found = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
-        return found
+        return NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
     distances = pairwise_distances(points)
     distances[np.asarray(groups)[:, None] == np.asarray(groups)[None]] = np.inf
     if k < 1 or np.isfinite(distances).sum(1).min() < k:
@@ -58,8 +62,7 @@ def purity(points: np.ndarray, labels: np.ndarray, k: int, groups: np.ndarray | 
     The mean over classes, not points, so that a frequent class does not make it high by itself.
     """
     labels = np.asarray(labels)
-    same = (labels[neighbours(points, k, groups)] == labels[:, None]).mean(1)
-    return float(np.mean([same[labels == label].mean() for label in np.unique(labels)]))
+    return _mean_over_classes((labels[neighbours(points, k, groups)] == labels[:, None]).mean(1), labels)
 
 
 def chance_purity(labels: np.ndarray, groups: np.ndarray | None = None) -> float:
@@ -67,8 +70,11 @@ def chance_purity(labels: np.ndarray, groups: np.ndarray | None = None) -> float
     labels = np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     may = groups[:, None] != groups[None]
-    same = ((labels[:, None] == labels[None]) & may).sum(1) / may.sum(1)
-    return float(np.mean([same[labels == label].mean() for label in np.unique(labels)]))
+    return _mean_over_classes(((labels[:, None] == labels[None]) & may).sum(1) / may.sum(1), labels)
+
+
+def _mean_over_classes(values: np.ndarray, labels: np.ndarray) -> float:
+    return float(pd.Series(values).groupby(labels).mean().mean())
 
 
 def silhouette(points: np.ndarray, labels: np.ndarray) -> float:
@@ -84,15 +90,11 @@ def variance_between(points: np.ndarray, groups: np.ndarray) -> float:
     dimensions (Kelley 1935, PNAS 21:554; as in PERMANOVA, Anderson 2001, Austral Ecol 26:32). 0 is expected of groups
     drawn blindly, 1 is groups without any spread; NaN for one group, or as many as points.
     """
-    points = _checked(points)
-    _, member = np.unique(groups, return_inverse=True)
-    counts = np.bincount(member)
-    if not 1 < len(counts) < len(points):
+    points, count = _checked(points), len(np.unique(groups))
+    if not 1 < count < len(points):
         return float("nan")
-    means = np.stack([points[member == group].mean(0) for group in range(len(counts))])
-    within = ((points - means[member]) ** 2).sum() / (len(points) - len(counts))
-    total = ((points - points.mean(0)) ** 2).sum() / (len(points) - 1)
-    return float(1 - within / total)
+    rest = points - pd.DataFrame(points).groupby(np.asarray(groups)).transform("mean").to_numpy()
+    return float(1 - (rest**2).sum() / (len(points) - count) / points.var(0, ddof=1).sum())
 
 
 def hubness(points: np.ndarray, k: int) -> float:
@@ -100,9 +102,8 @@ def hubness(points: np.ndarray, k: int) -> float:
 
     About 0 where no point is favoured; above 1 a few points are everybody's neighbours.
     """
-    often = np.bincount(neighbours(points, k).ravel(), minlength=len(points)).astype(float)
-    spread = often.std()
-    return float(((often - often.mean()) ** 3).mean() / spread**3) if spread else 0.0
+    often = np.bincount(neighbours(points, k).ravel(), minlength=len(points))
+    return float(skew(often)) if often.any() and often.std() else 0.0
 
 
 def relative_contrast(points: np.ndarray) -> float:
@@ -124,11 +125,6 @@ def intrinsic_dimension(points: np.ndarray) -> float:
     kept = distances[:, 0] > 0
     ratios = np.log(distances[kept, 1] / distances[kept, 0])
     return float((len(ratios) - 1) / ratios.sum())
-
-
-def gaussian_like(points: np.ndarray, seed: int) -> np.ndarray:
-    """As many independent normal points of the same width: what width does where nothing else is there."""
-    return np.random.default_rng(seed).standard_normal(np.shape(points))
 
 
 def concentration(points: np.ndarray, k: int = NEAR) -> dict[str, float]:
@@ -187,16 +183,23 @@ def sweep_components(
     """
     points = _checked(points)
     labels, member = (np.unique(values, return_inverse=True)[1] for values in (labels, recordings))
+    if not member.any():
+        raise InputError("leaving out recordings needs clips of at least 2 of them")
+    if unknown := [head for head in heads if head not in HEADS]:
+        raise InputError(f"there is no head {unknown[0]!r}; take {', '.join(HEADS)}")
     most = min(points.shape[1], len(points) - np.bincount(member).max() - 1)
     dimensions = [d for d in dimensions if d <= most]
     predicted = {(head, d): np.zeros_like(labels) for head in heads for d in dimensions}
-    for fit, left_out in _folds(points, member, folds):
-        train, test = _scaled(points[fit], points[left_out], scale)
+    for fit, left_out in GroupKFold(min(folds, member.max() + 1)).split(points, groups=member):
+        train, test = points[fit], points[left_out]
+        if scale:
+            scaler = StandardScaler().fit(train)
+            train, test = scaler.transform(train), scaler.transform(test)
         pca = PCA(min(max([*dimensions, 1]), len(train)), random_state=0).fit(train)
         parts = pca.transform(train), pca.transform(test)
         for head, d in predicted:
-            seen, asked = (parts[0][:, :d], parts[1][:, :d]) if d else (train, test)
-            predicted[head, d][left_out] = _head(head).fit(seen, labels[fit]).predict(asked)
+            seen, asked = (part[:, :d] for part in parts) if d else (train, test)
+            predicted[head, d][left_out] = HEADS[head]().fit(seen, labels[fit]).predict(asked)
     rows = [(head, d, *_balanced(labels, said, member)) for (head, d), said in predicted.items()]
     return pd.DataFrame(rows, columns=["head", "components", "accuracy", "low", "high"])
 
@@ -249,11 +252,12 @@ def arrangements(spaces: Mapping[str, np.ndarray], classes: np.ndarray, recordin
 
 
 def concentrations(spaces: Mapping[str, np.ndarray], seed: int) -> pd.DataFrame:
-    """`concentration` of each space, standardised, of the first as it is, and of noise of its width; a line a space."""
+    """`concentration` of each space, standardised, of the first as it is, and of as many normal points of its width,
+    which show what width does where nothing else is there; a line a space."""
     first = next(iter(spaces))
     points = {name: standardised(part) for name, part in spaces.items()}
     points[f"{first}, not standardised"] = spaces[first]
-    points["noise of its width"] = gaussian_like(spaces[first], seed)
+    points["noise of its width"] = np.random.default_rng(seed).standard_normal(spaces[first].shape)
     return pd.DataFrame({name: concentration(part) for name, part in points.items()}).T
 
 
@@ -290,40 +294,14 @@ def umap_map(points: np.ndarray, seed: int, folder: Path, name: str, near: int =
     return cached_arrays(folder, f"umap-{name.replace(' ', '_')}", made_from, make)["coordinates"]
 
 
-def _head(name: str) -> ClassifierMixin:
-    if name == "prototype":
-        return NearestCentroid()
-    if name == "ridge":
-        return RidgeClassifierCV(_ALPHAS, class_weight="balanced")  # the penalty is chosen within the train part
-    if name in ("1-NN", "10-NN"):
-        return KNeighborsClassifier(int(name.split("-")[0]))
-    raise InputError(f"there is no head {name!r}; take {', '.join(HEADS)}")
-
-
-def _folds(points: np.ndarray, member: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    count = int(member.max()) + 1
-    if count < 2:
-        raise InputError("leaving out recordings needs clips of at least 2 of them")
-    return list(GroupKFold(min(folds, count)).split(points, groups=member))
-
-
-def _scaled(train: np.ndarray, test: np.ndarray, scale: bool) -> tuple[np.ndarray, np.ndarray]:
-    if not scale:
-        return train, test
-    scaler = StandardScaler().fit(train)
-    return scaler.transform(train), scaler.transform(test)
-
-
-def _balanced(true: np.ndarray, said: np.ndarray, member: np.ndarray, resamples: int = 1000) -> tuple[float, ...]:
+def _balanced(true: np.ndarray, said: np.ndarray, member: np.ndarray) -> tuple[float, ...]:
     """Mean recall over classes, and its percentile interval over resampled recordings."""
-    counts = np.stack(
-        [confusion(true[member == m], said[member == m], true.max() + 1) for m in range(member.max() + 1)]
-    )
-    drawn = draw(len(counts), resamples)
-    sums = np.concatenate([counts.sum(0)[None], np.tensordot(drawn, counts, 1)])  # (1 + resamples, C, C)
+    parts = [member == m for m in range(member.max() + 1)]
+    counts = np.stack([confusion(true[part], said[part], true.max() + 1) for part in parts])
+    drawn = np.vstack([np.ones((1, len(counts)), int), draw(len(counts))])
+    sums = np.tensordot(drawn, counts, 1)  # (1 + resamples, C, C)
     with np.errstate(invalid="ignore"):
-        recalls = np.diagonal(sums, axis1=1, axis2=2) / sums.sum(2)
-    values = np.nanmean(recalls, axis=1)
+        values = np.nanmean(np.diagonal(sums, axis1=1, axis2=2) / sums.sum(2), axis=1)
     spread = interval(values[1:])
     return float(values[0]), spread.low, spread.high
 

@@ -8,6 +8,7 @@ measured on; 00_dataset shows them.
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mbrepro.artifacts import fingerprint, versions, write_json
@@ -17,9 +18,9 @@ from mbrepro.demo.simulated import DemoSettings, demo_dataset, schedule
 from mbrepro.method import localizer, single_frame, training
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER
 from mbrepro.method.single_frame import SingleFrameSettings
-from mbrepro.metrics.frames import evaluate
 from mbrepro.study import recorded
 from mbrepro.study.baseline import baseline
+from mbrepro.study.corrections import by_seed
 from mbrepro.study.localization import localization
 from mbrepro.study.profiles import training_epochs
 from mbrepro.study.results import Run
@@ -63,11 +64,12 @@ def ladder(data: Dataset, seeds: int, folder: Path, epochs: int | None = None) -
         "±200 frames": baseline(data, four, 0.0, seeds, folder),
         "localization": localization(data, two, 0.0, seeds, folder),
     }
-    rows = []
-    for network, made in runs.items():
-        scores = pd.DataFrame([_scores(run) for run in made])
-        for metric, published in PUBLISHED[network].items():
-            rows.append((network, metric, scores[metric].mean(), scores[metric].std(ddof=0), published))
+    scores = {network: by_seed(made) for network, made in runs.items()}
+    rows = [
+        (network, metric, scores[network][metric].mean(), scores[network][metric].std(ddof=0), published)
+        for network, figures in PUBLISHED.items()
+        for metric, published in figures.items()
+    ]
     return pd.DataFrame(rows, columns=["network", "metric", "mean", "sd", "published"])
 
 
@@ -85,8 +87,7 @@ def made_from() -> dict[str, object]:
 def record(folder: Path) -> Path:
     """Measure the ladder on the demo's own split and record it; returns the file."""
     data = demo_dataset("task1", DemoSettings(), folder / "recordings", videos=False)
-    measured = ladder(data, SEEDS, folder)
-    rows = measured.round({"mean": 4, "sd": 4}).to_dict("records")
+    rows = ladder(data, SEEDS, folder).round({"mean": 4, "sd": 4}).to_dict("records")
     provenance = {"data": "simulated", "computed_by": "mbrepro ladder", "seeds": SEEDS, "made_from": made_from()}
     write_json(recorded.path_of(PAGE), {"provenance": provenance, "figures": {"table": rows}})
     return recorded.path_of(PAGE)
@@ -101,15 +102,15 @@ def recorded_ladder() -> tuple[pd.DataFrame, dict[str, object]]:
 def with_ladder(compared: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     """The comparisons of `likeness.likeness` with the ladder as further rows."""
     what = "ladder: " + measured["network"] + ", " + measured["metric"]
-    rows = pd.DataFrame(
-        {"what": what, "simulated": measured["mean"], "real": measured["published"], "unit": "score", "source": SOURCE}
+    rows = measured.rename(columns={"mean": "simulated", "published": "real"}).assign(
+        what=what, unit="score", source=SOURCE
     )
-    return pd.concat([compared, rows], ignore_index=True)
+    return pd.concat([compared, rows[compared.columns]], ignore_index=True)
 
 
 def out_of_bounds(measured: pd.DataFrame) -> pd.Series:
     """Whether each line of the ladder is further from its published figure than `BOUND`, or `BOUND_OF_TWO`."""
-    bounds = measured["network"].map(lambda network: BOUND_OF_TWO if network == "localization" else BOUND)
+    bounds = np.where(measured["network"] == "localization", BOUND_OF_TWO, BOUND)
     return (measured["mean"] - measured["published"]).abs() > bounds
 
 
@@ -125,8 +126,3 @@ def beside_published(measured: pd.DataFrame) -> pd.DataFrame:
             "": out_of_bounds(measured).map({True: "out of bounds", False: ""}),
         }
     )
-
-
-def _scores(run: Run) -> dict[str, float]:
-    true, labels, scores = ([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
-    return evaluate(true, labels, scores, run.classes)

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mbrepro.data import labels as level
 from mbrepro.data.labels import LabelSet, Track
-from mbrepro.data.recordings import Dataset, behaviours, other_index
+from mbrepro.data.recordings import Dataset, behaviours, other_index, runs
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import ACTION, localize_action
 from mbrepro.method.proposals import HysteresisRule, PosterRule, Proposal, proposal_labels, propose
@@ -53,9 +54,8 @@ def watch(
     labels, seen = np.full(len(track), other), np.zeros(len(track), bool)
     views = [_view(p, len(track), seconds and max(1, round(seconds * track.fps)), anchor) for p in proposals]
     shown = [Proposal(max(p.start, a), min(p.stop, b), p.score) for p, (a, b) in zip(proposals, views, strict=True)]
-    for proposal, (start, stop), name in zip(
-        proposals, views, proposal_labels(track.labels, shown, track.classes), strict=True
-    ):
+    names = proposal_labels(track.labels, shown, track.classes)
+    for proposal, (start, stop), name in zip(proposals, views, names, strict=True):
         labels[proposal.start : proposal.stop] = name
         seen[start:stop] = True
     return labels, seen
@@ -64,8 +64,9 @@ def watch(
 def _view(proposal: Proposal, frames: int, length: int | None, anchor: str) -> tuple[int, int]:
     if length is None:
         return proposal.start, proposal.stop
-    start = proposal.start if anchor == "start" else (proposal.start + proposal.stop - length) // 2
-    start = min(max(0, start), max(0, frames - length)) if anchor == "middle" else start
+    start = proposal.start
+    if anchor == "middle":
+        start = min(max(0, (start + proposal.stop - length) // 2), max(0, frames - length))
     return start, min(start + length, frames)
 
 
@@ -86,10 +87,9 @@ def watch_windows(track: Track, seconds: float) -> tuple[np.ndarray, np.ndarray]
 
 def without_short(action: np.ndarray, frames: int) -> np.ndarray:
     """Action (T,) bool without its stretches of fewer than `frames` frames."""
-    padded = np.diff(np.r_[False, action, False].astype(np.int8))
     kept = action.copy()
-    for start, stop in zip(np.flatnonzero(padded == 1), np.flatnonzero(padded == -1), strict=True):
-        kept[start:stop] = stop - start >= frames
+    for start, stop, acting in runs(action):
+        kept[start:stop] = acting and stop - start >= frames
     return kept
 
 
@@ -107,10 +107,10 @@ def watched(policy: str, seconds: float, track: Track) -> tuple[np.ndarray, np.n
 
 def point(tracks: Sequence[Track], views: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
     """Share of the videos looked at and the macro-F1 reached, each with its interval by video."""
-    true, labels, seen = [t.labels for t in tracks], [v[0] for v in views], [v[1] for v in views]
+    labels, seen = zip(*views, strict=True)
     return {
         "touched": resampling.share([s.sum() for s in seen], [len(t) for t in tracks]),
-        "f1": resampling.f1(true, labels, tracks[0].classes),
+        "f1": resampling.f1([t.labels for t in tracks], labels, tracks[0].classes),
     }
 
 
@@ -166,9 +166,8 @@ def localizer_points(data: Dataset, protocols: Mapping[str, Protocol], folder: P
         views = []
         for recording in data.test:
             p_action = localize_action(model, recording)
-            labels, seen = watch(
-                recording, propose(p_action, protocol.rule, recording.fps), protocol.clips.seconds, protocol.anchor
-            )
+            proposals = propose(p_action, protocol.rule, recording.fps)
+            labels, seen = watch(recording, proposals, protocol.clips.seconds, protocol.anchor)
             if protocol.written == "action":
                 labels = np.where(p_action >= ACTION, labels, other_index(data.classes))
             views.append((labels, seen))
@@ -205,13 +204,9 @@ def bout_statistics(tracks: Sequence[Track]) -> dict[str, object]:
     return {
         "bouts": {name: _durations(seconds) for name, seconds in named.items()},
         "gaps": {"n": len(gaps), **_percentiles(gaps)},
-        "transitions": _named(follows, classes),
-        "next": _named(row_normalised(follows), classes),
+        "transitions": pd.DataFrame(follows, classes, classes).to_dict("index"),
+        "next": pd.DataFrame(row_normalised(follows), classes, classes).to_dict("index"),
     }
-
-
-def _named(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    return {name: dict(zip(classes, row, strict=True)) for name, row in zip(classes, matrix.tolist(), strict=True)}
 
 
 def _durations(by_video: Sequence[np.ndarray]) -> dict[str, object]:
