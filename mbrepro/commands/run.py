@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mbrepro import paths
 from mbrepro.commands import runner
 from mbrepro.commands.options import Cpu, Model, Profile, Source, check_patience, local_model, use_profile
 from mbrepro.errors import InputError
@@ -31,11 +32,11 @@ def command(
         print(runner.describe(notebook, profile))
         return
     names = runner.notebook_names() if every else [notebook]
-    parameters, seeds = runner.check_run(names, profile, parameters)
-    check_patience(profile, cpu, seeds)
-    run = runner.run_name(parameters)
+    plan = runner.check_run(names, profile, parameters)
+    check_patience(profile, cpu, runner.stage2_seeds(plan))
+    run = runner.run_name(runner.given_in(plan, parameters))
     done = runner.run_study(profile, parameters, names, run)
-    folder = runner.executed(profile, run)
+    folder = paths.results(profile, run) / "notebooks"
     if every:
         print(f"{len(done)} notebooks run, {len(names) - len(done)} were up to date; they are in {folder}")
     else:

@@ -42,8 +42,7 @@ def parameters_of(name: str, profile: str = "demo") -> dict[str, object]:
     Raises InputError naming the notebooks there are if there is none of this name.
     """
     given = cascade(profile, name)
-    own = {key: ast.literal_eval(value["default"]) for key, value in _declared(name).items()}
-    return {key: given.get(key, value) for key, value in own.items()}
+    return {key: given.get(key, ast.literal_eval(told["default"])) for key, told in _declared(name).items()}
 
 
 def describe(name: str, profile: str = "demo") -> str:
@@ -52,55 +51,37 @@ def describe(name: str, profile: str = "demo") -> str:
     return "\n".join(f"{k} = {v!r}  {declared[k]['help']}" for k, v in parameters_of(name, profile).items())
 
 
-def check_parameters(name: str, given: Mapping[str, object], profile: str = "demo") -> dict[str, object]:
-    """All parameters of a run: the study's values with the given ones in their place.
+def check_run(names: Sequence[str], profile: str, given: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """All parameters of each notebook: the study's values, and in their place those given that it has.
 
-    Raises InputError for a parameter the notebook does not have, a value of another kind than the study's, or one that
-    no run can use.
-    """
-    known = parameters_of(name, profile)
-    for key, value in given.items():
-        if key not in known:
-            raise InputError(f"{name} has no parameter {key!r}; it has {', '.join(known)}")
-        if not _same_kind(known[key], value):
-            kind = type(known[key]).__name__
-            raise InputError(f"{name}: parameter {key} takes a value of type {kind} like {known[key]!r}, not {value!r}")
-    values = {key: _like(known[key], given.get(key, known[key])) for key in known}
-    check_values(values)
-    return values
-
-
-def _same_kind(default: object, value: object) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, (int, float))
-    return isinstance(value, type(default))
-
-
-def _like(default: object, value: object) -> object:
-    return float(value) if isinstance(default, float) else value
-
-
-def check_run(names: Sequence[str], profile: str, given: Mapping[str, object]) -> tuple[dict[str, object], int]:
-    """The given parameters as the notebooks take them, and for how many seeds stage 2 is run.
-
-    Each notebook is given the parameters it has. Raises InputError, before anything runs, as `check_parameters` does,
-    and for a parameter that none of them has.
+    Raises InputError, before anything runs, for a parameter that none of them has, a value of another kind than the
+    study's, or one that no run can use.
     """
     paths.check_profile(profile)
-    known = {name: parameters_of(name, profile) for name in names}
+    plan = {name: parameters_of(name, profile) for name in names}
     for key in given:
-        if not any(key in parameters for parameters in known.values()):
-            if len(names) == 1:
-                raise InputError(f"{names[0]} has no parameter {key!r}; it has {', '.join(known[names[0]])}")
-            raise InputError(f"no notebook has a parameter {key!r}")
-    values, seeds = {}, 0
-    for name in names:
-        mine = check_parameters(name, {k: v for k, v in given.items() if k in known[name]}, profile)
-        values |= mine
-        seeds = max(seeds, mine.get("seeds", 1) if runs_stage2(name) else 0)
-    return {key: values[key] for key in given}, seeds
+        if not any(key in known for known in plan.values()):
+            (only, *others), known = names, ", ".join(plan[names[0]])
+            raise InputError(
+                f"no notebook has a parameter {key!r}" if others else f"{only} has no parameter {key!r}; it has {known}"
+            )
+    for name, values in plan.items():
+        values |= {key: _like(values[key], given[key], f"{name}: parameter {key}") for key in values if key in given}
+        check_values(values)
+    return plan
+
+
+def _like(default: object, value: object, told: str) -> object:
+    """The value, a whole number as a float where the default is one. Raises InputError if it is of another kind."""
+    kind = (int, float) if isinstance(default, float) else type(default)
+    if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool):
+        raise InputError(f"{told} takes a value of type {type(default).__name__} like {default!r}, not {value!r}")
+    return type(default)(value)
+
+
+def stage2_seeds(plan: Mapping[str, Mapping[str, object]]) -> int:
+    """For how many seeds the notebooks of `check_run` run stage 2."""
+    return max((values.get("seeds", 1) for name, values in plan.items() if runs_stage2(name)), default=0)
 
 
 def run_name(given: Mapping[str, object]) -> str:
@@ -111,31 +92,28 @@ def run_name(given: Mapping[str, object]) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_=,.+-]+', '_', text)[:READABLE]}-{fingerprint(dict(given))[:8]}"
 
 
-def executed(profile: str, run: str = "") -> Path:
-    """The folder of executed notebooks of a profile's study, or of a run of one's own."""
-    return paths.results(profile, run) / "notebooks"
-
-
 def run_study(
-    profile: str, parameters: Mapping[str, object], names: Sequence[str] | None = None, run: str = ""
+    profile: str, given: Mapping[str, object], names: Sequence[str] | None = None, run: str = ""
 ) -> list[str]:
     """Run notebooks in order, into the study or into a run of one's own; return the names of those not up to date.
 
     run: the run's name; its parameters are written beside its results. Raises InputError as `check_run` does, and if a
     run of this name has other parameters.
     """
-    names = names or notebook_names()
-    given, _ = check_run(names, profile, parameters)
+    plan, folder = check_run(names or notebook_names(), profile, given), paths.results(profile, run)
     if run:
-        _keep_parameters(paths.results(profile, run) / "parameters.json", {**given, "profile": profile})
+        _keep_parameters(folder / "parameters.json", given_in(plan, given) | {"profile": profile})
     done = []
-    for name in names:
-        known = parameters_of(name, profile)
-        mine = {key: value for key, value in given.items() if key in known} | {"run": run}
-        if run_notebook(name, {k: v for k, v in mine.items() if k in known}, executed(profile, run), profile):
+    for name, values in plan.items():
+        if run_notebook(name, values | ({"run": run} if "run" in values else {}), folder, profile):
             done.append(name)
-    results.tidy(paths.results(profile, run))
+    results.tidy(folder)
     return done
+
+
+def given_in(plan: Mapping[str, Mapping[str, object]], given: Mapping[str, object]) -> dict[str, object]:
+    """The given parameters as the notebooks of `check_run` take them."""
+    return {key: next(values[key] for values in plan.values() if key in values) for key in given}
 
 
 def _keep_parameters(path: Path, given: dict[str, object]) -> None:
@@ -145,21 +123,20 @@ def _keep_parameters(path: Path, given: dict[str, object]) -> None:
         raise InputError(f"{path}: this run has other parameters; choose another name with -p run NAME, or delete it")
 
 
-def run_notebook(name: str, parameters: Mapping[str, object], folder: Path, profile: str = "demo") -> bool:
-    """Execute one notebook into `folder`; return False if an up-to-date run is already there.
+def run_notebook(name: str, values: Mapping[str, object], folder: Path, profile: str) -> bool:
+    """Execute a notebook with all of its parameters; return False if an up-to-date run is already there.
 
     A run is up to date if it is of these parameters and inputs, and neither its executed copy nor what it wrote into
     the results `folder` has been changed or deleted since. The executed copy appears only when every cell has
     succeeded. A failed run is kept as `NAME.failed.ipynb` in a folder `failed` beside it, for reading. Raises
     InputError with the last error if a cell fails.
     """
-    values = check_parameters(name, parameters, profile)
-    source, output = paths.notebooks() / f"{name}.ipynb", folder / f"{name}.ipynb"
+    source, output = paths.notebooks() / f"{name}.ipynb", folder / "notebooks" / f"{name}.ipynb"
+    failed = output.parent / "failed" / f"{name}.failed.ipynb"
     key = notebook_key(name, values, profile)
-    failed = folder / "failed" / f"{name}.failed.ipynb"
-    if output.exists() and not copies.fault(output, folder.parent) and copies.read(output).metadata.get(KEY) == key:
+    if output.exists() and not copies.fault(output, folder) and copies.read(output).metadata.get(KEY) == key:
         return False
-    before = copies.state(folder.parent)
+    before = copies.state(folder)
     with replacing(output) as temporary:
         try:
             execute(name, source, temporary, values)
@@ -167,7 +144,7 @@ def run_notebook(name: str, parameters: Mapping[str, object], folder: Path, prof
             write_text(failed, temporary.read_text(encoding="utf-8"))
             raise InputError(f"{error} (see {failed})") from error
         notebook = _stable(temporary, key)
-        copies.seal(notebook, folder.parent, before)
+        copies.seal(notebook, folder, before)
         write_text(temporary, nbformat.writes(notebook))
     failed.unlink(missing_ok=True)
     return True

@@ -51,13 +51,12 @@ def check_values(values: Mapping[str, object]) -> None:
         if name in LEAST and value < LEAST[name]:
             raise InputError(f"parameter {name} must be at least {LEAST[name]}, not {value}")
         if name in LISTS:
-            _check_list(name, value)
+            numbers(value, f"parameter {name}")
     if values.get("scale", 1.0) <= 0:
         raise InputError(f"parameter scale must be a positive number, not {values['scale']}")
     if not 0 <= values.get("validation_fraction", 0.0) < 1:
-        raise InputError(
-            f"parameter validation_fraction must lie from 0 to below 1, not {values['validation_fraction']}"
-        )
+        fraction = values["validation_fraction"]
+        raise InputError(f"parameter validation_fraction must lie from 0 to below 1, not {fraction}")
     behaviours = values.get("behaviours", "all")
     for behaviour in behaviours.split(",") if behaviours != "all" else ():
         if behaviour not in TASK3_BEHAVIOURS:
@@ -68,10 +67,12 @@ def check_values(values: Mapping[str, object]) -> None:
         check_embedder(embedder, memory=False)  # where it will run is the notebook's to say
 
 
-def _check_list(name: str, text: str) -> None:
+def numbers(text: str, name: str = "a list") -> list[float]:
+    """The numbers of a parameter that holds several, as "1,2,5"; raises InputError unless each is finite and >= 0."""
     try:
-        numbers = [float(part) for part in text.split(",")]
+        found = [float(part) for part in text.split(",")]
     except ValueError:
-        numbers = [math.nan]
-    if not all(math.isfinite(number) and number >= 0 for number in numbers):
-        raise InputError(f"parameter {name} takes numbers of at least 0, separated by commas, not {text!r}")
+        found = [math.nan]
+    if not all(math.isfinite(number) and number >= 0 for number in found):
+        raise InputError(f"{name} takes numbers of at least 0, separated by commas, not {text!r}")
+    return found

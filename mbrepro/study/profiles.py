@@ -71,14 +71,6 @@ def embedder_settings(profile: str, protocol: str, model: str = "") -> EmbedderS
     return EmbedderSettings(model=model or os.environ.get("MBREPRO_MODEL") or theirs, dtype="auto", device="auto")
 
 
-def numbers(text: str) -> list[float]:
-    """The numbers of a parameter that holds several, "1,2,5". Raises InputError if one of them is none."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"numbers separated by commas are wanted, as in 1,2,5, not {text!r}") from None
-
-
 def training_epochs(profile: str, network: str) -> int:
     """Passes over the train recordings for the "baseline" or the "localizer": those of `notebooks/parameters.yml`."""
     paths.check_profile(profile)

@@ -199,12 +199,13 @@ def test_weights_changed_behind_a_model_given_by_folder_are_another_run(study):
 
 def test_stage_2_is_run_once_a_seed_by_the_notebooks_that_look_at_clips():
     def seeds(name, given):
-        return runner.check_run([name], "demo", given)[1]
+        return runner.stage2_seeds(runner.check_run([name], "demo", given))
 
     assert seeds("03_clip", {"seeds": 3}) == 3
     assert seeds("06_embedding_space", {}) == seeds("07_language", {}) == 1
     assert seeds("01_baseline", {}) == seeds("08_audit", {}) == 0
-    assert runner.check_run(runner.notebook_names(), "demo", {"seeds": 4, "baseline_epochs": 2})[1] == 4
+    plan = runner.check_run(runner.notebook_names(), "demo", {"seeds": 4, "baseline_epochs": 2})
+    assert runner.stage2_seeds(plan) == 4
     with pytest.raises(InputError, match="seeds takes a value of type int"):
         seeds("03_clip", {"seeds": "many"})
 
@@ -229,7 +230,7 @@ def test_a_run_whose_results_or_executed_copy_are_not_as_it_left_them_is_run_aga
     elif harm == "change":
         row.write_text("3")
     elif harm == "executed copy":
-        output.write_bytes(before.replace(b"demo 1.0 False", b"demo 1.1 False"))
+        output.write_bytes(before.replace(b"demo  1.0 False", b"demo  1.1 False"))
     else:
         output.write_bytes(before[:-20])
     assert copies.fault(output, study / "results/demo")

@@ -1,6 +1,5 @@
-"""The rule that sorts captions, against captions sorted by hand; and the captions of clips on disk."""
+"""The rule that sorts captions, against captions sorted by hand; and what tables of captions hold."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mbrepro.data.clips import ClipSettings
-from mbrepro.data.recordings import TASK1_CLASSES, Recording
-from mbrepro.data.video import write_video
+from mbrepro.data.recordings import TASK1_CLASSES
 from mbrepro.demo.standin.phrases import REFUSALS, Geometry, detailed, nondescript
 from mbrepro.embedding import EmbedderSettings, load_embedder
-from mbrepro.embedding.captions import caption_recording
 from mbrepro.errors import InputError
 from mbrepro.study import language
 from mbrepro.study.language import AGREEMENT, CATEGORIES, NAMED, agreement, category, named_behaviours, sentence_count
@@ -296,64 +292,6 @@ def test_agreement_by_hand():
     assert agreement([], "attack") == none
     assert agreement([], "other") == alone and agreement(["mount"], "other") == another
     assert agreement(["groom"], "groom", ("other", "groom")) == alone
-
-
-class Speaker:
-    """Says how bright a clip is, and with how many others it came."""
-
-    takes = "pixels"
-
-    def __init__(self, batch_size=2, short=False):
-        self.settings = SimpleNamespace(batch_size=batch_size, model="speaker")
-        self.identity, self.calls, self.short = {"batch_size": batch_size}, 0, short
-
-    def caption(self, clips, fps, max_new_tokens):
-        self.calls += 1
-        return [f"{clip[0].mean():.0f} of {max_new_tokens}" for clip in clips][self.short :]
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory):
-    video = tmp_path_factory.mktemp("video") / "grey.mp4"
-    write_video(video, (np.full((64, 96, 3), 2 + 4 * i, np.uint8) for i in range(60)), 30.0, 96, 64, crf=0)
-    return Recording("task1/mouse001", np.random.default_rng(0).uniform(200, 400, (60, 2, 7, 2)), video=video)
-
-
-def test_captions_are_made_once_and_read_back(recording, tmp_path):
-    speaker, clips, starts = Speaker(), ClipSettings(seconds=0.5, sampled_fps=8.0), list(range(0, 45, 2))
-    first = caption_recording(recording, starts, clips, speaker, 7, tmp_path)
-    assert [abs(int(text.split()[0]) - (2 + 4 * s)) <= 2 for text, s in zip(first, starts, strict=True)] == [True] * 23
-    calls = speaker.calls
-    assert calls == 2  # 16 clips in memory at a time
-    assert caption_recording(recording, starts, clips, speaker, 7, tmp_path) == first and speaker.calls == calls
-    (path,) = tmp_path.iterdir()
-    told = json.loads(path.read_text())
-    assert path.name.startswith("task1_mouse001-captions-") and told["starts"] == starts and told["captions"] == first
-    path.write_text(path.read_text()[:-20])
-    assert caption_recording(recording, starts, clips, speaker, 7, tmp_path) == first and speaker.calls == 2 * calls
-
-
-def test_what_changes_a_caption_changes_its_file(recording, tmp_path):
-    clips = ClipSettings(seconds=0.5, sampled_fps=8.0)
-    for k, given_ in enumerate(
-        [
-            ([0, 2], clips, Speaker(), 7),
-            ([0, 3], clips, Speaker(), 7),
-            ([0, 2], ClipSettings(seconds=0.6, sampled_fps=8.0), Speaker(), 7),
-            ([0, 2], clips, Speaker(3), 7),
-            ([0, 2], clips, Speaker(), 8),
-        ],
-        1,
-    ):
-        caption_recording(recording, *given_, tmp_path)
-        assert len(list(tmp_path.iterdir())) == k
-    assert caption_recording(recording, [], clips, Speaker(), 7, tmp_path) == []
-
-
-def test_a_clip_without_caption_is_an_error(recording, tmp_path):
-    with pytest.raises(InputError, match="gave 1 captions for 2 clips"):
-        caption_recording(recording, [0, 2], ClipSettings(seconds=0.5), Speaker(short=True), 7, tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def captioned():

@@ -12,6 +12,7 @@ from mbrepro.demo.simulated.release import write_calms21
 from mbrepro.errors import InputError
 from mbrepro.report import tables
 from mbrepro.study import profiles
+from mbrepro.study.parameters import numbers
 
 BINARY = (OTHER, "groom")
 
@@ -103,9 +104,10 @@ def test_a_notebook_may_name_another_model_in_both_profiles(monkeypatch):
 
 
 def test_numbers_of_a_parameter_are_read_or_it_is_named():
-    assert profiles.numbers("0.5, 1,20") == [0.5, 1, 20]
-    with pytest.raises(InputError, match="numbers separated by commas are wanted, as in 1,2,5, not '1,two'"):
-        profiles.numbers("1,two")
+    assert numbers("0.5, 1,20") == [0.5, 1, 20]
+    for wrong in ("1,two", "", "1,-2", "nan"):
+        with pytest.raises(InputError, match=f"gaps takes numbers of at least 0, separated by commas, not '{wrong}'"):
+            numbers(wrong, "gaps")
 
 
 def test_an_unknown_profile_is_refused():
