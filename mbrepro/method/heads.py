@@ -14,8 +14,6 @@ from sklearn.preprocessing import StandardScaler
 
 from mbrepro.errors import InputError
 
-KINDS = ("linear", "mlp", "knn")
-
 
 @dataclass(frozen=True)
 class HeadSettings:

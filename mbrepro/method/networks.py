@@ -13,13 +13,7 @@ from mbrepro.artifacts import fingerprint, versions, write_json
 from mbrepro.data.recordings import Dataset, Recording, split_by_animal
 from mbrepro.errors import InputError
 from mbrepro.method import localizer, training
-from mbrepro.method.localizer import (
-    LocalizerSettings,
-    PoseCNN,
-    action_targets,
-    load_localizer,
-    save_localizer,
-)
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, action_targets, load_localizer, save_localizer
 from mbrepro.method.processes import one_thread, side_by_side
 from mbrepro.method.training import fit_localizer
 
@@ -40,18 +34,17 @@ def train_localizers(
     """
     made = made_from(dataset, settings)
     stems = {seed: folder / "localizers" / fingerprint(seed, *made) for seed in seeds}
-    missing = [(seed, stem) for seed, stem in stems.items() if _stored(stem, settings.epochs) is None]
-    jobs = [(_train, dataset.train, settings, *job) for job in missing]
-    tried = _curve_paths(dataset, settings, validation_fraction, folder)
-    jobs += [
-        (_try_epochs, dataset.train, settings, validation_fraction, division, path)
-        for division, path in enumerate(tried)
-        if _curve(path) is None
-    ]
-    side_by_side(jobs, "train", "network")
+
+    def missing(epochs: int) -> list[tuple]:
+        lacking = [job for job in stems.items() if _stored(job[1], epochs) is None]
+        return [(_train, dataset.train, settings, *job) for job in lacking]
+
+    tried = enumerate(_curve_paths(dataset, settings, validation_fraction, folder))
+    untried = [(division, path) for division, path in tried if _curve(path) is None]
+    trying = [(_try_epochs, dataset.train, settings, validation_fraction, *job) for job in untried]
+    side_by_side(missing(settings.epochs) + trying, "train", "network")
     epochs = best_epochs(validation_curves(dataset, settings, validation_fraction, folder))
-    damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
-    side_by_side([(_train, dataset.train, settings, *job) for job in damaged], "train", "network")
+    side_by_side(missing(epochs), "train", "network")  # where a stored network is damaged
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
 
 

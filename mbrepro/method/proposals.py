@@ -39,11 +39,9 @@ class PosterRule:
     threshold: float = 0.5
 
     def __post_init__(self):
-        if not 1 <= self.min_action_frames < self.horizon_frames:
-            raise InputError(
-                f"min_action_frames must be at least 1 and below horizon_frames ({self.horizon_frames}), "
-                f"not {self.min_action_frames}"
-            )
+        least, horizon = self.min_action_frames, self.horizon_frames
+        if not 1 <= least < horizon:
+            raise InputError(f"min_action_frames must be at least 1 and below horizon_frames ({horizon}), not {least}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _poster_spans(p_action: np.ndarray, rule: PosterRule) -> list[tuple[int, int
 
 def _hysteresis_spans(p_action: np.ndarray, rule: HysteresisRule, fps: float) -> list[tuple[int, int]]:
     smooth_frames, shortest = (max(1, round(seconds * fps)) for seconds in (rule.smooth_s, rule.min_s))
-    longest = None if rule.max_s is None else max(1, round(rule.max_s * fps))
+    longest = len(p_action) if rule.max_s is None else max(1, round(rule.max_s * fps))
     smooth = moving_average(p_action, smooth_frames)
     entered = [(a, b) for a, b, above in runs(smooth >= rule.leave) if above and smooth[a:b].max() >= rule.enter]
     merged: list[tuple[int, int]] = []
@@ -125,9 +123,9 @@ def moving_average(values: np.ndarray, length: int) -> np.ndarray:
     return (total[stop] - total[first]) / (stop - first)
 
 
-def _split(start: int, stop: int, longest: int | None) -> list[tuple[int, int]]:
+def _split(start: int, stop: int, longest: int) -> list[tuple[int, int]]:
     """Cut a span into the fewest parts of at most `longest` frames, equal to within one frame."""
-    parts = 1 if longest is None else -(-(stop - start) // longest)
+    parts = -(-(stop - start) // longest)
     edges = [start + k * (stop - start) // parts for k in range(parts + 1)]
     return list(pairwise(edges))
 
