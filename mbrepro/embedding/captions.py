@@ -17,9 +17,8 @@ def caption_recording(
     recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder,
     max_new_tokens: int, folder: Path,
 ) -> list[str]:  # fmt: skip
-    """Caption the clips that begin at frames `starts`, in order; the model is asked once about each clip.
-
-    Raises InputError as cutting the clips does, or if the model does not answer once for each clip.
+    """Caption the clips that begin at frames `starts`, in order, asking once about each; InputError as `cut_clips`
+    raises.
     """
     if len(starts) == 0:
         return []

@@ -72,10 +72,8 @@ def local_folder(model: str) -> Path | None:
 
 
 def hub_model(model: str) -> tuple[str, str]:
-    """Id and commit of a model on the hub given as ID@COMMIT, or as an id alone whose commit is in `PINNED`.
-
-    Raises InputError for what is no id, and for a branch, a tag or no commit at all, which may name other weights
-    tomorrow.
+    """Id and commit of ID@COMMIT, or of an id in `PINNED`; InputError for another, as a branch may move to other
+    weights.
     """
     name, _, commit = model.partition("@")
     try:
@@ -107,9 +105,8 @@ def read_config(folder: Path) -> transformers.PretrainedConfig:
 
 
 def choose_device(device: str, dtype: str) -> tuple[str, str]:
-    """The device and dtype that "auto" stands for on this machine.
-
-    Raises InputError for a device that torch does not know or cannot use here, and for half precision on a CPU.
+    """Device and dtype that "auto" stands for here; InputError for a device that torch lacks, and half precision on a
+    CPU.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -95,10 +95,7 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
         return passes * tokens, passes * counter.get_total_flops() / 1e12
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
-        """Embed clips of (F, H, W, 3) uint8 RGB frames; see `ClipEmbedder`.
-
-        Raises InputError for a clip that is not such an array, and for clips of different numbers of frames or sizes.
-        """
+        """See `ClipEmbedder`; InputError for what is no clip, and clips of different numbers of frames or sizes."""
         for clip in clips:
             check_clip(clip)
         shown = [clip[self.frames_shown(self.config, len(clip))] for clip in clips]

@@ -119,10 +119,7 @@ def _peft():
 
 
 def add_adapters(embedder: QwenVLEmbedder, classes: int, settings: LoraSettings) -> tuple[nn.Module, nn.Linear]:
-    """Put adapters into the embedder's model, and make a classifier; at first they change nothing.
-
-    Raises InputError if peft is not installed.
-    """
+    """Put adapters into the embedder's model, and make a classifier; at first they change nothing."""
     peft = _peft()
     torch.manual_seed(settings.seed)
     target = f"{LANGUAGE}|{VISION}" if settings.vision else LANGUAGE

@@ -61,10 +61,7 @@ class Preparation:
 
 
 def read_preparation(folder: Path, kind: str) -> Preparation:
-    """Read a checkpoint's preprocessing for a model_type.
-
-    Raises InputError if no file says it, or it asks for something else than resizing, cropping and normalising.
-    """
+    """Read a checkpoint's preprocessing for a model_type; InputError if no file says it or it cannot be followed."""
     kind = kind.removesuffix("_vision_model")
     path, said = _read(folder)
     chosen = ASSUMED[kind] | {name: value for name, value in said.items() if value is not None}

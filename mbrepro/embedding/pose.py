@@ -56,9 +56,8 @@ class PoseEmbedder:
         return 0, 0.0
 
     def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Embed clips given as the (F,) frames of the recording that each shows; (N, D) float32.
-
-        Raises InputError for clips of different F or frames outside the recording.
+        """(N, D) float32 of clips given as (F,) frames of the recording; InputError if F differs or a frame lies
+        outside.
         """
         counts, name = {len(frames) for frames in clips}, recording.name
         if len(counts) > 1:

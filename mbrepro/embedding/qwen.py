@@ -61,10 +61,7 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
         return tokens, clip_tflop(config, tokens)
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
-        """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`, every view from one pass; see `ClipEmbedder`.
-
-        Raises InputError for clips that differ in their number of frame pairs, or as `prepare` does.
-        """
+        """Every view from one pass, see `ClipEmbedder`; InputError for clips of different numbers of frame pairs."""
         pairs = sorted({-(-len(clip) // self.layout.frames) for clip in clips})
         if len(pairs) > 1:
             raise InputError(f"clips embedded together must be as long as each other, not {pairs} pairs of frames")
@@ -147,10 +144,7 @@ class Qwen25VLEmbedder(QwenVLEmbedder):
 
 
 def video_prompt(tokenizer, config: transformers.PretrainedConfig, prompt: str, video_tokens: int) -> str:
-    """The prompt about one video in the checkpoint's own chat template, up to where the answer begins.
-
-    Raises InputError if the template or the prompt leaves other than one place for the video.
-    """
+    """The prompt about one video in the checkpoint's chat template; InputError unless that has one place for the video."""
     asked = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": prompt}]}
     text = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
     pad = tokenizer.convert_ids_to_tokens(config.video_token_id)
@@ -192,10 +186,7 @@ def watched(
 
 
 def check_video_tokens(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Raise InputError unless every row has as many video tokens as its clip fills, and at least one.
-
-    A row without any would be answered from the text alone, and nothing else would show it.
-    """
+    """Raise InputError unless each row has its clip's video tokens: without any, the text alone is answered."""
     if (found < 1).any() or not torch.equal(found.cpu(), expected.cpu()):
         raise InputError(
             f"the tokenizer made {found.tolist()} video tokens where the clips fill {expected.tolist()}: "

@@ -51,10 +51,7 @@ def train_localizers(
 def validation_curves(
     dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path
 ) -> np.ndarray:
-    """(divisions, epochs) F1 of train animals held out after each epoch, as `train_localizers` tried them.
-
-    Without a validation fraction there is no division. Raises InputError if they were not tried yet.
-    """
+    """(divisions, epochs) F1 of train animals held out, none without a fraction; InputError if they were not tried yet."""
     curves = [_curve(path) for path in _curve_paths(dataset, settings, validation_fraction, folder)]
     if any(curve is None for curve in curves):
         raise InputError("no number of epochs was tried on these train animals: train the networks first")
@@ -111,10 +108,7 @@ def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, s
 def _try_epochs(
     train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, division: int, path: Path
 ) -> None:
-    """Write how good each number of epochs, up to the settings', is for train animals held out.
-
-    division: the seed of which animals those are, and of the network.
-    """
+    """Write how good each number of epochs is for the train animals held out that the seed `division` draws."""
     fit, validation = split_by_animal(train, validation_fraction, seed=division)
     held_out = [(r, _targets(r, settings)) for r in validation]
     with one_thread():

@@ -75,10 +75,7 @@ class HysteresisRule:
 
 
 def propose(p_action: np.ndarray, rule: PosterRule | HysteresisRule, fps: float = FPS) -> list[Proposal]:
-    """Proposals of one recording from P(action) (T,), `fps` frames a second: inside it, in order, disjoint.
-
-    Raises InputError unless p_action is one-dimensional with finite values from 0 to 1.
-    """
+    """Proposals from P(action) (T,), in order and disjoint; raises InputError unless it has values from 0 to 1."""
     p_action = np.asarray(p_action, np.float64)
     if p_action.ndim != 1:
         raise InputError(f"P(action) must have one value a frame, shape (T,), not {p_action.shape}")

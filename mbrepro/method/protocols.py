@@ -108,8 +108,5 @@ def published_few_shot(embedder: EmbedderSettings, epochs: int = 15) -> Protocol
 
 
 def corrected_few_shot(embedder: EmbedderSettings, *settings: object) -> Protocol:
-    """The corrected protocol with a head trained on what stage 1 localizes, so that it sees counter-examples.
-
-    settings: those of `corrected`, in its order.
-    """
+    """As `corrected`, the head trained on what stage 1 localizes: so it sees counter-examples."""
     return replace(corrected(embedder, *settings), head_clips="localized")

@@ -58,10 +58,7 @@ def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
-    """Sum of part over sum of whole, given for each video, with a 95 % interval by resampling videos.
-
-    The same videos are drawn as in `resample_videos` with seed 0. NaN where whole is 0.
-    """
+    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     weights = draw(len(part), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any

@@ -31,7 +31,7 @@ class Job:
 def filmed_sets(
     profile: str, name: str, tasks: Sequence[str], scale: float = 1.0, videos: Sequence[str] | None = None
 ) -> list[tuple[Dataset, Protocol]]:
-    """The recordings whose clips a protocol's rows embed, with the protocol of their row; see `plan`.
+    """The recordings whose clips a protocol's rows embed, with their row's protocol; see `plan`.
 
     videos: names of Task 1's recordings that will have video; None for those that have it now.
     """

@@ -143,10 +143,7 @@ def named_behaviours(caption: str) -> tuple[str, ...]:
 
 
 def agreement(named: Collection[str], label: str, classes: Sequence[str] = TASK1_CLASSES) -> str:
-    """Which of `AGREEMENT` holds between the behaviours a caption names and its clip's label, among `classes`.
-
-    A clip labelled other agrees with a caption that names none: "names it alone".
-    """
+    """Which of `AGREEMENT` holds between named behaviours and a label of `classes`; with other, naming none agrees."""
     named = set(named) & set(behaviours(classes))
     alone, among_others, another, none = AGREEMENT
     if named == {label} - {OTHER}:
