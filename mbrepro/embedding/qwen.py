@@ -144,7 +144,7 @@ class Qwen25VLEmbedder(QwenVLEmbedder):
 
 
 def video_prompt(tokenizer, config: transformers.PretrainedConfig, prompt: str, video_tokens: int) -> str:
-    """The prompt about one video in the checkpoint's chat template; InputError unless that has one place for the video."""
+    """The prompt about one video in the checkpoint's chat template; InputError unless that has one place for it."""
     asked = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": prompt}]}
     text = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
     pad = tokenizer.convert_ids_to_tokens(config.video_token_id)

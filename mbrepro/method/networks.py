@@ -51,7 +51,7 @@ def train_localizers(
 def validation_curves(
     dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path
 ) -> np.ndarray:
-    """(divisions, epochs) F1 of train animals held out, none without a fraction; InputError if they were not tried yet."""
+    """(divisions, epochs) F1 of train animals held out, none without a fraction; InputError if they were not tried."""
     curves = [_curve(path) for path in _curve_paths(dataset, settings, validation_fraction, folder)]
     if any(curve is None for curve in curves):
         raise InputError("no number of epochs was tried on these train animals: train the networks first")
