@@ -25,9 +25,8 @@ EMBEDDERS = {
 
 
 def embedder_class(model: str) -> type[ClipEmbedder]:
-    """The class that embeds with a model given as in `EmbedderSettings`; no weights are read or fetched.
-
-    Raises InputError if the model cannot be found or is of a kind that is not in `EMBEDDERS`.
+    """The class for a model given as in `EmbedderSettings`, no weights read; InputError if it is absent or not
+    supported.
     """
     kind = model
     if model != POSES:
@@ -42,10 +41,7 @@ def embedder_class(model: str) -> type[ClipEmbedder]:
 
 
 def load_embedder(settings: EmbedderSettings) -> ClipEmbedder:
-    """Load the embedder that `settings.model` names.
-
-    Raises InputError if the model cannot be found, has no weights, or is of a kind that is not supported.
-    """
+    """Load the embedder that `settings.model` names; InputError if that is absent, incomplete or not supported."""
     return embedder_class(settings.model)(settings)
 
 

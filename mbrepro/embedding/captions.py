@@ -17,9 +17,8 @@ def caption_recording(
     recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder,
     max_new_tokens: int, folder: Path,
 ) -> list[str]:  # fmt: skip
-    """Caption the clips that begin at frames `starts`, in order; the model is asked once about each clip.
-
-    Raises InputError as cutting the clips does, or if the model does not answer once for each clip.
+    """Caption the clips that begin at frames `starts`, in order, asking once about each; InputError as `cut_clips`
+    raises.
     """
     if len(starts) == 0:
         return []
@@ -36,14 +35,13 @@ def _caption_missing(recording, starts, settings, embedder, max_new_tokens: int,
     stored = _read(path)
     missing = sorted({int(start) for start in starts} - {int(start) for start in stored})
     size = BLOCK_BATCHES * embedder.settings.batch_size
-    for first in range(0, len(missing), size):
-        block = missing[first : first + size]
+    made_from = described(recording, settings, embedder) | {"max_new_tokens": max_new_tokens}
+    for block in (missing[first : first + size] for first in range(0, len(missing), size)):
         cut = cut_clips(recording, block, settings)
         captions = embedder.caption(cut, sampled_rate(settings, len(cut[0])), max_new_tokens)
         if len(captions) != len(block):
             raise InputError(f"{recording.name}: the model gave {len(captions)} captions for {len(block)} clips")
-        stored |= {str(start): caption for start, caption in zip(block, captions, strict=True)}
-        made_from = described(recording, settings, embedder) | {"max_new_tokens": max_new_tokens}
+        stored |= dict(zip(map(str, block), captions, strict=True))
         write_json(path, made_from | {"captions": stored})
     return stored
 

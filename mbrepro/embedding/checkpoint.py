@@ -23,7 +23,7 @@ from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
 
-CHECKPOINT_FILES = ["*.json", "*.jinja", "*.txt", "*.safetensors"]
+CHECKPOINT_FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors")
 PREPROCESSING_FILES = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 # What besides the weights decides an embedding; a training log or a README beside them does not.
 DESCRIBING_FILES = (
@@ -41,17 +41,27 @@ PINNED = {
 transformers.utils.logging.disable_progress_bar()  # loading takes a moment, and its bar would end up in notebooks
 
 
-def find(model: str) -> Path:
+def find(model: str, files: Sequence[str] = CHECKPOINT_FILES) -> Path:
     """The folder of a model given as "stand-in", a folder or ID@COMMIT, which is fetched or found in the hub's cache.
 
-    Raises InputError if there is no such folder and the hub cannot give it.
+    files: what of a model on the hub is fetched. Raises InputError if there is no such folder and the hub cannot give
+    it.
     """
-    return local_folder(model) or _from_hub(model, CHECKPOINT_FILES)
+    if folder := local_folder(model):
+        return folder
+    name, commit = hub_model(model)
+    try:
+        return Path(huggingface_hub.snapshot_download(name, revision=commit, allow_patterns=list(files)))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise InputError(
+            f"{model}: no such folder, and the model hub gives no such model or commit ({type(error).__name__}); fetch "
+            "it where there is a network, or give the folder of a downloaded checkpoint"
+        ) from None
 
 
 def find_config(model: str) -> Path:
     """As `find`, but of a model on the hub only what describes it is fetched, kilobytes instead of gigabytes."""
-    return local_folder(model) or _from_hub(model, ["config.json", *PREPROCESSING_FILES])
+    return find(model, ["config.json", *PREPROCESSING_FILES])
 
 
 def local_folder(model: str) -> Path | None:
@@ -62,10 +72,8 @@ def local_folder(model: str) -> Path | None:
 
 
 def hub_model(model: str) -> tuple[str, str]:
-    """Id and commit of a model on the hub given as ID@COMMIT, or as an id alone whose commit is in `PINNED`.
-
-    Raises InputError for what is no id, and for a branch, a tag or no commit at all, which may name other weights
-    tomorrow.
+    """Id and commit of ID@COMMIT, or of an id in `PINNED`; InputError for another, as a branch may move to other
+    weights.
     """
     name, _, commit = model.partition("@")
     try:
@@ -78,17 +86,6 @@ def hub_model(model: str) -> tuple[str, str]:
             f"{model}: no such folder; for a model on the hub give its commit too, {name}@COMMIT, all 40 digits"
         )
     return name, commit
-
-
-def _from_hub(model: str, files: Sequence[str]) -> Path:
-    name, commit = hub_model(model)
-    try:
-        return Path(huggingface_hub.snapshot_download(name, revision=commit, allow_patterns=list(files)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f"{model}: no such folder, and the model hub gives no such model or commit ({type(error).__name__}); fetch "
-            "it where there is a network, or give the folder of a downloaded checkpoint"
-        ) from None
 
 
 def model_type(folder: Path) -> str | None:
@@ -108,20 +105,19 @@ def read_config(folder: Path) -> transformers.PretrainedConfig:
 
 
 def choose_device(device: str, dtype: str) -> tuple[str, str]:
-    """The device and dtype that "auto" stands for on this machine.
-
-    Raises InputError for a device that torch does not know or cannot use here, and for half precision on a CPU.
+    """Device and dtype that "auto" stands for here; InputError for a device that torch lacks, and half precision on a
+    CPU.
     """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        kind = "auto" if device == "auto" else torch.device(device).type
+        kind = torch.device(device).type
     except RuntimeError:
         raise InputError(f"device {device!r} is none that torch knows: use auto, cpu or cuda") from None
-    if kind not in ("auto", "cpu", "cuda"):
+    if kind not in ("cpu", "cuda"):
         raise InputError(f"device {device!r} is not supported: use auto, cpu or cuda")
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device {device!r} asks for a CUDA GPU, and torch finds none here: use cpu")
-    if kind == "auto":
-        device = kind = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
         return device, "float32" if kind == "cpu" else "bfloat16"
     if kind == "cpu" and dtype != "float32":
@@ -151,17 +147,11 @@ def load_model(folder: Path, dtype: str, kind: type = AutoModelForImageTextToTex
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()  # the library's own report lists what is left out, line by line
     try:
-        model, report = kind.from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            attn_implementation=ATTENTION,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        options = {"dtype": getattr(torch, dtype), "attn_implementation": ATTENTION, "use_safetensors": True}
+        model, report = kind.from_pretrained(folder, **options, local_files_only=True, output_loading_info=True)
     finally:
         transformers.utils.logging.set_verbosity(verbosity)
-    wrong = sorted(map(str, report["missing_keys"])) + sorted(map(str, report["mismatched_keys"]))
+    wrong = [str(key) for part in ("missing_keys", "mismatched_keys") for key in sorted(report[part], key=str)]
     if wrong:
         raise InputError(f"{folder}: the weights lack or misshape {len(wrong)} tensors, {wrong[0]} first")
     return model.eval()
@@ -169,15 +159,13 @@ def load_model(folder: Path, dtype: str, kind: type = AutoModelForImageTextToTex
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint, in order; raises InputError if there are none or a shard is missing."""
-    index = folder / "model.safetensors.index.json"
+    index, names = folder / "model.safetensors.index.json", ["model.safetensors"]
     if index.is_file():
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    else:
-        names = {"model.safetensors"}
-    absent = sorted(name for name in names if not (folder / name).is_file())
-    if absent:
-        raise InputError(f"{folder}: weights file {absent[0]} is missing; fetch the whole checkpoint as safetensors")
-    return [folder / name for name in sorted(names)]
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    for name in names:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: weights file {name} is missing; fetch the whole checkpoint as safetensors")
+    return [folder / name for name in names]
 
 
 def check_memory(folder: Path, device: str, dtype: str) -> None:
@@ -209,9 +197,8 @@ def parameters(folder: Path) -> int:
 def available_memory() -> float:
     """Bytes of memory that programs can still have, as Linux tells it; unlimited where nothing tells."""
     told = Path("/proc/meminfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else math.inf
+    found = re.search(r"MemAvailable: *(\d+) kB", told.read_text(encoding="utf-8")) if told.exists() else None
+    return int(found[1]) * 1024 if found else math.inf
 
 
 def identity(folder: Path) -> dict[str, object]:
@@ -261,8 +248,7 @@ class CheckpointEmbedder:
     def check(cls, settings: EmbedderSettings, memory: bool = True) -> None:
         """See `ClipEmbedder.check`."""
         device, dtype = choose_device(settings.device, settings.dtype)
-        folder = local_folder(settings.model)
-        if folder:
+        if folder := local_folder(settings.model):
             weight_files(folder)
             if memory:
                 check_memory(folder, device, dtype)

@@ -33,12 +33,9 @@ class Worker:
 
 
 def embed_with_ray(
-    jobs: Sequence[tuple[Recording, Sequence[int]]],
-    settings: ClipSettings,
-    embedder: EmbedderSettings,
-    folder: Path,
+    jobs: Sequence[tuple[Recording, Sequence[int]]], settings: ClipSettings, embedder: EmbedderSettings, folder: Path,
     workers: int,
-) -> int:
+) -> int:  # fmt: skip
     """Embed recordings' clips into a folder that all machines see; returns how many recordings were done.
 
     A worker that dies is started again and its recording taken up where its stored blocks end. Joins the cluster that
@@ -47,7 +44,11 @@ def embed_with_ray(
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
-    ray = _ray()
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise InputError("ray is not installed: run make extras, or leave --engine at local") from None
     check_embedder(embedder, memory=False)
     if not ray.is_initialized():
         _start(ray, workers)
@@ -56,13 +57,9 @@ def embed_with_ray(
     shared = ray.put(list(jobs))
     rows = ray.data.from_items([{"job": number} for number in range(len(jobs))], override_num_blocks=len(jobs))
     done = rows.map_batches(
-        Worker,
-        fn_constructor_args=(shared, settings, embedder, Path(folder).resolve(), torch.get_num_threads()),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=None if gpus else 1,
-        num_gpus=gpus,
-    )
+        Worker, fn_constructor_args=(shared, settings, embedder, Path(folder).resolve(), torch.get_num_threads()),
+        batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers), num_cpus=None if gpus else 1, num_gpus=gpus,
+    )  # fmt: skip
     try:
         return len(done.take_all())
     except ray.exceptions.RayError as error:
@@ -72,21 +69,10 @@ def embed_with_ray(
         raise InputError(told[1]) from None
 
 
-def _ray():
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise InputError("ray is not installed: run make extras, or leave --engine at local") from None
-    return ray
-
-
 def _start(ray, workers: int) -> None:
     # Ray would report its use to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False)
-        return
     # A place for each worker, and one for the task that lists what there is to do. Whoever reaches Ray's ports can run
     # code here, so they are this machine's alone.
-    ray.init(log_to_driver=False, num_cpus=workers + 1, include_dashboard=False, _node_ip_address="127.0.0.1")
+    alone = {"num_cpus": workers + 1, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    ray.init(log_to_driver=False, **({} if os.environ.get("RAY_ADDRESS") else alone))

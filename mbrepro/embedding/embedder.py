@@ -74,9 +74,8 @@ class ClipEmbedder(Protocol):
 
     @classmethod
     def cost(cls, settings: EmbedderSettings, clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, float]:
-        """Tokens of one clip, and 10^12 operations of a pass over it, from the model's configuration alone.
-
-        frame: (height, width) of the video, px.
+        """Tokens of a clip of (height, width) px frames, and 10^12 operations of a pass over it, from the
+        configuration.
         """
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:

@@ -30,9 +30,8 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
 
     How pictures are made ready and how large they are is the checkpoint's own choice. The encoders are not told the
     frame rate. Views: "mean" over all tokens, and for encoders of pictures that have one the mean over frames of "cls",
-    DINOv3's class token and SigLIP's attention-pooled output.
-
-    A class for encoders of video names their model's input, `video`; options: of their model's call.
+    DINOv3's class token and SigLIP's attention-pooled output. A class for encoders of video names their model's input,
+    `video`; options: of their model's call.
     """
 
     library: type = AutoModel
@@ -81,8 +80,12 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
         passes, black = (1, shown) if cls.video else (shown, 1)  # pictures are looked at one by one
         clip = np.zeros((black, *picture_shape(clips, frame), 3), np.uint8)
         inputs = cls.model_inputs([clip], read_preparation(folder, config.model_type))
+        if cls.library is AutoModel:
+            make, part = AutoModel.from_config, config
+        else:
+            make, part = cls.library._from_config, vision_config(config)
         with torch.device("meta"):
-            model = cls.without_weights(config).eval()
+            model = make(part, attn_implementation=checkpoint.ATTENTION).eval()
         pixels = model.main_input_name
         inputs[pixels] = inputs[pixels].to("meta")
         if "pixel_attention_mask" in inputs:
@@ -91,18 +94,8 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
             tokens = model(**inputs, **cls.options).last_hidden_state.shape[1]
         return passes * tokens, passes * counter.get_total_flops() / 1e12
 
-    @classmethod
-    def without_weights(cls, config: transformers.PretrainedConfig) -> torch.nn.Module:
-        """The encoder of a configuration as the library makes it, its weights not read."""
-        if cls.library is AutoModel:
-            return AutoModel.from_config(config, attn_implementation=checkpoint.ATTENTION)
-        return cls.library._from_config(vision_config(config), attn_implementation=checkpoint.ATTENTION)
-
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
-        """Embed clips of (F, H, W, 3) uint8 RGB frames; see `ClipEmbedder`.
-
-        Raises InputError for a clip that is not such an array, and for clips of different numbers of frames or sizes.
-        """
+        """See `ClipEmbedder`; InputError for what is no clip, and clips of different numbers of frames or sizes."""
         for clip in clips:
             check_clip(clip)
         shown = [clip[self.frames_shown(self.config, len(clip))] for clip in clips]
@@ -174,11 +167,9 @@ class Siglip2Embedder(EncoderEmbedder):
 
     def check_size(self, folder: Path, preparation: Preparation) -> None:
         """Raise InputError unless the checkpoint's patches come in the size that its weights are for."""
-        if preparation.patch != self.config.patch_size:
-            raise InputError(
-                f"{folder}: its preprocessing cuts patches of {preparation.patch} px, its weights are for "
-                f"{self.config.patch_size}"
-            )
+        found, wanted = preparation.patch, self.config.patch_size
+        if found != wanted:
+            raise InputError(f"{folder}: its preprocessing cuts patches of {found} px, its weights are for {wanted}")
 
     def mean_token(self, tokens: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         mask = inputs["pixel_attention_mask"].unsqueeze(-1)

@@ -68,13 +68,9 @@ class LabelledClip:
 
 
 def fine_tune(
-    model: EmbedderSettings,
-    clips: Sequence[LabelledClip],
-    classes: int,
-    fps: float,
-    folder: Path,
+    model: EmbedderSettings, clips: Sequence[LabelledClip], classes: int, fps: float, folder: Path,
     settings: LoraSettings = LoraSettings(),
-) -> Path:
+) -> Path:  # fmt: skip
     """Fine-tune a Qwen-VL on clips of the train animals, and write it into `folder`, a checkpoint like any other.
 
     The adapters are merged into the weights, so `load_embedder` reads the folder and every view comes from it. Beside
@@ -104,10 +100,7 @@ def fine_tune(
 
 
 def check_start(folder: Path, model: EmbedderSettings) -> None:
-    """Raise InputError for what can be told before any clip is cut.
-
-    The folder exists, peft is not installed, or the model is not there or none that can be fine-tuned.
-    """
+    """Raise InputError if the folder exists, peft is not installed, or the model is not there or no Qwen-VL."""
     if folder.exists():
         raise InputError(f"{folder}: exists already; give a new folder for the fine-tuned model")
     _peft()
@@ -126,32 +119,19 @@ def _peft():
 
 
 def add_adapters(embedder: QwenVLEmbedder, classes: int, settings: LoraSettings) -> tuple[nn.Module, nn.Linear]:
-    """Put adapters into the embedder's model, and make a classifier; at first they change nothing.
-
-    Raises InputError if peft is not installed.
-    """
+    """Put adapters into the embedder's model, and make a classifier; at first they change nothing."""
     peft = _peft()
     torch.manual_seed(settings.seed)
-    config = peft.LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=0.0,
-        target_modules=f"{LANGUAGE}|{VISION}" if settings.vision else LANGUAGE,
-    )
+    target = f"{LANGUAGE}|{VISION}" if settings.vision else LANGUAGE
+    config = peft.LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules=target)
     adapted = peft.get_peft_model(embedder.model, config)
-    head = nn.Linear(embedder.config.get_text_config().hidden_size, classes)
-    return adapted, head.to(embedder.device)
+    return adapted, nn.Linear(embedder.width, classes).to(embedder.device)
 
 
 def train(
-    embedder: QwenVLEmbedder,
-    adapted: nn.Module,
-    head: nn.Linear,
-    fit: Sequence[LabelledClip],
-    held_out: Sequence[LabelledClip],
-    fps: float,
-    settings: LoraSettings,
-) -> Iterator[dict[str, float]]:
+    embedder: QwenVLEmbedder, adapted: nn.Module, head: nn.Linear, fit: Sequence[LabelledClip],
+    held_out: Sequence[LabelledClip], fps: float, settings: LoraSettings,
+) -> Iterator[dict[str, float]]:  # fmt: skip
     """Train adapters and classifier in place; yields the losses after each epoch, and ends at the best one's weights.
 
     Epoch 0 is before training. Losses are cross-entropies in nats, means over clips.
@@ -200,11 +180,8 @@ def mean_loss(
 ) -> float:
     """Mean loss over clips, in batches of consecutive ones."""
     size = settings.batch_size
-    losses = [
-        clip_losses(embedder, head, clips[start : start + size], fps, settings.view)
-        for start in range(0, len(clips), size)
-    ]
-    return float(torch.cat(losses).mean())
+    batches = (clips[start : start + size] for start in range(0, len(clips), size))
+    return float(torch.cat([clip_losses(embedder, head, batch, fps, settings.view) for batch in batches]).mean())
 
 
 def save(embedder: QwenVLEmbedder, adapted: nn.Module, head: nn.Linear, done: dict[str, object], folder: Path) -> Path:

@@ -61,10 +61,7 @@ class Preparation:
 
 
 def read_preparation(folder: Path, kind: str) -> Preparation:
-    """Read a checkpoint's preprocessing for a model_type.
-
-    Raises InputError if no file says it, or it asks for something else than resizing, cropping and normalising.
-    """
+    """Read a checkpoint's preprocessing for a model_type; InputError if no file says it or it cannot be followed."""
     kind = kind.removesuffix("_vision_model")
     path, said = _read(folder)
     chosen = ASSUMED[kind] | {name: value for name, value in said.items() if value is not None}
@@ -75,10 +72,7 @@ def read_preparation(folder: Path, kind: str) -> Preparation:
 
 
 def _read(folder: Path) -> tuple[Path, dict]:
-    for name, part in FILES:
-        path = folder / name
-        if not path.is_file():
-            continue
+    for path, part in ((folder / name, part) for name, part in FILES if (folder / name).is_file()):
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
             said = said.get(part) if part else dict(said)
@@ -93,7 +87,7 @@ def _preparation(kind: str, chosen: dict) -> Preparation:
     if chosen["resample"] not in MODES:
         raise ValueError(f"resample {chosen['resample']} is neither bilinear nor bicubic")
     normalise = chosen.get("do_normalize", True)
-    common = {
+    made = {
         "mean": tuple(chosen["image_mean"]) if normalise else (0.0, 0.0, 0.0),
         "std": tuple(chosen["image_std"]) if normalise else (1.0, 1.0, 1.0),
         "mode": MODES[chosen["resample"]],
@@ -101,17 +95,17 @@ def _preparation(kind: str, chosen: dict) -> Preparation:
         "scale_first": kind == "dinov3_vit",
     }
     if kind == "siglip2":
-        return Preparation(**common, patch=int(chosen["patch_size"]), patches=int(chosen["max_num_patches"]))
-    crop = _square(chosen["crop_size"]) if chosen.get("do_center_crop") else None
+        return Preparation(**made, patch=int(chosen["patch_size"]), patches=int(chosen["max_num_patches"]))
+    if chosen.get("do_center_crop"):
+        made["crop"] = _square(chosen["crop_size"])
+    size = chosen.get("size")
     if kind == "vjepa2":  # whose processor resizes by the crop, whatever the file says
-        size = {"shortest_edge": int(_square(chosen["crop_size"])[0] * 256 / 224)}
-    else:
-        size = chosen["size"] if isinstance(chosen["size"], dict) else {"shortest_edge": chosen["size"]}
+        size = int(_square(chosen["crop_size"])[0] * 256 / 224)
     if not chosen.get("do_resize", True):
-        return Preparation(**common, crop=crop)
-    if "shortest_edge" in size:
-        return Preparation(**common, crop=crop, shortest=int(size["shortest_edge"]))
-    return Preparation(**common, crop=crop, size=_square(size))
+        return Preparation(**made)
+    if isinstance(size, dict) and "shortest_edge" not in size:
+        return Preparation(**made, size=_square(size))
+    return Preparation(**made, shortest=int(size["shortest_edge"] if isinstance(size, dict) else size))
 
 
 def _square(size: int | dict) -> tuple[int, int]:
@@ -149,9 +143,9 @@ def _crop(pixels: torch.Tensor, crop: tuple[int, int] | None) -> torch.Tensor:
     if crop is None:
         return pixels
     height, width = pixels.shape[-2:]
-    if crop[0] > height or crop[1] > width:
-        raise InputError(f"a picture of {height} x {width} px is smaller than the {crop} px cut from it")
     top, left = (height - crop[0]) // 2, (width - crop[1]) // 2
+    if min(top, left) < 0:
+        raise InputError(f"a picture of {height} x {width} px is smaller than the {crop} px cut from it")
     return pixels[..., top : top + crop[0], left : left + crop[1]]
 
 

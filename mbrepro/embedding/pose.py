@@ -19,6 +19,17 @@ _NOSE, _NECK, _TAIL = (KEYPOINTS.index(part) for part in ("nose", "neck", "tail_
 _HIPS = KEYPOINTS.index("left_hip"), KEYPOINTS.index("right_hip")
 
 
+_OF_BOTH = ("centroid distance", "closest keypoints", "nose to nose", "approach speed", "angle between headings")
+_OF_EACH = (
+    "nose to {other} tail base", "nose to {other} centroid", "facing", "speed", "nose speed", "turning", "length",
+    "hips", "bend", "wall",
+)  # fmt: skip
+FEATURES = (
+    *_OF_BOTH,
+    *(f"{one} {what.format(other=other)}" for one, other in (MICE, MICE[::-1]) for what in _OF_EACH),
+)
+
+
 class PoseEmbedder:
     """Distances, angles and speeds of two mice, summarised over a clip; of the settings only the model's name is used.
 
@@ -45,45 +56,18 @@ class PoseEmbedder:
         return 0, 0.0
 
     def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Embed clips given as the (F,) frames of the recording that each shows; (N, D) float32.
-
-        Raises InputError for clips of different F or frames outside the recording.
+        """(N, D) float32 of clips given as (F,) frames of the recording; InputError if F differs or a frame lies
+        outside.
         """
-        counts = {len(frames) for frames in clips}
+        counts, name = {len(frames) for frames in clips}, recording.name
         if len(counts) > 1:
-            raise InputError(
-                f"{recording.name}: clips embedded together must have as many frames, not {sorted(counts)}"
-            )
-        if not counts:
-            return {"pose": np.zeros((0, self.width), np.float32)}
-        unit = body_length([recording])
-        tracks = [frame_features(span_of(recording, frames), recording, unit) for frames in clips]
-        return {"pose": np.stack([summarise(track) for track in tracks]).astype(np.float32)}
-
-
-def span_of(recording: Recording, frames: np.ndarray) -> np.ndarray:
-    """(T, 2, 7, 2) keypoints, px, of every frame from a clip's first to its last."""
-    first, last = int(np.min(frames)), int(np.max(frames))
-    if first < 0 or last >= len(recording):
-        raise InputError(
-            f"{recording.name}: a clip of frames {first} to {last} lies outside its {len(recording)} frames"
-        )
-    return recording.keypoints[first : last + 1]
-
-
-def _names() -> tuple[str, ...]:
-    resident, intruder = MICE
-    both = ["centroid distance", "closest keypoints", "nose to nose", "approach speed", "angle between headings"]
-    each = []
-    for one, other in ((resident, intruder), (intruder, resident)):
-        each += [f"{one} nose to {other} {part}" for part in ("tail base", "centroid")]
-        each += [
-            f"{one} {what}" for what in ("facing", "speed", "nose speed", "turning", "length", "hips", "bend", "wall")
-        ]
-    return (*both, *each)
-
-
-FEATURES = _names()
+            raise InputError(f"{name}: clips embedded together must have as many frames, not {sorted(counts)}")
+        unit, rows = body_length([recording]) if counts else 1.0, []
+        for first, last in ((int(np.min(frames)), int(np.max(frames))) for frames in clips):
+            if first < 0 or last >= len(recording):
+                raise InputError(f"{name}: a clip of frames {first} to {last} lies outside its {len(recording)} frames")
+            rows.append(summarise(frame_features(recording.keypoints[first : last + 1], recording, unit)))
+        return {"pose": np.array(rows, np.float32).reshape(-1, self.width)}
 
 
 def frame_features(keypoints: np.ndarray, recording: Recording, unit: float) -> np.ndarray:
@@ -114,7 +98,7 @@ def frame_features(keypoints: np.ndarray, recording: Recording, unit: float) -> 
             np.linalg.norm(heading[:, one], axis=1),
             np.linalg.norm(points[:, one, _HIPS[0]] - points[:, one, _HIPS[1]], axis=1),
             np.radians(angles(nose - neck, neck - tail)),
-            _to_edge(centres[:, one], np.array(recording.frame_size) / unit),
+            np.concatenate([centres[:, one], np.array(recording.frame_size) / unit - centres[:, one]], 1).min(1),
         ]
     return np.stack(columns, 1)
 
@@ -133,10 +117,6 @@ def rate(values: np.ndarray, fps: float) -> np.ndarray:
     before, after = np.maximum(place - reach, 0), np.minimum(place + reach, len(values) - 1)
     seconds = np.maximum(after - before, 1) / fps
     return (values[after] - values[before]) / seconds.reshape(-1, *[1] * (values.ndim - 1))
-
-
-def _to_edge(centres: np.ndarray, size: np.ndarray) -> np.ndarray:
-    return np.concatenate([centres, size - centres], 1).min(1)
 
 
 def summarise(track: np.ndarray) -> np.ndarray:

@@ -61,22 +61,24 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
         return tokens, clip_tflop(config, tokens)
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
-        """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`, every view from one pass; see `ClipEmbedder`.
-
-        Raises InputError for clips that differ in their number of frame pairs, or as `prepare` does.
-        """
-        pairs = {-(-len(clip) // self.layout.frames) for clip in clips}
+        """Every view from one pass, see `ClipEmbedder`; InputError for clips of different numbers of frame pairs."""
+        pairs = sorted({-(-len(clip) // self.layout.frames) for clip in clips})
         if len(pairs) > 1:
-            raise InputError(
-                f"clips embedded together must be as long as each other, not {sorted(pairs)} pairs of frames"
-            )
+            raise InputError(f"clips embedded together must be as long as each other, not {pairs} pairs of frames")
         spaces = cycle([Space(), Space()])  # one is filled while the model looks at the other
         packed = made_ahead(lambda batch: self.prepare(batch, fps, next(spaces)), self.batches(clips))
         return self.gather([self.forward(inputs) for inputs in packed])
 
+    @torch.inference_mode()
     def caption(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int = 80) -> list[str]:
         """Answer the prompt for each clip, choosing the most probable token each time."""
-        return [text for batch in self.batches(clips) for text in self._caption_batch(batch, fps, max_new_tokens)]
+        greedy, captions = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}, []
+        for batch in self.batches(clips):
+            inputs = self.prepare(batch, fps)
+            tokens = self.model.generate(**inputs, max_new_tokens=max_new_tokens, **greedy)
+            answers = tokens[:, inputs["input_ids"].shape[1] :]
+            captions += map(str.strip, self.tokenizer.batch_decode(answers, skip_special_tokens=True))
+        return captions
 
     def prepare(self, clips: Sequence[np.ndarray], fps: float, space: Space | None = None) -> dict[str, torch.Tensor]:
         """Model inputs for one batch: the prompt in the checkpoint's chat template, padded on the left, and the frames.
@@ -132,14 +134,6 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
             pool(100, base(**inputs, use_cache=False).last_hidden_state)
         return {view: found[view].cpu().numpy() for view in VIEWS}
 
-    @torch.inference_mode()
-    def _caption_batch(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int) -> list[str]:
-        inputs = self.prepare(clips, fps)
-        greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        tokens = self.model.generate(**inputs, max_new_tokens=max_new_tokens, **greedy)
-        answers = tokens[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in self.tokenizer.batch_decode(answers, skip_special_tokens=True)]
-
 
 class Qwen25VLEmbedder(QwenVLEmbedder):
     """Qwen2.5-VL, which alone places frames by their seconds, in whole steps: above 4 a second pairs share a place."""
@@ -150,19 +144,15 @@ class Qwen25VLEmbedder(QwenVLEmbedder):
 
 
 def video_prompt(tokenizer, config: transformers.PretrainedConfig, prompt: str, video_tokens: int) -> str:
-    """The prompt about one video in the checkpoint's own chat template, up to where the answer begins.
-
-    Raises InputError if the template or the prompt leaves other than one place for the video.
-    """
-    content = [{"type": "video"}, {"type": "text", "text": prompt}]
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-    )
+    """The prompt about one video in the checkpoint's chat template; InputError unless that has one place for it."""
+    asked = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": prompt}]}
+    text = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
     pad = tokenizer.convert_ids_to_tokens(config.video_token_id)
-    if pad is None or text.count(pad) != 1:
+    places = text.count(pad) if pad else 0
+    if places != 1:
         raise InputError(
-            f"the chat template and the prompt give {text.count(pad) if pad else 0} places for the video, and exactly "
-            "one is needed: is this checkpoint's template one for videos?"
+            f"the chat template and the prompt give {places} places for the video, and exactly one is needed: is this "
+            "checkpoint's template one for videos?"
         )
     return text.replace(pad, pad * video_tokens)
 
@@ -196,10 +186,7 @@ def watched(
 
 
 def check_video_tokens(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Raise InputError unless every row has as many video tokens as its clip fills, and at least one.
-
-    A row without any would be answered from the text alone, and nothing else would show it.
-    """
+    """Raise InputError unless each row has its clip's video tokens: without any, the text alone is answered."""
     if (found < 1).any() or not torch.equal(found.cpu(), expected.cpu()):
         raise InputError(
             f"the tokenizer made {found.tolist()} video tokens where the clips fill {expected.tolist()}: "
@@ -215,15 +202,11 @@ def clip_tflop(config: transformers.PretrainedConfig, tokens: int) -> float:
     """
     with torch.device("meta"):  # shapes without memory
         base = AutoModelForImageTextToText.from_config(config).model
-    text = config.get_text_config()
-    merger = _weights(base.visual.merger)
+    text, parts = config.get_text_config(), (base.visual, base.visual.merger, base.language_model)
+    tower, merger, language = (sum(weight.numel() for weight in part.parameters()) for part in parts)
     patches = tokens * config.vision_config.spatial_merge_size**2
     places = tokens + PROMPT_TOKENS
-    products = (_weights(base.visual) - merger) * patches + merger * tokens
-    products += (_weights(base.language_model) - _weights(base.language_model.embed_tokens)) * places
+    products = (tower - merger) * patches + merger * tokens
+    products += (language - base.language_model.embed_tokens.weight.numel()) * places
     products += 2 * text.num_hidden_layers * text.hidden_size * places**2
     return 2 * products / 1e12
-
-
-def _weights(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -7,7 +7,8 @@ new. The order in which clips were asked for leaves no trace, as a file holds th
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import av
@@ -29,13 +30,9 @@ STARTS = "starts"  # the index of a file: each row's first frame, ascending
 
 
 def embed_recording(
-    recording: Recording,
-    starts: Sequence[int],
-    settings: ClipSettings,
-    embedder: ClipEmbedder,
-    folder: Path,
+    recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder, folder: Path,
     views: Sequence[str] | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Embed the clips that begin at frames `starts`: view → (N, D) float32, in their order.
 
     Clips that `folder` holds are read, the others embedded and added to it; a process that wants the same recording at
@@ -87,17 +84,18 @@ def _embed_missing(recording, starts, settings, embedder, path: Path) -> None:
     size = BLOCK_BATCHES * embedder.settings.batch_size
     missing = _missing(stored, starts).tolist()
     blocks = [missing[first : first + size] for first in range(0, len(missing), size)]
-    shown = made_ahead(_cutter(recording, settings, embedder), blocks)
-    for block, cut in zip(blocks, shown, strict=True):
+    metadata = {"made_from": json.dumps(described(recording, settings, embedder), sort_keys=True)}
+    for block, cut in zip(blocks, made_ahead(partial(_cut, recording, settings, embedder), blocks), strict=True):
         stored = _joined(stored, {STARTS: np.array(block), **_embed(recording, cut, settings, embedder)})
-        _write(path, stored, described(recording, settings, embedder))
+        with replacing(path) as temporary:
+            save_file(stored, temporary, metadata)
 
 
-def _cutter(recording, settings, embedder) -> Callable[[list[int]], list[np.ndarray]]:
-    """What makes a block of clips ready: its pictures, or the frames they would be, for poses."""
+def _cut(recording, settings, embedder, block: list[int]) -> list[np.ndarray]:
+    """A block of clips: their pictures, or the frames they would be, for poses."""
     if embedder.takes == "poses":
-        return lambda block: [clip_frames(start, recording, settings) for start in block]
-    return lambda block: cut_clips(recording, block, settings)
+        return [clip_frames(start, recording, settings) for start in block]
+    return cut_clips(recording, block, settings)
 
 
 def _embed(recording, shown: Sequence[np.ndarray], settings, embedder) -> dict[str, np.ndarray]:
@@ -109,7 +107,7 @@ def _embed(recording, shown: Sequence[np.ndarray], settings, embedder) -> dict[s
 def _joined(stored: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     both = {name: np.concatenate([stored[name], rows]) for name, rows in new.items()} if stored else new
     order = np.argsort(both[STARTS])
-    return {name: rows[order] for name, rows in both.items()}
+    return {name: np.ascontiguousarray(rows[order]) for name, rows in both.items()}
 
 
 def described(recording: Recording, settings: ClipSettings, embedder: ClipEmbedder) -> dict[str, object]:
@@ -130,9 +128,3 @@ def _read(path: Path, views: Sequence[str]) -> dict[str, np.ndarray]:
             return {name: file.get_tensor(name) for name in (STARTS, *views)}
     except (SafetensorError, FileNotFoundError):
         return {}
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray], described: dict[str, object]) -> None:
-    with replacing(path) as temporary:
-        arrays = {name: np.ascontiguousarray(rows) for name, rows in arrays.items()}
-        save_file(arrays, temporary, metadata={"made_from": json.dumps(described, sort_keys=True)})

@@ -13,9 +13,8 @@ VERSION = 1  # raise it when the twin gets other weights
 
 
 def untrained_twin(model: str, folder: Path, seed: int) -> Path:
-    """Folder of a checkpoint like `model` (see `EmbedderSettings`) with weights drawn from `seed`, made once.
-
-    It takes as much disk as the model in half precision. Raises InputError if the model cannot be found.
+    """Folder of a checkpoint like `model` (see `EmbedderSettings`), as float16, with weights drawn from `seed`, made
+    once.
     """
     source = checkpoint.find(model)
     tokenizer = checkpoint.load_tokenizer(source)

@@ -14,8 +14,6 @@ from sklearn.preprocessing import StandardScaler
 
 from mbrepro.errors import InputError
 
-KINDS = ("linear", "mlp", "knn")
-
 
 @dataclass(frozen=True)
 class HeadSettings:
@@ -66,9 +64,8 @@ class Head:
     model: Pipeline | None  # None where training held one class only
 
     def scores(self, embeddings: np.ndarray) -> np.ndarray:
-        """Class scores (N, classes) of embeddings (N, D); rows sum to 1.
-
-        Raises InputError if D is not the training width or a value is not finite.
+        """Class scores (N, classes) of embeddings (N, D), rows summing to 1; InputError for another D or a value not
+        finite.
         """
         embeddings = _checked(embeddings)
         if embeddings.shape[1] != self.width:

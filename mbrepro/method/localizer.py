@@ -183,9 +183,6 @@ class PoseCNN(nn.Module):
     def _pool(self, x: torch.Tensor) -> torch.Tensor:
         return F.dropout(F.max_pool1d(F.relu(x), 2), self.settings.dropout, self.training)
 
-    def _pool_both(self, x: torch.Tensor) -> torch.Tensor:
-        return _PoolNeighbours.apply(x, self.settings.dropout if self.training else 0.0)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The dense form: x (B, 28, context_before + T + context_after) → logits (B, classes, T).
 
@@ -211,9 +208,10 @@ class PoseCNN(nn.Module):
         length = -(-frames // phases) * phases * spread + step * (s.samples - 1)
         x = F.pad(self.input_norm(x), (0, length - x.shape[-1]))
         x = x.unflatten(-1, (-1, step)).permute(3, 0, 1, 2).flatten(0, 1)  # (step B, 28, length / step)
+        dropout = s.dropout if self.training else 0.0
         for k, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            pool = self._pool if 2**k < spread else self._pool_both  # (P B, C, pairs), or (2 P B, C, pairs)
-            x = pool(norm(conv(x)))
+            x = norm(conv(x))
+            x = self._pool(x) if 2**k < spread else _PoolNeighbours.apply(x, dropout)  # (P B, …), or (2 P B, C, pairs)
         kernel = self.classify.weight.unflatten(1, (-1, s.pooled_samples))  # Linear on a window = kernel of its length
         x = F.conv1d(x, kernel, self.classify.bias)  # (P B, classes, frames / P)
         return x.unflatten(0, (phases, -1)).permute(1, 2, 3, 0).flatten(2)[..., :frames]
@@ -232,14 +230,13 @@ def action_targets(recording: Recording) -> np.ndarray:
 
 def localize(model: PoseCNN, recording: Recording) -> np.ndarray:
     """Softmax probabilities (T, classes) float32 of every frame; column 0 of a localizer is P(action)."""
-    s = model.settings
-    features = np.pad(pose_features(recording), ((s.context_before, s.context_after), (0, 0)))
-    context = s.context_before + s.context_after
+    context = (model.settings.context_before, model.settings.context_after)
+    features = np.pad(pose_features(recording), (context, (0, 0)))
     parts = []
     model.eval()
     with torch.inference_mode():
         for first in range(0, len(recording), _FRAMES_AT_ONCE):
-            x = torch.from_numpy(features[first : first + _FRAMES_AT_ONCE + context].T.copy())
+            x = torch.from_numpy(features[first : first + _FRAMES_AT_ONCE + sum(context)].T.copy())
             parts.append(model(x[None])[0].softmax(0).T.numpy())
     return np.concatenate(parts)
 

@@ -13,13 +13,7 @@ from mbrepro.artifacts import fingerprint, versions, write_json
 from mbrepro.data.recordings import Dataset, Recording, split_by_animal
 from mbrepro.errors import InputError
 from mbrepro.method import localizer, training
-from mbrepro.method.localizer import (
-    LocalizerSettings,
-    PoseCNN,
-    action_targets,
-    load_localizer,
-    save_localizer,
-)
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, action_targets, load_localizer, save_localizer
 from mbrepro.method.processes import one_thread, side_by_side
 from mbrepro.method.training import fit_localizer
 
@@ -40,28 +34,24 @@ def train_localizers(
     """
     made = made_from(dataset, settings)
     stems = {seed: folder / "localizers" / fingerprint(seed, *made) for seed in seeds}
-    missing = [(seed, stem) for seed, stem in stems.items() if _stored(stem, settings.epochs) is None]
-    jobs = [(_train, dataset.train, settings, *job) for job in missing]
-    tried = _curve_paths(dataset, settings, validation_fraction, folder)
-    jobs += [
-        (_try_epochs, dataset.train, settings, validation_fraction, division, path)
-        for division, path in enumerate(tried)
-        if _curve(path) is None
-    ]
-    side_by_side(jobs, "train", "network")
+
+    def missing(epochs: int) -> list[tuple]:
+        lacking = [job for job in stems.items() if _stored(job[1], epochs) is None]
+        return [(_train, dataset.train, settings, *job) for job in lacking]
+
+    tried = enumerate(_curve_paths(dataset, settings, validation_fraction, folder))
+    untried = [(division, path) for division, path in tried if _curve(path) is None]
+    trying = [(_try_epochs, dataset.train, settings, validation_fraction, *job) for job in untried]
+    side_by_side(missing(settings.epochs) + trying, "train", "network")
     epochs = best_epochs(validation_curves(dataset, settings, validation_fraction, folder))
-    damaged = [(seed, stem) for seed, stem in stems.items() if _stored(stem, epochs) is None]
-    side_by_side([(_train, dataset.train, settings, *job) for job in damaged], "train", "network")
+    side_by_side(missing(epochs), "train", "network")  # where a stored network is damaged
     return [load_localizer(_after(stem, epochs)) for stem in stems.values()]
 
 
 def validation_curves(
     dataset: Dataset, settings: LocalizerSettings, validation_fraction: float, folder: Path
 ) -> np.ndarray:
-    """(divisions, epochs) F1 of train animals held out after each epoch, as `train_localizers` tried them.
-
-    Without a validation fraction there is no division. Raises InputError if they were not tried yet.
-    """
+    """(divisions, epochs) F1 of train animals held out, none without a fraction; InputError if they were not tried."""
     curves = [_curve(path) for path in _curve_paths(dataset, settings, validation_fraction, folder)]
     if any(curve is None for curve in curves):
         raise InputError("no number of epochs was tried on these train animals: train the networks first")
@@ -118,10 +108,7 @@ def _train(train: Sequence[Recording], settings: LocalizerSettings, seed: int, s
 def _try_epochs(
     train: Sequence[Recording], settings: LocalizerSettings, validation_fraction: float, division: int, path: Path
 ) -> None:
-    """Write how good each number of epochs, up to the settings', is for train animals held out.
-
-    division: the seed of which animals those are, and of the network.
-    """
+    """Write how good each number of epochs is for the train animals held out that the seed `division` draws."""
     fit, validation = split_by_animal(train, validation_fraction, seed=division)
     held_out = [(r, _targets(r, settings)) for r in validation]
     with one_thread():

@@ -53,19 +53,18 @@ def propose(recording: Recording, p_action: np.ndarray, protocol: Protocol) -> P
 
 def clip_starts(found: Sequence[Proposal], recording: Recording, protocol: Protocol) -> np.ndarray:
     """(N,) first frame of each proposal's clip: the proposal's own, or such that the clip lies round its middle."""
+    spans = np.array([(p.start, p.stop) for p in found], np.int64).reshape(-1, 2)
     if protocol.anchor == "start":
-        return np.array([p.start for p in found], np.int64)
+        return spans[:, 0]
     length = round(protocol.clips.seconds * recording.fps)
-    latest = max(0, len(recording) - length)
-    return np.array([min(latest, max(0, (p.start + p.stop - length) // 2)) for p in found], np.int64)
+    return np.clip((spans.sum(1) - length) // 2, 0, max(0, len(recording) - length))
 
 
 def propose_for_head(recording: Recording, model: PoseCNN, protocol: Protocol) -> Proposed:
     """The clips of a train recording that a head learns from: what stage 1 localizes there, or the labelled bouts."""
-    localized = protocol.head_clips == "localized"
-    return propose(
-        recording, localize_action(model, recording) if localized else recording.action.astype(np.float32), protocol
-    )
+    if protocol.head_clips == "localized":
+        return propose(recording, localize_action(model, recording), protocol)
+    return propose(recording, recording.action.astype(np.float32), protocol)
 
 
 def embed(proposed: Proposed, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
@@ -74,19 +73,15 @@ def embed(proposed: Proposed, protocol: Protocol, embedder: ClipEmbedder, folder
     Raises InputError if the embedder has no such view.
     """
     check_view(protocol, embedder)
-    found = embed_recording(
-        proposed.recording, proposed.starts, protocol.clips, embedder, folder, views=[protocol.view]
-    )
-    return found[protocol.view]
+    view = protocol.view
+    return embed_recording(proposed.recording, proposed.starts, protocol.clips, embedder, folder, [view])[view]
 
 
 def check_view(protocol: Protocol, embedder: ClipEmbedder) -> None:
     """Raise InputError unless the protocol's view is one that the embedder has."""
     if protocol.view not in embedder.views:
-        raise InputError(
-            f"{embedder.settings.model} has no view {protocol.view!r}; choose one of "
-            f"{', '.join(embedder.views)}, or auto"
-        )
+        known = f"{', '.join(embedder.views)}, or auto"
+        raise InputError(f"{embedder.settings.model} has no view {protocol.view!r}; choose one of {known}")
 
 
 def fit_clip_head(
@@ -168,6 +163,8 @@ def view_scores(
         head = fit_clip_head(fit, [embed(p, chosen, embedder, folder) for p in fit], protocol, 0)
         named = [name_clips(p, head.scores(embed(p, chosen, embedder, folder))) for p in validation]
         true, labels = (np.concatenate([getattr(p, field) for p in named]) for field in ("true", "labels"))
-        classes = [k for k in np.unique(true) if k >= 0]
-        scores[view] = float(f1_score(true, labels, labels=classes, average="macro", zero_division=0)) if classes else 0
+        classes = np.unique(true)
+        scores[view] = (
+            float(f1_score(true, labels, labels=classes, average="macro", zero_division=0)) if len(true) else 0
+        )
     return scores

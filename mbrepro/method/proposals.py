@@ -39,11 +39,9 @@ class PosterRule:
     threshold: float = 0.5
 
     def __post_init__(self):
-        if not 1 <= self.min_action_frames < self.horizon_frames:
-            raise InputError(
-                f"min_action_frames must be at least 1 and below horizon_frames ({self.horizon_frames}), "
-                f"not {self.min_action_frames}"
-            )
+        least, horizon = self.min_action_frames, self.horizon_frames
+        if not 1 <= least < horizon:
+            raise InputError(f"min_action_frames must be at least 1 and below horizon_frames ({horizon}), not {least}")
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,7 @@ class HysteresisRule:
 
 
 def propose(p_action: np.ndarray, rule: PosterRule | HysteresisRule, fps: float = FPS) -> list[Proposal]:
-    """Proposals of one recording from P(action) (T,), `fps` frames a second: inside it, in order, disjoint.
-
-    Raises InputError unless p_action is one-dimensional with finite values from 0 to 1.
-    """
+    """Proposals from P(action) (T,), in order and disjoint; raises InputError unless it has values from 0 to 1."""
     p_action = np.asarray(p_action, np.float64)
     if p_action.ndim != 1:
         raise InputError(f"P(action) must have one value a frame, shape (T,), not {p_action.shape}")
@@ -105,7 +100,7 @@ def _poster_spans(p_action: np.ndarray, rule: PosterRule) -> list[tuple[int, int
 
 def _hysteresis_spans(p_action: np.ndarray, rule: HysteresisRule, fps: float) -> list[tuple[int, int]]:
     smooth_frames, shortest = (max(1, round(seconds * fps)) for seconds in (rule.smooth_s, rule.min_s))
-    longest = None if rule.max_s is None else max(1, round(rule.max_s * fps))
+    longest = len(p_action) if rule.max_s is None else max(1, round(rule.max_s * fps))
     smooth = moving_average(p_action, smooth_frames)
     entered = [(a, b) for a, b, above in runs(smooth >= rule.leave) if above and smooth[a:b].max() >= rule.enter]
     merged: list[tuple[int, int]] = []
@@ -125,9 +120,9 @@ def moving_average(values: np.ndarray, length: int) -> np.ndarray:
     return (total[stop] - total[first]) / (stop - first)
 
 
-def _split(start: int, stop: int, longest: int | None) -> list[tuple[int, int]]:
+def _split(start: int, stop: int, longest: int) -> list[tuple[int, int]]:
     """Cut a span into the fewest parts of at most `longest` frames, equal to within one frame."""
-    parts = 1 if longest is None else -(-(stop - start) // longest)
+    parts = -(-(stop - start) // longest)
     edges = [start + k * (stop - start) // parts for k in range(parts + 1)]
     return list(pairwise(edges))
 

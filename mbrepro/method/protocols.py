@@ -50,6 +50,10 @@ class Protocol:
         if not 0 <= self.validation_fraction < 1:
             raise InputError(f"validation_fraction must lie from 0 to below 1, not {self.validation_fraction}")
 
+    def with_model(self, model: str, view: str = "") -> "Protocol":
+        """The same protocol with another model, and with its view if one is named."""
+        return replace(self, embedder=replace(self.embedder, model=model), view=view or self.view)
+
 
 def published(embedder: EmbedderSettings, epochs: int = 15, assumed_fps: float = ASSUMED_FPS) -> Protocol:
     """What the poster did, bug for bug where its public code shows it.
@@ -104,8 +108,5 @@ def published_few_shot(embedder: EmbedderSettings, epochs: int = 15) -> Protocol
 
 
 def corrected_few_shot(embedder: EmbedderSettings, *settings: object) -> Protocol:
-    """The corrected protocol with a head trained on what stage 1 localizes, so that it sees counter-examples.
-
-    settings: those of `corrected`, in its order.
-    """
+    """As `corrected`, the head trained on what stage 1 localizes: so it sees counter-examples."""
     return replace(corrected(embedder, *settings), head_clips="localized")

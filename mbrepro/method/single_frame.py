@@ -32,10 +32,7 @@ class SingleFrameSettings:
 def single_frame(
     data: Dataset, settings: SingleFrameSettings, seeds: int, folder: Path
 ) -> list[tuple[Prediction, ...]]:
-    """Test predictions, a tuple for each seed, of the network that sees one frame's pose at a time.
-
-    It is trained on the train recordings; trained networks are kept in `folder` by what made them.
-    """
+    """Test predictions, a tuple for each seed, of networks trained on single frames and kept in `folder`."""
     made_from = [settings, VERSION, versions(torch)]
     for recording in data.train:
         made_from += [recording.keypoints, recording.labels, recording.frame_size]

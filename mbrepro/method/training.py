@@ -16,13 +16,9 @@ _IGNORED = -100  # target of frames outside the recording
 
 
 def fit_localizer(
-    recordings: Sequence[Recording],
-    targets: Sequence[np.ndarray],
-    settings: LocalizerSettings,
-    seed: int,
-    validation: Sequence[tuple[Recording, np.ndarray]] | None = None,
-    after_epoch: Callable[[int, PoseCNN], None] | None = None,
-) -> tuple[PoseCNN, list[dict]]:
+    recordings: Sequence[Recording], targets: Sequence[np.ndarray], settings: LocalizerSettings, seed: int,
+    validation: Sequence[tuple[Recording, np.ndarray]] = (), after_epoch: Callable[[int, PoseCNN], None] | None = None,
+) -> tuple[PoseCNN, list[dict]]:  # fmt: skip
     """Train the network with Adam on cross-entropy; the same seed gives the same weights.
 
     targets: a (T,) int64 array for each recording. An epoch tiles each recording with crops from a random first frame
@@ -37,7 +33,7 @@ def fit_localizer(
     `after_epoch` is called with each epoch's number and the network as it is then. Raises InputError if targets do not
     fit the recordings or the classes.
     """
-    _check_targets([*zip(recordings, targets, strict=True), *(validation or ())], settings.classes)
+    _check_targets([*zip(recordings, targets, strict=True), *validation], settings.classes)
     history = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -66,12 +62,9 @@ def _check_targets(pairs: Sequence[tuple[Recording, np.ndarray]], classes: int) 
 
 
 def train_epoch(
-    model: PoseCNN,
-    optimizer: torch.optim.Optimizer,
-    recordings: Sequence[Recording],
-    targets: Sequence[np.ndarray],
+    model: PoseCNN, optimizer: torch.optim.Optimizer, recordings: Sequence[Recording], targets: Sequence[np.ndarray],
     rng: np.random.Generator,
-) -> float:
+) -> float:  # fmt: skip
     """One epoch on dense crops; returns the mean loss of its steps."""
     model.train()
     losses = []

@@ -14,16 +14,12 @@ import numpy as np
 
 from mbrepro.errors import InputError
 
+Arrays = Sequence[np.ndarray]  # one of each video
 OTHER = "other"  # the class that is none of the behaviours; CalMS21 leaves it out of its means
 _CHUNK_VALUES = 2_000_000  # bounds the memory of resampled average precision
 
 
-def evaluate(
-    true: Sequence[np.ndarray],
-    predicted: Sequence[np.ndarray] | None,
-    scores: Sequence[np.ndarray] | None,
-    classes: Sequence[str],
-) -> dict[str, float]:
+def evaluate(true: Arrays, predicted: Arrays | None, scores: Arrays | None, classes: Sequence[str]) -> dict[str, float]:
     """Every metric of one set of predictions, by name.
 
     true, predicted: a (T,) integer array for each video; scores: a (T, classes) array for each video, larger is more
@@ -78,9 +74,7 @@ def count_metrics(
     return metrics
 
 
-def average_precision(
-    positive: Sequence[np.ndarray], score: Sequence[np.ndarray], weights: np.ndarray | None = None
-) -> np.ndarray:
+def average_precision(positive: Arrays, score: Arrays, weights: np.ndarray | None = None) -> np.ndarray:
     """Average precision (R,) over the frames of all videos pooled, for each row of video weights (R, videos).
 
     positive, score: a (T,) array for each video. Without weights each video counts once (R = 1). AP is
@@ -130,7 +124,7 @@ def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
 
 
-def check_arrays(true, predicted, scores, classes: Sequence[str]) -> Sequence[np.ndarray]:
+def check_arrays(true, predicted, scores, classes: Sequence[str]) -> Arrays:
     """The predictions, once all arrays have been found to fit."""
     if predicted is None and scores is None:
         raise InputError("metrics need predictions or scores")

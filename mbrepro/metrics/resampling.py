@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mbrepro.metrics.frames import check_arrays, evaluate, weighted_metrics
+from mbrepro.metrics.frames import Arrays, check_arrays, evaluate, weighted_metrics
 
 RESAMPLES = 1000
 LEAST_VIDEOS = 8  # resampling fewer says little: of two videos there are three different resamples
@@ -30,17 +30,13 @@ def draw(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
 
 
 def resample_videos(
-    true: Sequence[np.ndarray],
-    predicted: Sequence[np.ndarray] | None,
-    scores: Sequence[np.ndarray] | None,
-    classes: Sequence[str],
-    resamples: int = RESAMPLES,
+    true: Arrays, predicted: Arrays | None, scores: Arrays | None, classes: Sequence[str], resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Every metric of `evaluate` (resamples,) on whole videos drawn with replacement; one seed draws the same videos.
 
-    Frames of a video are not independent, so resampling frames would give intervals that are far too narrow.
-    A resample is an integer weight for each video; all metrics are exact for weighted videos.
+    Frames of a video are not independent: resampling them would give intervals far too narrow. A resample is an integer
+    weight for each video, for which all metrics are exact.
     """
     predicted = check_arrays(true, predicted, scores, classes)
     return weighted_metrics(true, predicted, scores, classes, draw(len(true), resamples, seed))
@@ -58,10 +54,7 @@ def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
-    """Sum of part over sum of whole, given for each video, with a 95 % interval by resampling videos.
-
-    The same videos are drawn as in `resample_videos` with seed 0. NaN where whole is 0.
-    """
+    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     weights = draw(len(part), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any
@@ -70,11 +63,7 @@ def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMP
 
 
 def f1(
-    true: Sequence[np.ndarray],
-    predicted: Sequence[np.ndarray],
-    classes: Sequence[str],
-    metric: str = "f1",
-    resamples: int = RESAMPLES,
+    true: Arrays, predicted: Arrays, classes: Sequence[str], metric: str = "f1", resamples: int = RESAMPLES
 ) -> dict[str, float]:
     """A metric of `metrics.evaluate`, CalMS21's macro-F1 unless named, with a 95 % interval by resampling videos."""
     value = evaluate(true, predicted, None, classes)[metric]

@@ -48,7 +48,7 @@ def compute(data: Dataset, protocol: Protocol, seeds: int, folder: Path) -> pd.D
         for crop, fps in WAYS
         for view in COMPARED
     }
-    changes[CONTROL] = replace(protocol, embedder=replace(protocol.embedder, model=POSES), view="pose")
+    changes[CONTROL] = protocol.with_model(POSES, "pose")
     embedder_of = cache(load_embedder)
     rows = [
         mean_and_sd(two_stages(data, changed, embedder_of(changed.embedder), seeds, folder)[0])

@@ -160,10 +160,7 @@ def frames_shown(tracks: Sequence[Track]) -> dict[str, object]:
 
 
 def equal_lengths(tracks: Sequence[Track]) -> dict[str, float]:
-    """How far a video's number of frames can tell it: videos, different lengths, and chance hits of a random length.
-
-    by_chance is the share of the whole numbers from the shortest to the longest length that are some video's.
-    """
+    """Videos, their different lengths, and the share of the whole numbers from least to most that are one's."""
     lengths = [len(t) for t in tracks]
     different = len(set(lengths))
     by_chance = different / (max(lengths) - min(lengths) + 1)

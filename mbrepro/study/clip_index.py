@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ from mbrepro.data.recordings import Dataset, Recording
 from mbrepro.embedding import POSES, load_embedder
 from mbrepro.embedding.captions import caption_recording
 from mbrepro.embedding.embedder import ClipEmbedder
-from mbrepro.embedding.store import embed_recording
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method.networks import train_localizers
-from mbrepro.method.pipeline import clip_starts, localize_action, propose, propose_for_head
+from mbrepro.method.pipeline import clip_starts, embed, localize_action, propose, propose_for_head
 from mbrepro.method.proposals import Proposal
 from mbrepro.method.protocols import Protocol
 from mbrepro.study.language import agreement, category, named_behaviours
@@ -43,9 +43,8 @@ def find_clips(data: Dataset, protocol: Protocol, folder: Path) -> list[FoundCli
     """
     filmed = data.filmed()
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
-    train = [propose_for_head(r, model, protocol) for r in filmed.train]
-    test = [propose(r, localize_action(model, r), protocol) for r in filmed.test]
-    by_split = [("train", p) for p in train] + [("test", p) for p in test]
+    by_split = [("train", propose_for_head(r, model, protocol)) for r in filmed.train]
+    by_split += [("test", propose(r, localize_action(model, r), protocol)) for r in filmed.test]
     return [FoundClips(p.recording, split, p.starts, p.labels, p.proposals) for split, p in by_split]
 
 
@@ -69,24 +68,17 @@ def spread(found: Sequence[FoundClips], most: int) -> list[FoundClips]:
 
 def clip_frame(found: Sequence[FoundClips]) -> pd.DataFrame:
     """One line a clip: recording, animal, split, class, minute (of its start) and start (frame)."""
-    lines = [
-        {
-            "recording": f.recording.name, "animal": f.recording.animal, "split": f.split,
-            "class": f.recording.classes[label], "minute": start / f.recording.fps / 60, "start": int(start),
-        }
-        for f in found
-        for start, label in zip(f.starts, f.labels, strict=True)
-    ]  # fmt: skip
+    lines = []
+    for f in found:
+        r = f.recording
+        for start, label in zip(f.starts.tolist(), f.labels, strict=True):
+            lines.append((r.name, r.animal, f.split, r.classes[label], start / r.fps / 60, start))
     return pd.DataFrame(lines, columns=["recording", "animal", "split", "class", "minute", "start"])
 
 
 def embeddings_of(found: Sequence[FoundClips], protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
     """(N, D) embeddings of the clips in the protocol's view, in order."""
-    views = [protocol.view]
-    rows = [
-        embed_recording(f.recording, f.starts, protocol.clips, embedder, folder, views)[protocol.view] for f in found
-    ]
-    return np.concatenate(rows)
+    return np.concatenate([embed(f, protocol, embedder, folder) for f in found])
 
 
 def spaces(
@@ -97,12 +89,11 @@ def spaces(
     twin_seed: of the twin's weights; None leaves the twin out, which takes as much disk and time as the model.
     """
     model = protocol.embedder.model
-    points = {Path(model).name: embeddings_of(found, protocol, load_embedder(protocol.embedder), folder)}
+    compared = {Path(model).name: protocol}
     if twin_seed is not None:
-        twin = replace(protocol.embedder, model=str(untrained_twin(model, folder, twin_seed)))
-        points["untrained twin"] = embeddings_of(found, protocol, load_embedder(twin), folder)
-    control = replace(protocol, embedder=replace(protocol.embedder, model=POSES), view="pose")
-    return points | {POSES: embeddings_of(found, control, load_embedder(control.embedder), folder)}
+        compared["untrained twin"] = protocol.with_model(str(untrained_twin(model, folder, twin_seed)))
+    compared[POSES] = protocol.with_model(POSES, "pose")
+    return {name: embeddings_of(found, p, load_embedder(p.embedder), folder) for name, p in compared.items()}
 
 
 def captions_of(
@@ -110,13 +101,11 @@ def captions_of(
     max_new_tokens: int = 80,
 ) -> pd.DataFrame:  # fmt: skip
     """`clip_frame` with each clip's caption, its category, the behaviours it names and whether they are its class."""
-    frame = clip_frame(found)
-    said = [
-        caption_recording(f.recording, f.starts.tolist(), clip_settings, embedder, max_new_tokens, folder)
-        for f in found
-    ]
-    frame["seconds"] = float(clip_settings.seconds)
-    frame["caption"] = [text for texts in said for text in texts]
+    frame, said = clip_frame(found).assign(seconds=float(clip_settings.seconds)), []
+    for f in found:
+        starts = f.starts.tolist()
+        said += caption_recording(f.recording, starts, clip_settings, embedder, max_new_tokens, folder)
+    frame["caption"] = said
     frame["category"] = frame["caption"].map(category)
     frame["names"] = frame["caption"].map(named_behaviours)
     classes = found[0].recording.classes if found else ()
@@ -131,11 +120,10 @@ def captions_by_length(
 ) -> pd.DataFrame:  # fmt: skip
     """`captions_of` the clips of the same proposals at each length (s), at most `most` a split and length."""
     parts = []
-    for seconds in lengths:
-        clips = replace(protocol.clips, seconds=seconds)
-        for split in ("train", "test"):
-            mine = spread([f for f in moved(found, protocol, seconds) if f.split == split], most)
-            parts.append(captions_of(mine, clips, embedder, folder, max_new_tokens))
+    for seconds, split in product(lengths, ("train", "test")):
+        clips = spread([f for f in moved(found, protocol, seconds) if f.split == split], most)
+        longer = replace(protocol.clips, seconds=seconds)
+        parts.append(captions_of(clips, longer, embedder, folder, max_new_tokens))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -146,10 +134,7 @@ def captions_at_the_end(
     """`captions_of` clips that start so long before their recording's end and are cut short by it; column `left`, s."""
     parts = []
     for left in seconds_left:
-        starts = [max(0, len(r) - max(1, round(left * r.fps))) for r in recordings]
-        found = [
-            FoundClips(r, "test", np.array([start]), r.labels[start : start + 1])
-            for r, start in zip(recordings, starts, strict=True)
-        ]
+        starts = [np.array([max(0, len(r) - max(1, round(left * r.fps)))]) for r in recordings]
+        found = [FoundClips(r, "test", s, r.labels[s]) for r, s in zip(recordings, starts, strict=True)]
         parts.append(captions_of(found, clip_settings, embedder, folder, max_new_tokens).assign(left=left))
     return pd.concat(parts, ignore_index=True)

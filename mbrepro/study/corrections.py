@@ -37,9 +37,8 @@ STEPS: dict[str, tuple[str, ...]] = {
 
 
 def corrections(published: Protocol, corrected: Protocol) -> dict[str, Protocol]:
-    """The protocols from `published` to `corrected`, by what was changed last; the first is published itself.
-
-    Each has the corrected protocol's values in the fields of its own step and of those before it (`STEPS`).
+    """The protocols from `published` to `corrected` by what was changed last, `STEPS` upon step; the first is
+    published.
     """
     made, protocol = {PUBLISHED: published}, published
     for step, names in STEPS.items():

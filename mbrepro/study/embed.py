@@ -31,14 +31,19 @@ class Job:
 def filmed_sets(
     profile: str, name: str, tasks: Sequence[str], scale: float = 1.0, videos: Sequence[str] | None = None
 ) -> list[tuple[Dataset, Protocol]]:
-    """The recordings whose clips a protocol's rows embed, with the protocol of their row; see `plan`.
+    """The recordings whose clips a protocol's rows embed, with their row's protocol; see `plan`.
 
     videos: names of Task 1's recordings that will have video; None for those that have it now.
     """
     sets = []
     if "task1" in tasks:
         data = load_dataset("task1", profile, scale)
-        sets.append((data.filmed() if videos is None else _named(data, videos), _protocol(profile, name)))
+        if videos is None:
+            data = data.filmed()
+        else:
+            train, test = (tuple(r for r in part if r.name in videos) for part in (data.train, data.test))
+            data = replace(data, train=train, test=test)
+        sets.append((data, _protocol(profile, name)))
     if "task3" in tasks:
         behaviours = TASK3_BEHAVIOURS if name == "corrected" else [poster.FEW_SHOT_BEHAVIOUR]
         loaded = [load_dataset(f"task3/{behaviour}", profile, scale) for behaviour in behaviours]
@@ -52,11 +57,6 @@ def _protocol(profile: str, name: str) -> Protocol:
     return getattr(protocols, name)(settings, training_epochs(profile, "localizer"))
 
 
-def _named(data: Dataset, names: Sequence[str]) -> Dataset:
-    train, test = (tuple(r for r in part if r.name in names) for part in (data.train, data.test))
-    return replace(data, train=train, test=test)
-
-
 def plan(
     profile: str, name: str, seeds: int, tasks: Sequence[str] = ("task1", "task3"), scale: float = 1.0
 ) -> tuple[Protocol, list[Job]]:
@@ -65,9 +65,7 @@ def plan(
     tasks: "task1" for the clip and pose_vlm rows, "task3" for few_shot. Stage 1 is trained here if it was not before.
     Recordings with most clips come first, so that shares of every n-th are of about one size.
     """
-    protocol = _protocol(profile, name)
-    data = load_dataset("task1", profile, scale)
-    folder = paths.artifacts(profile)
+    protocol, data, folder = _protocol(profile, name), load_dataset("task1", profile, scale), paths.artifacts(profile)
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
     jobs = []
     for dataset, chosen in filmed_sets(profile, name, tasks, scale):

@@ -40,9 +40,8 @@ def standardised(points: np.ndarray) -> np.ndarray:
 
 
 def neighbours(points: np.ndarray, k: int, groups: np.ndarray | None = None) -> np.ndarray:
-    """(N, k) indices of each point's nearest other points; with `groups` (N,) only points of other groups count.
-
-    Raises InputError if a point has fewer than k such others.
+    """(N, k) indices of each point's nearest others, with `groups` (N,) of other groups only; InputError if there are
+    fewer.
     """
     points = _checked(points)
     if groups is None:
@@ -57,9 +56,8 @@ def neighbours(points: np.ndarray, k: int, groups: np.ndarray | None = None) -> 
 
 
 def purity(points: np.ndarray, labels: np.ndarray, k: int, groups: np.ndarray | None = None) -> float:
-    """Share of the k nearest neighbours that have their point's label, mean over the classes.
-
-    The mean over classes, not points, so that a frequent class does not make it high by itself.
+    """Share of the k nearest neighbours with their point's label, mean over classes, so that a frequent one counts
+    once.
     """
     labels = np.asarray(labels)
     return _mean_over_classes((labels[neighbours(points, k, groups)] == labels[:, None]).mean(1), labels)
@@ -237,10 +235,7 @@ def best_components(sweep: pd.DataFrame) -> pd.DataFrame:
 def of_behaviours(
     spaces: Mapping[str, np.ndarray], frame: pd.DataFrame
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """The clips that hold a behaviour: their (N, D) places in each space, their classes and recordings (N,).
-
-    frame: a line a clip, as of `clip_index.clip_frame`.
-    """
+    """(N, D) points of the clips that hold a behaviour, their classes and recordings (N,); frame as of `clip_frame`."""
     held = (frame["class"] != OTHER).to_numpy()
     classes, recordings = (frame.loc[held, column].to_numpy() for column in ("class", "recording"))
     return {name: points[held] for name, points in spaces.items()}, classes, recordings
@@ -277,10 +272,9 @@ def maps(spaces: Mapping[str, np.ndarray], seed: int, folder: Path) -> dict[str,
 
 
 def umap_map(points: np.ndarray, seed: int, folder: Path, name: str, near: int = 15) -> np.ndarray:
-    """(N, 2) UMAP coordinates (McInnes et al. 2018, arXiv 1802.03426) to look at, stored in `folder`.
+    """(N, 2) UMAP coordinates (McInnes et al. 2018, arXiv 1802.03426), to look at only.
 
-    One seed gives one map on one kind of processor only, so the stored coordinates are the ones shown; no measure is
-    taken of them.
+    Stored in `folder`, as one seed gives one map on one kind of processor only.
     """
     import umap  # takes seconds, and compiles
 

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mbrepro.data.recordings import FRAME_SIZE, Dataset
-from mbrepro.embedding import checkpoint, cost
+from mbrepro.data.recordings import FRAME_SIZE
+from mbrepro.embedding import checkpoint, cost, embedder_class
 from mbrepro.errors import InputError
 from mbrepro.method.proposals import propose
-from mbrepro.method.protocols import Protocol
 from mbrepro.study.embed import filmed_sets
 from mbrepro.study.profiles import embedder_settings
 from mbrepro.study.results import PROTOCOLS
@@ -36,19 +35,16 @@ def estimate(
         speed = cost.measured_tflops(device, getattr(torch, dtype))
         clips = tflop = tokens = 0
         for data, protocol in filmed_sets(profile, name, tasks, scale, videos):
-            tokens, each = cost.clip_cost(protocol.embedder, protocol.clips, FRAME_SIZE[::-1])
-            found = _clips(data, protocol, seeds)
+            embedder = protocol.embedder
+            tokens, each = embedder_class(embedder.model).cost(embedder, protocol.clips, FRAME_SIZE[::-1])
+            train, test = (
+                sum(len(propose(r.action.astype(np.float32), protocol.rule, r.fps)) for r in part)
+                for part in (data.train, data.test)
+            )
+            found = seeds * test + train * (seeds if protocol.head_clips == "localized" else 1)
             clips, tflop = clips + found, tflop + found * each
         rows[name] = [settings.model, device, clips, tokens, tflop, tflop / speed / 3600]
     return pd.DataFrame.from_dict(rows, "index", columns=["model", "device", "clips", "tokens", "TFLOP", "hours"])
-
-
-def _clips(data: Dataset, protocol: Protocol, seeds: int) -> int:
-    train, test = (
-        sum(len(propose(r.action.astype(np.float32), protocol.rule, r.fps)) for r in part)
-        for part in (data.train, data.test)
-    )
-    return seeds * test + (seeds * train if protocol.head_clips == "localized" else train)
 
 
 def refuse_slow(costs: pd.DataFrame) -> None:

@@ -28,11 +28,9 @@ def finetune(profile: str, folder: Path, settings: LoraSettings, scale: float = 
 
 def labelled_clips(data: Dataset, protocol: Protocol) -> list[LabelledClip]:
     """The clips round the labelled bouts of the train recordings, with their classes; those labelled other left out."""
-    clips = []
+    clips, other = [], other_index(data.classes)
     for recording in data.train:
         proposed = propose(recording, recording.action.astype(np.float32), protocol)
-        cut = cut_clips(recording, proposed.starts.tolist(), protocol.clips)
-        for frames, label in zip(cut, proposed.labels, strict=True):
-            if label != other_index(data.classes):
-                clips.append(LabelledClip(frames, int(label), recording.animal))
+        cut = zip(cut_clips(recording, proposed.starts.tolist(), protocol.clips), proposed.labels.tolist(), strict=True)
+        clips += [LabelledClip(frames, label, recording.animal) for frames, label in cut if label != other]
     return clips

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 
 from mbrepro.data.recordings import OTHER, TASK1_CLASSES, behaviours
@@ -73,9 +74,9 @@ _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 NAMED = tuple(_NAMES)
-_PATTERNS = {
-    name: [(re.compile(rf"\b(?:{words})\b"), condition) for words, condition in told] for name, told in _NAMES.items()
-}
+_PATTERNS = [
+    (name, re.compile(rf"\b(?:{words})\b"), condition) for name, told in _NAMES.items() for words, condition in told
+]
 
 # Words that name no behaviour though they look like it.
 _EQUIPMENT = re.compile(
@@ -131,30 +132,25 @@ def named_behaviours(caption: str) -> tuple[str, ...]:
     its object is a mouse: who explores or sniffs a cage investigates nobody.
     """
     text = _PSEUDO_NEGATION.sub(" ", _EQUIPMENT.sub(" ", _plain(caption)))
-    clauses = _CLAUSE_END.split(text)
-    return tuple(
+    named = {
         name
-        for name in NAMED
-        if any(
-            _counts(clause, match, condition) and not _negated(clause, match)
-            for pattern, condition in _PATTERNS[name]
-            for clause in clauses
-            for match in pattern.finditer(clause)
-        )
-    )
+        for clause in _CLAUSE_END.split(text)
+        for name, pattern, condition in _PATTERNS
+        for match in pattern.finditer(clause)
+        if _counts(clause, match, condition) and not _negated(clause, match)
+    }
+    return tuple(name for name in NAMED if name in named)
 
 
 def agreement(named: Collection[str], label: str, classes: Sequence[str] = TASK1_CLASSES) -> str:
-    """Which of `AGREEMENT` holds between the behaviours a caption names and its clip's label, among `classes`.
-
-    A clip labelled other agrees with a caption that names none: "names it alone".
-    """
+    """Which of `AGREEMENT` holds between named behaviours and a label of `classes`; with other, naming none agrees."""
     named = set(named) & set(behaviours(classes))
-    if label == OTHER:
-        return AGREEMENT[2] if named else AGREEMENT[0]
+    alone, among_others, another, none = AGREEMENT
+    if named == {label} - {OTHER}:
+        return alone
     if not named:
-        return AGREEMENT[3]
-    return AGREEMENT[2] if label not in named else AGREEMENT[0] if len(named) == 1 else AGREEMENT[1]
+        return none
+    return among_others if label in named else another
 
 
 def _plain(caption: str) -> str:
@@ -170,14 +166,11 @@ def _counts(clause: str, match: re.Match, condition: str) -> bool:
     after = clause[match.end() :]
     found = _OBJECT.search(after)
     if condition == "mouse":
-        return found is not None and found["mouse"] is not None
-    if condition == "no place":
-        # "sniffs the bedding and the other mouse" has both
-        return (
-            found is None
-            or found["place"] is None
-            or re.search(r"\b(?:other|another|m(?:ouse|ice))\b", after) is not None
-        )
+        return bool(found and found["mouse"])
+    if condition == "no place" and found and found["place"]:
+        return bool(
+            re.search(r"\b(?:other|another|m(?:ouse|ice))\b", after)
+        )  # "sniffs the bedding and the other mouse"
     return True
 
 
@@ -197,8 +190,7 @@ def naming(frame: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """How often captions name each behaviour, of clips that hold it and of all others: equal shares are guessing."""
     rows = {}
     for name in behaviours(classes):
-        said = frame["names"].map(lambda names, name=name: name in names)
-        held = frame["class"] == name
+        said, held = np.array([name in names for names in frame["names"]]), frame["class"] == name
         rows[name] = [held.sum(), said[held].mean(), (~held).sum(), said[~held].mean()]
     columns = ["clips of it", "of these name it", "other clips", "of those name it"]
     return pd.DataFrame.from_dict(rows, "index", columns=columns)
@@ -212,17 +204,13 @@ def words_tell(frame: pd.DataFrame) -> dict[str, float]:
     """
     held = frame[frame["class"] != OTHER]
     train, test = held[held["split"] == "train"], held[held["split"] == "test"]
-    chance = 1 / max(1, test["class"].nunique())
-    told = train["caption"].str.contains(r"\w").any()
-    if train["class"].nunique() < 2 or not len(test) or not told:
-        return {"words of the caption": float("nan"), "chance": chance}
-    reader = make_pipeline(
-        CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"\w+"),
-        LogisticRegression(class_weight="balanced", max_iter=5000),
-    )
-    said = reader.fit(train["caption"], train["class"]).predict(test["caption"])
-    recalls = [(said[test["class"] == name] == name).mean() for name in test["class"].unique()]
-    return {"words of the caption": float(np.mean(recalls)), "chance": chance}
+    accuracy, chance = float("nan"), 1 / max(1, test["class"].nunique())
+    if train["class"].nunique() > 1 and len(test) and train["caption"].str.contains(r"\w").any():
+        words = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"\w+")
+        reader = make_pipeline(words, LogisticRegression(class_weight="balanced", max_iter=5000))
+        said = reader.fit(train["caption"], train["class"]).predict(test["caption"])
+        accuracy = float(recall_score(test["class"], said, labels=test["class"].unique(), average="macro"))
+    return {"words of the caption": accuracy, "chance": chance}
 
 
 def words_by_length(frame: pd.DataFrame) -> pd.DataFrame:

@@ -71,10 +71,7 @@ def _view(proposal: Proposal, frames: int, length: int | None, anchor: str) -> t
 
 
 def watch_windows(track: Track, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of fixed length from the start, each given its most frequent class: labels, and frames looked at.
-
-    A behaviour goes before "other" where both are as frequent. Only windows that hold a behaviour are looked at.
-    """
+    """Labels and frames looked at if each window gets its most frequent class, behaviours before other."""
     length = max(1, round(seconds * track.fps))
     order = [*(track.classes.index(name) for name in behaviours(track.classes)), other_index(track.classes)]
     labels, seen = np.empty(len(track), np.int64), np.zeros(len(track), bool)
@@ -156,9 +153,8 @@ def posters_rule(tracks: Sequence[Track]) -> dict[str, dict[str, float]]:
 
 
 def localizer_points(data: Dataset, protocols: Mapping[str, Protocol], folder: Path) -> dict[str, dict]:
-    """Where a trained localizer's own proposals lie on the curve (first seed), stage 2 being perfect.
-
-    Clips are cut at the right time in both protocols, and labels are written as each protocol writes them.
+    """Where a trained localizer's proposals lie on the curve (first seed), cut at the right time, stage 2 being
+    perfect.
     """
     points = {}
     for name, protocol in protocols.items():
@@ -192,10 +188,7 @@ def skippable(tracks: Sequence[Track]) -> dict[str, float]:
 
 
 def bout_statistics(tracks: Sequence[Track]) -> dict[str, object]:
-    """Bouts of each behaviour and of all, the gaps between them, and what follows what.
-
-    Durations in seconds; "longer" is the share of bouts longer than each of `DURATIONS`.
-    """
+    """Bouts (s) of each behaviour and of all, their share "longer" than `DURATIONS`, gaps, and what follows what."""
     classes = tracks[0].classes
     named = {name: level.bout_seconds(tracks, name) for name in behaviours(classes)}
     named["all"] = level.bout_seconds(tracks)

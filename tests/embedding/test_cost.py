@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import DINOv3ViTConfig, Qwen2_5_VLConfig, SiglipConfig, VideoMAEConfig, VJEPA2Config
 
 from mbrepro.data.clips import ClipSettings, frame_count
-from mbrepro.embedding import EmbedderSettings, cost, load_embedder, qwen
+from mbrepro.embedding import EmbedderSettings, cost, embedder_class, load_embedder, qwen
 from tests.fixtures.tiny_checkpoint import KINDS, noise_clip, write_checkpoint
 from tests.fixtures.tiny_encoders import write_encoder
 
@@ -43,7 +43,8 @@ def test_the_3b_model_costs_what_is_known_of_it(tokens, tflop):
 )
 def test_tokens_of_the_real_model_by_hand(tmp_path, clips, pixels, frame, tokens):
     RELEASED_3B.save_pretrained(tmp_path)
-    found, tflop = cost.clip_cost(EmbedderSettings(str(tmp_path), max_pixels=pixels), clips, frame)
+    settings = EmbedderSettings(str(tmp_path), max_pixels=pixels)
+    found, tflop = embedder_class(settings.model).cost(settings, clips, frame)
     assert found == tokens and tflop == qwen.clip_tflop(RELEASED_3B, tokens)
 
 
@@ -53,7 +54,7 @@ def test_tokens_and_operations_are_those_of_a_forward_pass(tmp_path, kind):
     clips = ClipSettings(seconds=2.0, sampled_fps=4.0)
     clip = noise_clip(0, frame_count(clips), 112, 196)
     inputs = embedder.prepare([clip], 4.0)
-    tokens, tflop = cost.clip_cost(embedder.settings, clips, clip.shape[1:3])
+    tokens, tflop = embedder.cost(embedder.settings, clips, clip.shape[1:3])
     assert tokens == (inputs["mm_token_type_ids"] == 2).sum()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         embedder.model.model(**inputs, use_cache=False)
@@ -83,7 +84,7 @@ def test_encoders_cost_what_is_known_of_them(tmp_path, kind):
     config.save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(preparation))
     clips = ClipSettings(seconds=5.0, sampled_fps=frames / 5)
-    _, found = cost.clip_cost(EmbedderSettings(str(tmp_path)), clips, (570, 1024))
+    _, found = embedder_class(str(tmp_path)).cost(EmbedderSettings(str(tmp_path)), clips, (570, 1024))
     assert found == pytest.approx(tflop, rel=0.05)
 
 
@@ -92,7 +93,7 @@ def test_operations_of_an_encoder_are_those_of_its_pass(tmp_path, kind):
     embedder = load_embedder(EmbedderSettings(str(write_encoder(tmp_path, kind)), batch_size=1))
     clips = ClipSettings(seconds=2.0, sampled_fps=4.0)
     clip = noise_clip(0, frame_count(clips), 48, 64)
-    _, found = cost.clip_cost(embedder.settings, clips, clip.shape[1:3])
+    _, found = embedder.cost(embedder.settings, clips, clip.shape[1:3])
     # Of the fast kernels for a CPU the counter knows nothing.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         embedder.embed([clip], 4.0)

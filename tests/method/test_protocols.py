@@ -32,8 +32,8 @@ def test_a_protocol_is_checked_when_it_is_made(setting, value, sentence):
     ("setting", "value", "sentence"),
     [
         ("kind", "tree", "no head 'tree'; take linear, mlp, knn"),
-        ("neighbours", 0, "neighbours must be a positive number, not 0"),
-        ("hidden", -1, "hidden must be a positive number, not -1"),
+        ("neighbours", 0, "neighbours must be at least 1, not 0"),
+        ("hidden", -1, "hidden must be at least 1, not -1"),
         ("regularisation", np.nan, "regularisation must be a positive number, not nan"),
     ],
 )

@@ -73,7 +73,7 @@ def test_missing_or_damaged_record_is_named(tmp_path, capsys):
     (tmp_path / "ablation.json").write_text(json.dumps({"provenance": {}, "figures": {"table": [{"a": 1}]}}))
     with pytest.raises(InputError, match="not a recorded ablation"):
         ablation.recorded_table(tmp_path / "ablation.json")
-    assert ablation.main(["--seeds", "0", "--scale", "0.1", "--out", str(tmp_path / "none.json")]) == 2
+    assert cli.main(["ablation", "--seeds", "0", "--scale", "0.1", "--out", str(tmp_path / "none.json")]) == 2
     assert "seeds must be at least 1" in capsys.readouterr().err and not (tmp_path / "none.json").exists()
 
 

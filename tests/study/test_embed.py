@@ -8,7 +8,7 @@ import pytest
 from mbrepro import cli, paths
 from mbrepro.data.recordings import Dataset
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
-from mbrepro.embedding import POSES, checkpoint, cost
+from mbrepro.embedding import POSES, checkpoint, embedder_class
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.method.proposals import propose
 from mbrepro.study import embed, estimate
@@ -64,6 +64,10 @@ def proposed(recordings, protocol) -> int:
     return sum(len(propose(r.action.astype(np.float32), protocol.rule)) for r in recordings)
 
 
+def cost(settings, clips):
+    return embedder_class(settings.model).cost(settings, clips, (570, 1024))
+
+
 def test_estimate_counts_both_tasks_and_multiplies(unfilmed, capsys):
     """Clips by hand from the labels' own proposals: of labelled bouts once, of localized ones for every seed."""
     sets = embed.filmed_sets("demo", "corrected", ["task1", "task3"], 0.1)
@@ -72,7 +76,7 @@ def test_estimate_counts_both_tasks_and_multiplies(unfilmed, capsys):
     three = sum(2 * proposed(task.recordings, few_shot) for task, few_shot in rest)
     assert one > 0 and three > 0 and len(rest) == 7
     costs = estimate.estimate("demo", 2, tasks=["task1", "task3"], scale=0.1, names=["corrected"]).loc["corrected"]
-    tokens, each = cost.clip_cost(protocol.embedder, protocol.clips, (570, 1024))
+    tokens, each = cost(protocol.embedder, protocol.clips)
     assert costs["tokens"] == tokens == 8 * 4 * 4
     assert costs["clips"] == one + three and costs["TFLOP"] == pytest.approx((one + three) * each)
     assert cli.main(["embed", "--estimate", "--tasks", "task1", "--scale", "0.1", "--seeds", "2"]) == 0
@@ -85,6 +89,6 @@ def test_encoders_and_poses_are_estimated_too(tmp_path):
     clips = embed.protocols.corrected(EmbedderSettings()).clips
     for kind, tokens in (("vjepa2", 4 * 4), ("videomae", 8 * 4), ("siglip", 16 * 4), ("dinov3_vit", 16 * (5 + 4))):
         folder = write_encoder(tmp_path / kind, kind)
-        found, tflop = cost.clip_cost(EmbedderSettings(str(folder)), clips, (570, 1024))
+        found, tflop = cost(EmbedderSettings(str(folder)), clips)
         assert found == tokens and tflop > 0
-    assert cost.clip_cost(EmbedderSettings(POSES), clips, (570, 1024)) == (0, 0.0)
+    assert cost(EmbedderSettings(POSES), clips) == (0, 0.0)

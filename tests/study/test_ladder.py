@@ -39,9 +39,8 @@ def test_every_rung_is_measured_beside_its_published_figure(measured):
 
 def test_a_rung_is_the_mean_over_seeds_of_the_networks_scores(data, measured):
     table, folder = measured
-    runs = ladder.single_frame(data, ladder.SingleFrameSettings(epochs=1), 2, folder)
     f1 = []
-    for videos in runs:
+    for videos in single_frame.single_frame(data, ladder.SingleFrameSettings(epochs=1), 2, folder):
         true, labels, scores = ([getattr(video, name) for video in videos] for name in ("true", "labels", "scores"))
         f1.append(evaluate(true, labels, scores, data.classes)["f1"])
     row = table.set_index(["network", "metric"]).loc[("single frame", "f1")]
@@ -51,12 +50,12 @@ def test_a_rung_is_the_mean_over_seeds_of_the_networks_scores(data, measured):
 def test_the_single_frame_network_sees_one_frame_and_is_read_back(data, measured):
     settings, folder = ladder.SingleFrameSettings(epochs=1), measured[1]
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    (whole,) = ladder.single_frame(data, settings, 1, folder)
+    (whole,) = single_frame.single_frame(data, settings, 1, folder)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     test = data.test[0]
     order = np.random.default_rng(0).permutation(len(test))
     shuffled = Recording(test.name, test.keypoints[order], labels=test.labels[order])
-    (mixed,) = ladder.single_frame(replace(data, test=(shuffled,)), settings, 1, folder)
+    (mixed,) = single_frame.single_frame(replace(data, test=(shuffled,)), settings, 1, folder)
     np.testing.assert_allclose(mixed[0].scores, whole[0].scores[order], atol=1e-6)
 
 
