@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,7 @@ from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.standin import STAND_IN_PIXELS, STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
-from mbrepro.method.localizer import LOCALIZER, LocalizerSettings, PoseCNN, action_targets, pose_features
+from mbrepro.method.localizer import LOCALIZER, PoseCNN, action_targets, pose_features
 from mbrepro.method.localizer import PUBLISHED_BATCH as BATCH
 from mbrepro.method.training import train_epoch
 
@@ -85,8 +86,7 @@ def _stored(path: Path) -> dict:
 def cpu_model() -> str:
     """The processor's name as Linux gives it, or what Python knows of it elsewhere."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    names = re.findall(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else []
     return [*names, platform.processor() or platform.machine()][0]
 
 
@@ -110,8 +110,8 @@ def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
 
     Both train the same PyTorch network on the same simulated poses and visit every frame once.
     """
-    made, settings = [simulated(k, frames) for k in range(1, recordings + 1)], LOCALIZER
-    sides = [lambda seed, f=f: epoch_seconds(f, made, settings, seed) for f in (train_epoch, windowed_epoch)]
+    made = [simulated(k, frames) for k in range(1, recordings + 1)]
+    sides = [lambda seed, epoch=epoch: epoch_seconds(epoch, made, seed) for epoch in (train_epoch, windowed_epoch)]
     ours, theirs = in_turn("localizer_epoch", REPETITIONS, *sides)
     return _ratio(ours, theirs) | {"frames": recordings * frames, "torch_threads": torch.get_num_threads()}
 
@@ -146,11 +146,11 @@ def windowed_epoch(model: PoseCNN, optimizer, recordings: Sequence[Recording], t
         optimizer.step()
 
 
-def epoch_seconds(epoch: Callable, recordings: Sequence[Recording], settings: LocalizerSettings, seed: int) -> float:
+def epoch_seconds(epoch: Callable, recordings: Sequence[Recording], seed: int) -> float:
     """Seconds of one epoch, the making of the network left out."""
     torch.manual_seed(seed)
-    model = PoseCNN(settings)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    model = PoseCNN(LOCALIZER)
+    optimizer = torch.optim.Adam(model.parameters(), lr=LOCALIZER.learning_rate, fused=True)
     targets = [action_targets(recording) for recording in recordings]
     return timed(lambda: epoch(model, optimizer, recordings, targets, np.random.default_rng(seed)))
 

@@ -30,15 +30,14 @@ NO_REAL_FRAMES = (
     "mars_frames/sample_arenas.png): see real ones of this arena in the documentation of MARS, "
     "github.com/neuroethology/MARS, docs."
 )
+FROM_LABELS = "Computed from the real labels of CalMS21, no model and no simulated recording involved."
 QUALITY = 60  # WebP, of 100
 
 
 def banner(*datasets: Dataset) -> HTML:
     """A notice of where the recordings come from; loud when any of them is simulated, or video of some is missing."""
-    told = []
-    for title, prefix in (("Task 1", "task1"), ("Task 3", "task3")):
-        if missing := partial([dataset for dataset in datasets if dataset.task.startswith(prefix)]):
-            told.append(f"{title}: {missing}")
+    missing = {task: partial([d for d in datasets if d.task.startswith(task)]) for task in ("task1", "task3")}
+    told = [f"Task {task[-1]}: {what}" for task, what in missing.items() if what]
     return HTML(source_notice({dataset.source for dataset in datasets}, told))
 
 
@@ -47,14 +46,17 @@ def source_notice(sources: Collection[str], parts: Sequence[str] = ()) -> str:
 
     parts: what of the data the numbers rest on, where that is not all of it; a box of its own.
     """
-    if "simulated" in sources:
-        notice = f'<div class="mb-banner"><strong>Simulated.</strong> {html.escape(SIMULATED)}</div>'
-    else:
-        notice = f'<p class="mb-source">Computed from {html.escape(", ".join(sorted(sources)))}.</p>'
-    if parts:
-        told = html.escape("; ".join(parts))
-        notice += f'<div class="mb-banner"><strong>Partial.</strong> Not all of the data has video: {told}.</div>'
-    return notice
+    simulated = "simulated" in sources
+    notice = _box("Simulated", SIMULATED) if simulated else _line(f"Computed from {', '.join(sorted(sources))}.")
+    return notice + (_box("Partial", f"Not all of the data has video: {'; '.join(parts)}.") if parts else "")
+
+
+def _box(head: str, text: str, kind: str = "mb-banner") -> str:
+    return f'<div class="{kind}"><strong>{head}.</strong> {html.escape(text)}</div>'
+
+
+def _line(text: str) -> str:
+    return f'<p class="mb-source">{html.escape(text)}</p>'
 
 
 def glue_number(key: str, value: float) -> None:
@@ -110,23 +112,24 @@ def _cells(column: pd.Series) -> list[str]:
 
 def rows_shown(rows: pd.DataFrame) -> HTML:
     """Rows of results as a small table: mean ± sd over seeds and the mean's 95 % interval by video."""
-    records = list(rows.itertuples())
-    shown = {
-        "protocol": rows["protocol"],
-        "metric": rows["metric"],
-        "mean ± sd over seeds": [_or_undefined(r.mean, f"{r.mean:.3f} ± {r.sd:.3f}") for r in records],
-        "95 % interval of the mean by video": [_interval(r.low, r.high, r.n_videos, r.undefined) for r in records],
-        "poster (real mice)": ["" if pd.isna(r.published) else f"{r.published:.2f}" for r in records],
-    }
+    shown = [
+        {
+            "protocol": row.protocol,
+            "metric": row.metric,
+            "mean ± sd over seeds": _or_undefined(row.mean, f"{row.mean:.3f} ± {row.sd:.3f}"),
+            "95 % interval of the mean by video": _interval(row),
+            "poster (real mice)": "" if pd.isna(row.published) else f"{row.published:.2f}",
+        }
+        for row in rows.itertuples()
+    ]
     return table(pd.DataFrame(shown))
 
 
-def _interval(low: float, high: float, videos: int, undefined: int) -> str:
-    if 0 < videos < LEAST_VIDEOS:
-        return f"none: {videos} videos"
-    if pd.isna(low):
-        return "not defined"
-    return f"{low:.3f} – {high:.3f}" + (f" (of {RESAMPLES - undefined:,} resamples)" if undefined else "")
+def _interval(row) -> str:
+    if 0 < row.n_videos < LEAST_VIDEOS:
+        return f"none: {row.n_videos} videos"
+    defined = f" (of {RESAMPLES - row.undefined:,} resamples)" if row.undefined else ""
+    return _or_undefined(row.low, f"{row.low:.3f} – {row.high:.3f}{defined}")
 
 
 def contact_sheet(dataset: Dataset, count: int = 6) -> HTML:
@@ -139,21 +142,20 @@ def contact_sheet(dataset: Dataset, count: int = 6) -> HTML:
         return gallery(own)
     real = real_frames()[:count]
     if not real:
-        return HTML(f"{gallery(own).data}<p class='mb-source'>{html.escape(NO_REAL_FRAMES)}</p>")
+        return HTML(gallery(own).data + _line(NO_REAL_FRAMES))
     pairs = [shown for k in range(max(len(own), len(real))) for shown in (*own[k : k + 1], *real[k : k + 1])]
     return gallery(pairs, columns=2)
 
 
 def clip_gallery(*datasets: Dataset) -> HTML:
     """A looping clip of each class of Task 1 and each behaviour of Task 3, and which of them have no video."""
-    clips, missing = [], []
+    clips = {}
     for dataset in datasets:
         names = dataset.classes if dataset.task == "task1" else dataset.behaviours
-        found = behaviour_clips(dataset, names)
-        clips += found.values()
-        missing += [name for name in names if name not in found]
-    told = f"<p class='mb-source'>No video shows {html.escape(', '.join(missing))}.</p>" if missing else ""
-    return HTML(gallery(clips).data + told)
+        clips |= dict.fromkeys(names) | behaviour_clips(dataset, names)
+    missing = [name for name, clip in clips.items() if clip is None]
+    told = _line(f"No video shows {', '.join(missing)}.") if missing else ""
+    return HTML(gallery([clip for clip in clips.values() if clip]).data + told)
 
 
 def gallery(shown: Sequence[Shown], columns: int | None = None, fps: float = 15.0) -> HTML:
@@ -177,17 +179,13 @@ def gallery(shown: Sequence[Shown], columns: int | None = None, fps: float = 15.
 def caption_examples(frame: pd.DataFrame, recordings: Sequence[Recording], clips: ClipSettings) -> HTML:
     """For each category of captions the frame's first, beside a strip of the frames that the model was shown."""
     by_name = {recording.name: recording for recording in recordings}
-    lines = []
-    for category in CATEGORIES:
-        chosen = frame[frame["category"] == category].head(1).to_dict("records")
-        line = {"category": category, "frames shown, and the caption": "none of these captions", "labelled": ""}
-        for row in chosen:
-            (clip,) = cut_clips(by_name[row["recording"]], [row["start"]], replace(clips, seconds=row["seconds"]))
-            image = f'<img src="{_webp(strip(clip))}" alt="frames of the clip"><br>'
-            line["frames shown, and the caption"] = HTML(image + html.escape(row["caption"]))
-            line["labelled"] = f"{row['class']}, {row['seconds']:g} s"
-        lines.append(line)
-    return table(pd.DataFrame(lines), words=True)
+    lines = dict.fromkeys(CATEGORIES, ("none of these captions", ""))
+    for row in frame.drop_duplicates("category").to_dict("records"):
+        (clip,) = cut_clips(by_name[row["recording"]], [row["start"]], replace(clips, seconds=row["seconds"]))
+        image = f'<img src="{_webp(strip(clip))}" alt="frames of the clip"><br>'
+        lines[row["category"]] = HTML(image + html.escape(row["caption"])), f"{row['class']}, {row['seconds']:g} s"
+    columns = ["frames shown, and the caption", "labelled"]
+    return table(pd.DataFrame.from_dict(lines, "index", columns=columns), "category", words=True)
 
 
 def _webp(pixels: np.ndarray, fps: float = 15.0) -> str:
@@ -233,7 +231,7 @@ def _notes(rows: pd.DataFrame) -> str:
         told.append(f"No interval where a row has {few}.")
     if (undefined := rows.loc[rows["n_videos"] >= LEAST_VIDEOS, "undefined"].max()) > 0:
         told.append(f"* Up to {undefined} of {RESAMPLES:,} resamples have no value and are left out.")
-    return f'<p class="mb-source">{" ".join(told)}</p>' if told else ""
+    return _line(" ".join(told)) if told else ""
 
 
 def _cell(part: pd.DataFrame, protocol: str, metric: str) -> str:
@@ -253,10 +251,7 @@ def recorded_notice(page: str) -> HTML:
     """A box that says the figures below are of real mice, and what they were computed from."""
     told = recorded.read(page)["provenance"]
     text = f"{told['data']}; sha256 {told['labels_sha256'][:12]}…. {told['intervals']}."
-    return HTML(
-        '<div class="mb-real"><strong>Real mice.</strong> Computed from the real labels of CalMS21, no model and no '
-        f"simulated recording involved. {html.escape(text)}</div>"
-    )
+    return HTML(_box("Real mice", f"{FROM_LABELS} {text}", "mb-real"))
 
 
 def measured_with(provenance: Mapping) -> HTML:
@@ -264,21 +259,17 @@ def measured_with(provenance: Mapping) -> HTML:
     made = provenance["made_from"]
     versions = ", ".join(f"{name.rpartition('.')[2]} {made[name]}" for name in made if name.startswith("mbrepro."))
     told = f"Recorded by {provenance['computed_by']} with {provenance['seeds']} seeds; versions: {versions}."
-    return HTML(f'<p class="mb-source">{html.escape(told)}</p>')
+    return HTML(_line(told))
 
 
 def recorded_ablation(path: Path | None = None) -> HTML:
     """The recorded table under the notice that it is simulated, or where none is recorded a sentence that says so."""
     path = path or recorded.path_of(ablations.PAGE)
     if not path.exists():
-        told = "No ablation is recorded yet; <code>make ablation</code> computes it on the demo."
-        return HTML(f'{source_notice(["simulated"])}<p class="mb-source">{told}</p>')
+        told = "No ablation is recorded yet; make ablation computes it on the demo."
+        return HTML(source_notice(["simulated"]) + _line(told))
     made, found = ablations.recorded_table(path)
-    cells = {
-        name: found[name].map("{:.3f}".format) + " ± " + found[f"{name} sd"].map("{:.3f}".format)
-        for name in ("F1", "MAP")
-    }
-    lines = pd.DataFrame(cells).reset_index()
+    found = found.map("{:.3f}".format)
+    lines = pd.DataFrame({name: found[name] + " ± " + found[f"{name} sd"] for name in ("F1", "MAP")}).reset_index()
     told = f"{made['data']}, {made['seeds']} seeds: mean ± sd over them. Weights sha256 {made['weights'][0][:12]}…."
-    body = table(lines, words=True).data
-    return HTML(f'{source_notice(["simulated"])}<p class="mb-source">{html.escape(told)}</p>{body}')
+    return HTML(source_notice(["simulated"]) + _line(told) + table(lines, words=True).data)

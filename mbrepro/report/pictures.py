@@ -12,7 +12,7 @@ from mbrepro.data.clips import ClipSettings, cut_clips
 from mbrepro.data.recordings import KEYPOINTS, Dataset, Recording, other_index, runs
 from mbrepro.data.video import decode_frames
 from mbrepro.errors import InputError
-from mbrepro.report.plots import colour_of
+from mbrepro.report.plots import colour_of, evenly
 
 CLIP_SIZE = (320, 200)  # px of a behaviour's clip
 BAR = 8  # px of the bar under it
@@ -74,10 +74,8 @@ def example_clips(recordings: Sequence[Recording], settings: Mapping[str, ClipSe
 
 def sample_frames(dataset: Dataset, count: int = 6) -> list[Shown]:
     """The frame in the middle of each of `count` filmed recordings, spread evenly over train and test; source in it."""
-    filmed = dataset.filmed().recordings
-    chosen = np.linspace(0, len(filmed) - 1, min(count, len(filmed))).round().astype(int)
     found = []
-    for recording in (filmed[k] for k in chosen):
+    for recording in evenly(dataset.filmed().recordings, count):
         frame = len(recording) // 2
         picture = draw_words(picture_of(recording, frame), dataset.source)
         found.append(Shown(picture, f"{dataset.source}: {recording.animal}, frame {frame}"))
@@ -106,11 +104,11 @@ def grid_cells(grid: np.ndarray, white: int = 250, least: int = 32) -> list[np.n
     white: a line is of this value or more in 98 % of its pixels. least: fewer px across are no picture.
     """
     inked = grid.min(axis=-1) < white
-    found = []
-    for top, bottom in _bands(inked, least):
-        for left, right in _bands(inked[top:bottom].T, least):
-            found.append(grid[top + 1 : bottom - 1, left + 1 : right - 1])
-    return found
+    return [
+        grid[top + 1 : bottom - 1, left + 1 : right - 1]
+        for top, bottom in _bands(inked, least)
+        for left, right in _bands(inked[top:bottom].T, least)
+    ]
 
 
 def _bands(inked: np.ndarray, least: int) -> list[tuple[int, int]]:
@@ -179,11 +177,8 @@ def mice_box(recording: Recording, frames: np.ndarray, size: tuple[int, int]) ->
 
 def strip(clip: np.ndarray) -> np.ndarray:
     """A few frames of a clip (F, H, W, 3), evenly chosen, small and side by side: one picture (h, W, 3)."""
-    chosen = clip[np.linspace(0, len(clip) - 1, min(STRIP_FRAMES, len(clip))).round().astype(int)]
-    width = round(STRIP_HEIGHT * clip.shape[2] / clip.shape[1])
-    return np.concatenate(
-        [cv2.resize(picture, (width, STRIP_HEIGHT), interpolation=cv2.INTER_AREA) for picture in chosen], axis=1
-    )
+    size = round(STRIP_HEIGHT * clip.shape[2] / clip.shape[1]), STRIP_HEIGHT
+    return np.hstack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in evenly(clip, STRIP_FRAMES)])
 
 
 def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarray:

@@ -7,17 +7,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import FormatStrFormatter, PercentFormatter
 
 from mbrepro.data.recordings import OTHER, Recording, runs
 from mbrepro.metrics.frames import confusion as count
 from mbrepro.metrics.frames import row_normalised
 from mbrepro.study.results import Run
 
-COLOURS = {
-    "attack": "#c8442d", "investigation": "#2a7ab0", "mount": "#7b4fa3", OTHER: "#d9d9d4",
-    "action": "#22705f",
-}  # fmt: skip
-BEHAVIOUR = "#22705f"  # the behaviour of a binary task
+COLOURS = {"attack": "#c8442d", "investigation": "#2a7ab0", "mount": "#7b4fa3", OTHER: "#d9d9d4", "action": "#22705f"}
+BEHAVIOUR = COLOURS["action"]  # the behaviour of a binary task
+GRID, DOTTED = "#ececea", {"color": "black", "linewidth": 0.8, "linestyle": ":"}
 
 
 def set_style() -> None:
@@ -44,18 +43,38 @@ def colour_of(name: str) -> str:
     return COLOURS.get(name, BEHAVIOUR)
 
 
-def confusion(matrix: np.ndarray, classes: Sequence[str], title: str, axis: plt.Axes | None = None) -> plt.Figure:
-    """Confusion matrix (C, C), rows true and normalised, as a labelled heat map."""
-    if axis is None:
-        _, axis = plt.subplots(figsize=(4.4, 3.8))
-    sns.heatmap(
-        matrix, annot=True, fmt=".2f", vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, linewidths=1,
-        xticklabels=classes, yticklabels=classes, ax=axis,
-    )  # fmt: skip
-    axis.set(title=title, xlabel="predicted", ylabel="true")
-    axis.tick_params(axis="x", rotation=30)
+def key_of(colours: Mapping[str, str]) -> tuple[list[plt.Rectangle], list[str]]:
+    """A legend's patches and words."""
+    return [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()], list(colours)
+
+
+def evenly(things: Sequence, most: int) -> list:
+    """At most so many of things in order, evenly chosen, the first and the last among them."""
+    return [things[k] for k in np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)]
+
+
+def _heat(matrix: pd.DataFrame, axis: plt.Axes, **how: object) -> None:
+    """A labelled heat map up to 1, its numbers in its cells."""
+    sns.heatmap(matrix, ax=axis, annot=True, vmax=1, cmap="Blues", cbar=False, linewidths=1, **how)
     axis.tick_params(axis="y", rotation=0)
-    return axis.figure
+
+
+def stacked(shares: pd.DataFrame, colours: Mapping[str, str], axis: plt.Axes, least: float, size: int) -> None:
+    """A bar a row from above, its columns' shares side by side; those of `least` or more are written in, as percents.
+
+    A word of the row's own name is bold.
+    """
+    shares.plot.barh(stacked=True, ax=axis, color=colours, edgecolor="white", width=0.8, legend=False)
+    for name, bars in zip(shares, axis.containers, strict=True):
+        texts = [f"{share:.0%}" if share >= least else "" for share in shares[name]]
+        dark = sns.utils.relative_luminance(colours[name]) < 0.3
+        said = axis.bar_label(bars, texts, label_type="center", fontsize=size, color="white" if dark else "black")
+        for row, text in zip(shares.index, said, strict=True):
+            text.set_weight("bold" if row == name else "normal")
+    axis.set(xlim=(0, 1), xticks=[0, 0.5, 1], ylabel="")
+    axis.invert_yaxis()
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(axis="y", length=0)
 
 
 def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
@@ -65,26 +84,27 @@ def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
         classes = runs_[0].classes
         counts = sum(count(v.true, v.labels, len(classes)) for run in runs_ for v in run.videos)
         kept = np.flatnonzero(counts.sum(0) + counts.sum(1))
-        confusion(row_normalised(counts[np.ix_(kept, kept)]), [classes[k] for k in kept], protocol, axis)
+        names = [classes[k] for k in kept]
+        shares = pd.DataFrame(row_normalised(counts[np.ix_(kept, kept)]), names, names)
+        _heat(shares, axis, fmt=".2f", vmin=0, square=True)
+        axis.set(title=protocol, xlabel="predicted", ylabel="true")
+        axis.tick_params(axis="x", rotation=30)
     return figure
 
 
 def video_tracks(runs_: Sequence[Run], recordings: Sequence[Recording], title: str) -> plt.Figure:
     """True labels above the first seed's, over time, for the test video with most frames of its first class."""
-    run = runs_[0]
-    videos = {video.name: video for video in run.videos}
-    chosen = max(recordings, key=lambda r: (videos[r.name].true == 0).sum())
-    video = videos[chosen.name]
+    video = max(runs_[0].videos, key=lambda video: (video.true == 0).sum())
+    (fps,) = [recording.fps for recording in recordings if recording.name == video.name]
     tracks = {"labelled": video.true, "predicted": video.labels}
-    return ethogram(tracks, run.classes, chosen.fps, f"{title}: {chosen.name}")
+    return ethogram(tracks, runs_[0].classes, fps, f"{title}: {video.name}")
 
 
 def clip_strips(strips: Mapping[str, np.ndarray], columns: int = 8) -> plt.Figure:
     """Clips (F, H, W, 3) as strips of at most `columns` of their frames, evenly chosen, each under its title."""
     figure, axes = plt.subplots(len(strips), 1, figsize=(8.2, 1.5 * len(strips)))
     for axis, (title, clip) in zip(np.atleast_1d(axes), strips.items(), strict=True):
-        shown = np.linspace(0, len(clip) - 1, min(columns, len(clip))).round().astype(int)
-        axis.imshow(np.concatenate(list(clip[shown]), axis=1))
+        axis.imshow(np.concatenate(evenly(clip, columns), axis=1))
         axis.set_title(title, fontsize=9, loc="left")
         axis.axis("off")
     return figure
@@ -97,10 +117,9 @@ def ethogram(tracks: Mapping[str, np.ndarray], classes: Sequence[str], fps: floa
         for start, stop, value in runs(np.asarray(track)):
             bar = [(start / fps, (stop - start) / fps)]
             axis.broken_barh(bar, (line - 0.4, 0.8), facecolors=colour_of(classes[value]), linewidth=0)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour_of(name)) for name in classes]
-    axis.legend(handles, classes, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(classes), handlelength=1)
-    axis.set(yticks=range(len(tracks)), yticklabels=list(tracks), xlabel="time (s)")
-    axis.set_xlim(0, len(next(iter(tracks.values()))) / fps)
+    key = key_of({name: colour_of(name) for name in classes})
+    axis.legend(*key, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(classes), handlelength=1)
+    axis.set(yticks=range(len(tracks)), yticklabels=list(tracks), xlabel="time (s)", xlim=(0, len(track) / fps))
     axis.invert_yaxis()
     axis.set_title(title, loc="left", pad=30)  # above the legend
     return figure
@@ -110,9 +129,8 @@ def frames_shown(frames: Sequence[np.ndarray], titles: Sequence[str], columns: i
     """Pictures (H, W, 3) uint8 in a grid, each with its title."""
     rows = -(-len(frames) // columns)
     height, width = frames[0].shape[:2]
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(8.2, 8.2 / columns * rows * height / width + 0.3 * rows), squeeze=False
-    )
+    size = (8.2, rows * (8.2 / columns * height / width + 0.3))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, frame, title in zip(axes.flat, frames, titles, strict=False):
@@ -124,14 +142,12 @@ def frames_shown(frames: Sequence[np.ndarray], titles: Sequence[str], columns: i
 def bout_durations(recordings: Sequence[Recording]) -> plt.Figure:
     """Share of bouts longer than a duration, one curve a behaviour, on a logarithmic time axis."""
     figure, axis = plt.subplots(figsize=(6.4, 3.4))
-    classes = recordings[0].classes
-    for value, name in enumerate(classes):
+    for value, name in enumerate(recordings[0].classes):
         seconds = [(b - a) / r.fps for r in recordings for a, b, label in runs(r.labels) if label == value]
         if name != OTHER and seconds:
-            sns.ecdfplot(
-                x=seconds, complementary=True, ax=axis, color=colour_of(name), label=f"{name} ({len(seconds)})"
-            )
-    axis.axvline(5, color="black", linewidth=0.8, linestyle=":")
+            shown = f"{name} ({len(seconds)})"
+            sns.ecdfplot(x=seconds, complementary=True, ax=axis, color=colour_of(name), label=shown)
+    axis.axvline(5, **DOTTED)
     axis.text(5, 1.0, " the poster's 5 s clip", va="top", fontsize=9)
     axis.set(xscale="log", xlabel="bout duration (s)", ylabel="share of bouts longer")
     axis.legend(title="behaviour (bouts)")
@@ -145,27 +161,12 @@ def clips_seen(clips: Mapping[str, Mapping], titles: Mapping[str, str]) -> plt.F
     """
     figure, axes = plt.subplots(1, len(titles), figsize=(8.2, 2.7), sharey=True)
     for axis, (cut, title) in zip(axes, titles.items(), strict=True):
-        seen = clips[cut]["seen"]
-        for line, (label, counts) in enumerate(seen.items()):
-            total, left = max(1, sum(counts.values())), 0.0
-            for name, count_ in counts.items():
-                width = count_ / total
-                axis.barh(line, width, left=left, color=COLOURS.get(name, COLOURS[OTHER]), edgecolor="white")
-                if width >= 0.08:
-                    own = name == label
-                    axis.text(
-                        left + width / 2, line, f"{width:.0%}", ha="center", va="center", fontsize=9,
-                        color="white" if name in COLOURS else "black", weight="bold" if own else "normal",
-                    )  # fmt: skip
-                left += width
-        axis.set(title=title, xlabel="share of clips", xlim=(0, 1), xticks=[0, 0.5, 1])
-        axis.set_yticks(range(len(seen)), [f"{label} ({sum(c.values())} clips)" for label, c in seen.items()])
-        axis.spines["left"].set_visible(False)
-        axis.tick_params(axis="y", length=0)
-    axes[0].invert_yaxis()
-    names = next(iter(seen.values()))
-    handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS.get(name, COLOURS[OTHER])) for name in names]
-    figure.legend(handles, names, title="the clip mostly shows", loc="outside upper center", ncols=len(names))
+        seen = pd.DataFrame(clips[cut]["seen"]).T  # label of the clip, what it shows
+        colours, total = {name: COLOURS.get(name, COLOURS[OTHER]) for name in seen}, seen.sum(axis=1)
+        stacked(seen.div(total.clip(lower=1), axis=0), colours, axis, least=0.08, size=9)
+        axis.set(title=title, xlabel="share of clips")
+        axis.set_yticks(range(len(seen)), [f"{label} ({count_} clips)" for label, count_ in total.items()])
+    figure.legend(*key_of(colours), title="the clip mostly shows", loc="outside upper center", ncols=len(colours))
     axes[0].set_ylabel("label of the clip")
     return figure
 
@@ -185,7 +186,7 @@ def marks(rows: Mapping[str, Mapping[str, float] | float], xlabel: str) -> plt.F
         )  # fmt: skip
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set(xlabel=xlabel, xlim=(0, 1), ylim=(len(rows) - 0.5, -0.7))
-    axis.grid(axis="x", color="#ececea")
+    axis.grid(axis="x", color=GRID)
     axis.tick_params(axis="y", length=0)
     return figure
 
@@ -201,7 +202,7 @@ def frames_by_video(concentration: Mapping[str, Mapping], names: Sequence[str]) 
         axis.bar(range(1, len(frames) + 1), frames / frames.sum(), color=colour_of(name), width=0.8)
         told = f"{name}: in {concentration[name]['videos']} of {len(frames)} videos"
         axis.set_title(told, loc="left", fontsize=10)
-        axis.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set(xlabel="test video", xticks=range(1, len(frames) + 1), xlim=(0.3, len(frames) + 0.7))
     axes[len(names) // 2].set_ylabel("share of the behaviour's frames")
     return figure
@@ -220,9 +221,8 @@ def labelled_strips(strips: Mapping[str, tuple[np.ndarray, Sequence[str]]]) -> p
         axis.set(xlim=(0, frames * width), ylim=(1.13 * height, 0))
         axis.set_title(title, fontsize=9, loc="left")
         axis.axis("off")
-    shown = list(dict.fromkeys(name for _, names in strips.values() for name in names))
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour_of(name)) for name in shown]
-    figure.legend(handles, shown, loc="outside upper right", ncols=len(shown), fontsize=9)
+    colours = {name: colour_of(name) for _, names in strips.values() for name in names}
+    figure.legend(*key_of(colours), loc="outside upper right", ncols=len(colours), fontsize=9)
     return figure
 
 
@@ -257,11 +257,11 @@ def touch_curve(
     for marker, (name, p) in zip("D*s", (points or {}).items(), strict=False):
         axis.plot(p["touched"]["value"], p["f1"]["value"], marker, color="black", markersize=8, label=name)
     if baseline is not None:
-        axis.axhline(baseline, color="black", linewidth=0.8, linestyle=":")
+        axis.axhline(baseline, **DOTTED)
         axis.text(0.005, baseline, f"poses alone, published: {baseline:.2f}", va="bottom", fontsize=8)
     axis.set(xlabel="share of the video looked at", ylabel="best reachable F1 of the behaviours", xlim=(0, 1))
-    axis.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
-    axis.grid(color="#ececea")
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.grid(color=GRID)
     axis.legend(loc="best", fontsize=9)
     return figure
 
@@ -276,15 +276,11 @@ def ceiling_grids(ceilings_by_split: Mapping[str, Mapping]) -> plt.Figure:
     """Best reachable F1 for each merge gap (rows) and longest proposal (columns), as of `sparsity.ceilings`."""
     figure, axes = plt.subplots(1, len(ceilings_by_split), figsize=(4.1 * len(ceilings_by_split), 3.0), squeeze=False)
     for axis, (split, ceilings) in zip(axes.flat, ceilings_by_split.items(), strict=True):
-        values = np.array([[cell["value"] for cell in row.values()] for row in ceilings.values()])
-        columns = ["no limit" if name == "whole" else f"{name[:-1]} s" for name in next(iter(ceilings.values()))]
-        rows = [f"≤ {name.removeprefix('gap_')[:-1]} s" for name in ceilings]
-        sns.heatmap(
-            values, annot=True, fmt=".3f", vmin=0.6, vmax=1, cmap="Blues", cbar=False, linewidths=1, ax=axis,
-            xticklabels=columns, yticklabels=rows,
-        )  # fmt: skip
+        values = pd.DataFrame(ceilings).T.map(lambda cell: cell["value"])
+        values.columns = ["no limit" if name == "whole" else f"{name[:-1]} s" for name in values]
+        values.index = [f"≤ {name.removeprefix('gap_')[:-1]} s" for name in values.index]
+        _heat(values, axis, fmt=".3f", vmin=0.6)
         axis.set(title=split, xlabel="longest proposal", ylabel="gaps closed")
-        axis.tick_params(axis="y", rotation=0)
     return figure
 
 
@@ -295,10 +291,10 @@ def bouts_longer(bouts_by_split: Mapping[str, Mapping], durations: Sequence[floa
         for name, told in bouts.items():
             if name != "all":
                 axis.plot(durations, told["longer"], color=colour_of(name), label=f"{name} ({told['n']:,})")
-        axis.axvline(marked, color="black", linewidth=0.8, linestyle=":")
+        axis.axvline(marked, **DOTTED)
         axis.text(marked, 0.98, f" {marked:g} s clip", fontsize=9, va="top")
         axis.set(xscale="log", xlabel="duration (s)", title=split, ylim=(0, 1))
-        axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         axis.legend(title="behaviour (bouts)", fontsize=8, title_fontsize=8, loc="lower left")
     axes[0, 0].set_ylabel("share of bouts longer")
     return figure

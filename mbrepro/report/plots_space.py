@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 
 from mbrepro.data.recordings import OTHER
-from mbrepro.report.plots import colour_of
+from mbrepro.report.plots import DOTTED, GRID, colour_of, key_of, stacked
 from mbrepro.study.language import CATEGORIES, shares
 
 HEAD_COLOURS = {"1-NN": "#c8442d", "10-NN": "#e39a3b", "prototype": "#7b4fa3", "ridge": "#2a7ab0"}
@@ -70,10 +70,10 @@ def component_curves(sweeps: Mapping[str, pd.DataFrame], chance: float) -> plt.F
                 axis.fill_between(
                     range(len(steps)), part["low"], part["high"], color=HEAD_COLOURS[head], alpha=0.12, lw=0
                 )
-        axis.axhline(chance, color="black", linewidth=0.8, linestyle=":")
+        axis.axhline(chance, **DOTTED)
         axis.set_xticks(range(len(steps)), [str(d) if d else "no\nPCA" for d in steps])
         axis.set_title(title, fontsize=10)
-        axis.grid(axis="y", color="#ececea")
+        axis.grid(axis="y", color=GRID)
     for axis in axes[:, 0]:
         axis.set_ylabel("balanced accuracy")
     for axis in axes[-1]:
@@ -105,7 +105,7 @@ def width_curves(sweep: pd.DataFrame, own_width: int, chance: float) -> plt.Figu
         axis.set_xticks(sorted(sweep["width"].unique()), [str(w) for w in sorted(sweep["width"].unique())], fontsize=8)
         axis.minorticks_off()
         axis.axvline(own_width, color="#8a5a1e", linewidth=0.8, linestyle=":")
-    left.axhline(chance, color="black", linewidth=0.8, linestyle=":")
+    left.axhline(chance, **DOTTED)
     left.text(sweep["width"].min(), chance, "chance", va="bottom", fontsize=8)
     left.set_ylabel("balanced accuracy")
     right.set(ylabel="relative contrast of distances", yscale="log")
@@ -118,30 +118,13 @@ def category_bars(frames: Mapping[str, pd.DataFrame], by: str, order: Sequence) 
     """Shares of the caption categories as stacked bars, a panel a frame of captions, a bar a value of `by`."""
     figure, axes = plt.subplots(1, len(frames), figsize=(8.2, 0.42 * len(order) + 1.5), sharey=True, squeeze=False)
     for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
-        table = shares(frame, by).reindex(list(order))
-        for line, value in enumerate(order):
-            clips, left = table.loc[value, "clips"], 0.0
-            if not clips > 0:
-                axis.text(0.02, line, "no clip", va="center", fontsize=8, color="#5a5a56")
-                continue
-            for name in CATEGORIES:
-                share = table.loc[value, name]
-                axis.barh(line, share, left=left, color=CATEGORY_COLOURS[name], edgecolor="white")
-                if share >= 0.2:
-                    dark = name == "detailed"
-                    axis.text(
-                        left + share / 2, line, f"{share:.0%}", ha="center", va="center", fontsize=8,
-                        color="white" if dark else "black",
-                    )  # fmt: skip
-                left += share
-            axis.text(1.02, line, f"{clips:.0f}", va="center", fontsize=8, color="#5a5a56")
-        axis.text(1.02, -0.75, "clips", fontsize=8, color="#5a5a56", va="center")
-        axis.set(xlim=(0, 1), ylim=(len(order) - 0.5, -0.9), xticks=[0, 0.5, 1])
+        table, small = shares(frame, by).reindex(list(order)), {"va": "center", "fontsize": 8, "color": "#5a5a56"}
+        stacked(table[list(CATEGORIES)], CATEGORY_COLOURS, axis, least=0.2, size=8)
+        for line, clips in enumerate(table["clips"].fillna(0)):
+            axis.text(*((1.02, line, f"{clips:.0f}") if clips else (0.02, line, "no clip")), **small)
+        axis.text(1.02, -0.75, "clips", **small)
+        axis.set(ylim=(len(order) - 0.5, -0.9))
         axis.set_title(title, fontsize=9, loc="left")
-        axis.set_yticks(range(len(order)), [str(value) for value in order])
-        axis.tick_params(axis="y", length=0)
-        axis.spines["left"].set_visible(False)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=CATEGORY_COLOURS[name]) for name in CATEGORIES]
-    figure.legend(handles, CATEGORIES, loc="outside upper center", ncols=3)
+    figure.legend(*key_of(CATEGORY_COLOURS), loc="outside upper center", ncols=3)
     axes[0, len(frames) // 2].set_xlabel("share of captions")
     return figure

@@ -34,16 +34,14 @@ def video_table(tasks: Mapping[str, Dataset], pairs: Mapping[str, Sequence[Pair]
         for split in ("train", "test"):
             recordings = getattr(dataset, split)
             own = [pair for pair in pairs.get(behaviour, ()) if pair.split == split]
-            line = {
-                "behaviour": behaviour, "split": split, "sequences": len(recordings),
-                "with video": sum(r.video is not None for r in recordings),
-                "frames with video": f"{sum(len(r) for r in recordings if r.video is not None):,}",
-            }  # fmt: skip
+            frames = [len(recording) for recording in recordings if recording.video is not None]
+            line = {"behaviour": behaviour, "split": split, "sequences": len(recordings)}
+            line |= {"with video": len(frames), "frames with video": f"{sum(frames):,}"}
             if pairs:
-                line["found in Task 1"] = (
-                    ", ".join(f"{p.sequence} in {p.video_of}" for p in own if p.video_of) or "none"
-                )
-                line["without its video"] = "; ".join(f"{p.sequence}, as {p.leak}" for p in own if p.leak) or "none"
+                found = [f"{pair.sequence} in {pair.video_of}" for pair in own if pair.video_of]
+                without = [f"{pair.sequence}, as {pair.leak}" for pair in own if pair.leak]
+                line["found in Task 1"] = ", ".join(found) or "none"
+                line["without its video"] = "; ".join(without) or "none"
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -55,53 +53,48 @@ def class_table(*datasets: Dataset) -> pd.DataFrame:
         for split in ("train", "test"):
             recordings = getattr(dataset, split)
             labels = np.concatenate([r.labels for r in recordings])
-            counts = np.bincount(labels, minlength=len(dataset.classes))
-            named = [name for name in dataset.classes if len(datasets) == 1 or name != OTHER]
-            for name in named:
-                count = counts[dataset.classes.index(name)]
-                bouts = sum(value == dataset.classes.index(name) for r in recordings for *_, value in runs(r.labels))
-                line = {
-                    "class": name,
-                    "split": split,
-                    "videos": len(recordings),
-                    "minutes": f"{sum(r.seconds for r in recordings) / 60:.1f}",
-                }
-                lines.append(
-                    line | {"frames": f"{count:,}", "share of frames": f"{count / len(labels):.1%}", "bouts": bouts}
-                )
-    return pd.DataFrame(lines)
+            minutes = sum(r.seconds for r in recordings) / 60
+            for value, name in enumerate(dataset.classes):
+                if len(datasets) > 1 and name == OTHER:
+                    continue
+                frames = (labels == value).sum()
+                bouts = sum(label == value for r in recordings for *_, label in runs(r.labels))
+                line = (name, split, len(recordings), f"{minutes:.1f}", f"{frames:,}")
+                lines.append((*line, f"{frames / len(labels):.1%}", bouts))
+    columns = ["class", "split", "videos", "minutes", "frames", "share of frames", "bouts"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def clip_table(found: Mapping) -> pd.DataFrame:
     """Shares of clips that show their label's behaviour, by split and way of cutting, with intervals by video."""
+    columns = {
+        "most frequent behaviour is the label": "same", "most frequent class is the label": "same_of_all_classes",
+        "no behaviour at all": "nothing",
+    }  # fmt: skip
     lines = []
     for split in SPLITS:
+        told = found[split]["clips"]
         for cut, title in audit.CUT_TITLES.items():
-            told = found[split]["clips"]
             line = {"": f"{split}, {told['clips']} clips", "clips": title}
-            for column, key in (("most frequent behaviour is the label", "same"),
-                                ("most frequent class is the label", "same_of_all_classes"),
-                                ("no behaviour at all", "nothing")):  # fmt: skip
-                share = told[cut][key]
-                line[column] = f"{share['value']:.1%} ({share['low']:.0%} – {share['high']:.0%})"
-            lines.append(line)
+            lines.append(line | {column: _percent(told[cut][key]) for column, key in columns.items()})
     return pd.DataFrame(lines)
+
+
+def _percent(share: Mapping[str, float]) -> str:
+    return f"{share['value']:.1%} ({share['low']:.0%} – {share['high']:.0%})"
 
 
 def end_to_end_table(clips: Mapping, always: Mapping) -> pd.DataFrame:
     """Frame F1 of the poster beside what its clips allow two perfect stages: three behaviours, and four classes."""
-    told = poster.readings()
     rows = {
-        "poster, from its confusion matrix": told,
+        "poster, from its confusion matrix": poster.readings(),
         f"perfect stages, clips {audit.CUT_TITLES['as_cut']}": _values(clips["as_cut"]["end_to_end"]),
         "the same, guessing where that pays": _values(clips["as_cut"]["guesser_end_to_end"]),
         f"perfect stages, clips {audit.CUT_TITLES['cut_right']}": _values(clips["cut_right"]["end_to_end"]),
         "perfect stage 1, then always investigation": always,
     }
-    return pd.DataFrame(
-        {"F1 of 3 behaviours": {k: v["f1"] for k, v in rows.items()},
-         "F1 of 4 classes": {k: v["macro_f1"] for k, v in rows.items()}}
-    )  # fmt: skip
+    names = {"f1": "F1 of 3 behaviours", "macro_f1": "F1 of 4 classes"}
+    return pd.DataFrame(rows).T[list(names)].rename(columns=names)
 
 
 def mouse071_tables(own: Mapping[str, float]) -> dict[str, pd.DataFrame]:
@@ -158,11 +151,7 @@ def skipped_table(found: Mapping) -> pd.DataFrame:
     for gap in (0, 1, 2):
         title = "with clips of 5 s" + (f", gaps up to {gap} s closed" if gap else "")
         rows[title] = {split: _rest(found[split]["touched_5s"][f"gap_{gap}s"]) for split in SPLITS}
-    told = {
-        title: {s: f"{v['value']:.1%} ({v['low']:.0%} – {v['high']:.0%})" for s, v in by_split.items()}
-        for title, by_split in rows.items()
-    }
-    return pd.DataFrame(told).T.rename_axis("what can be skipped").reset_index()
+    return pd.DataFrame(rows).T.map(_percent).rename_axis("what can be skipped").reset_index()
 
 
 def _rest(share: Mapping[str, float]) -> dict[str, float]:
@@ -171,11 +160,9 @@ def _rest(share: Mapping[str, float]) -> dict[str, float]:
 
 def windows_table(found: Mapping) -> pd.DataFrame:
     """Best F1 with one label a window, by length and split, with intervals by video."""
-    told = {
-        split: {k: f"{v['value']:.3f} ({v['low']:.2f} – {v['high']:.2f})" for k, v in found[split]["windows"].items()}
-        for split in SPLITS
-    }
-    table = pd.DataFrame(told).sort_index(key=lambda names: names.str.rstrip("s").astype(float))
+    f1 = pd.DataFrame({split: found[split]["windows"] for split in SPLITS})
+    table = f1.map(lambda v: f"{v['value']:.3f} ({v['low']:.2f} – {v['high']:.2f})")
+    table = table.sort_index(key=lambda names: names.str.rstrip("s").astype(float))
     return table.rename(index=lambda name: f"{name[:-1]} s").rename_axis("window").reset_index()
 
 
