@@ -45,7 +45,7 @@ def build(profile: str, run: str = "") -> Path:
     Raises InputError if a notebook has not been run, or jupyter-book reports any warning.
     """
     folder, output = paths.results(profile, run), place(profile, run)
-    missing = [name for name in notebook_names() if not (folder / "notebooks" / f"{name}.ipynb").exists()]
+    missing = [name for name, path in _copies(folder).items() if not path.exists()]
     if missing:
         told = f"run {run}: its book needs mbrepro run --all" if run else f"profile {profile}: run make reproduce first"
         raise InputError(f"{', '.join(missing)} has not been run for {told}")
@@ -71,8 +71,8 @@ def _stage(folder: Path, source: Path) -> Path:
     for part in ("notebooks", "_generated"):
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
-    for name in notebook_names():
-        shutil.copy(folder / "notebooks" / f"{name}.ipynb", source / "notebooks")
+    for path in _copies(folder).values():
+        shutil.copy(path, source / "notebooks")
     for name, text in _generated(folder).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
@@ -81,7 +81,7 @@ def _stage(folder: Path, source: Path) -> Path:
 def _generated(folder: Path) -> dict[str, str]:
     """The parts of pages that are made of the results of several notebooks, as HTML by their names."""
     stored, rows = results.sources(folder), results.read_rows(folder)
-    glued = [copies.glued(folder / "notebooks" / f"{name}.ipynb") for name in ("04_pose_vlm", "05_few_shot")]
+    glued = [copies.glued(_copies(folder)[name]) for name in ("04_pose_vlm", "05_few_shot")]
     ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
     both = [results.read_row(row, "corrected", folder) for row in ("baseline", "pose_vlm")]
     partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
@@ -102,14 +102,19 @@ def verify(profile: str, run: str = "") -> int:
     one of the `places` must hold what the results say. Raises InputError naming the first that does not.
     """
     folder, count = paths.results(profile, run), 0
-    for name in notebook_names():
-        if fault := copies.fault(folder / "notebooks" / f"{name}.ipynb", folder):
+    for path in _copies(folder).values():
+        if fault := copies.fault(path, folder):
             raise InputError(f"{fault}: run make reproduce")
     for built, what, shows, should in places(folder, place(profile, run) / "_build" / "html"):
         if shows != should:
             raise InputError(f"{built}: {what} is {shows!r}, and the results say {should!r}: run make book")
         count += 1
     return count
+
+
+def _copies(folder: Path) -> dict[str, Path]:
+    """Where the executed copy of each notebook lies, or would lie."""
+    return {name: folder / "notebooks" / f"{name}.ipynb" for name in notebook_names()}
 
 
 def places(folder: Path, html: Path) -> Iterator[tuple[Path, str, str, str]]:
@@ -119,10 +124,11 @@ def places(folder: Path, html: Path) -> Iterator[tuple[Path, str, str, str]]:
     notices as it printed them, and generated parts are made again. Nothing is taken from the page that it is compared
     with. Raises InputError if a page is missing, or a notebook glues another value of a row than the row's file holds.
     """
-    glued = {name: copies.glued(folder / "notebooks" / f"{name}.ipynb") for name in notebook_names()}
+    glued = {name: copies.glued(path) for name, path in _copies(folder).items()}
     _check_glued(results.read_rows(folder), glued)
     generated = _generated(folder)
-    for name, source in _pages(folder):
+    written = {path.stem: path for path in sorted((paths.SOURCE / "book").glob("*.md"))}
+    for name, source in (written | {f"notebooks/{name}": path for name, path in _copies(folder).items()}).items():
         path = html / f"{name}.html"
         if not path.exists():
             raise InputError(f"there is no {path}: run make book first")
@@ -136,14 +142,6 @@ def places(folder: Path, html: Path) -> Iterator[tuple[Path, str, str, str]]:
             *_texts("output", outputs, built, ".output.text_html"),
         ):
             yield path, *place
-
-
-def _pages(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every page of the book, by its name, and its source."""
-    for path in sorted((paths.SOURCE / "book").glob("*.md")):
-        yield path.stem, path
-    for name in notebook_names():
-        yield f"notebooks/{name}", folder / "notebooks" / f"{name}.ipynb"
 
 
 def _numbers(text: str, here: str, glued: dict, built: BeautifulSoup) -> Iterator[tuple[str, str, str]]:
@@ -173,7 +171,7 @@ def _check_glued(rows: pd.DataFrame, glued: dict[str, dict[str, str]]) -> None:
     """Raise InputError if a notebook glues another value for a row of the table than the row's file holds."""
     wanted = page.row_numbers(rows)
     for name, values in glued.items():
-        for key, text in values.items():
-            if key in wanted and not np.isclose(float(text), wanted[key], rtol=0, atol=1e-9, equal_nan=True):
-                told = f"{key} is glued as {text}, and its row says {wanted[key]}"
+        for key in sorted(values.keys() & wanted):
+            if not np.isclose(float(values[key]), wanted[key], rtol=0, atol=1e-9, equal_nan=True):
+                told = f"{key} is glued as {values[key]}, and its row says {wanted[key]}"
                 raise InputError(f"{name}: {told}: run make reproduce")

@@ -26,13 +26,11 @@ from mbrepro.errors import InputError
 
 PIXELS = 56 * 84
 CLIPS = ClipSettings(seconds=0.5, sampled_fps=8.0, crop="mice", crop_pixels=56)
-SECONDS = 10.0  # of each recording
-COUNT = 3
 
 
 def recordings(folder: Path) -> list[tuple[Recording, list[int]]]:
     """Short simulated recordings, filmed into `folder`, and where their clips begin: three blocks and a bit each."""
-    made = extra_recordings("task1", COUNT, DemoSettings(seconds=SECONDS, seed=5), folder)
+    made = extra_recordings("task1", 3, DemoSettings(seconds=10.0, seed=5), folder)
     return [(recording, list(range(number, 200, 4))) for number, recording in enumerate(made)]
 
 
@@ -49,40 +47,32 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def killed(jobs: list[tuple[Recording, list[int]]], folder: Path, kills: int, seed: int) -> int:
-    """Fill a store with processes of which the first `kills` are killed at random moments; returns how many were."""
-    films, rng, done = jobs[0][0].video.parent.parent, random.Random(seed), 0
-    while True:
-        command = [sys.executable, "-m", "mbrepro", "soak", "--only-embed", films, folder]
+def soak(films: Path, wanted: dict[str, bytes], folder: Path, kills: int, seed: int) -> None:
+    """Fill a store again and again, by processes that are killed at random moments, until there have been so many.
+
+    Every sixth process at the latest is spared, and one that is done before its moment comes counts as no kill. Raises
+    InputError if a filled store is not `wanted`.
+    """
+    command = [sys.executable, "-m", "mbrepro", "soak", "--only-embed", films, folder]
+    rng, done, here = random.Random(seed), 0, 0  # here: kills since the store was empty
+    bar = tqdm(total=kills, desc="kills", disable=None)
+    while done < kills or here:
+        spared = done == kills or here == 5
         child = subprocess.Popen(command, stdout=subprocess.PIPE)
         child.stdout.readline()  # it has loaded the model and begins
-        if done < kills:
+        if not spared:
             time.sleep(rng.uniform(0, 0.6))
             child.kill()
-        status = child.wait()
-        if status == 0:
-            return done
-        if done == kills:
-            raise RuntimeError(f"the process failed by itself with status {status}")
-        done += 1
-
-
-def soak(
-    jobs: list[tuple[Recording, list[int]]], wanted: dict[str, bytes], folder: Path, kills: int, seed: int
-) -> tuple[int, bool]:
-    """Fill a store again and again until there have been so many kills; how many, and if it was `wanted` each time.
-
-    A process that is done before its moment comes counts as no kill, so that a fast machine makes more rounds.
-    """
-    done, bar = 0, tqdm(total=kills, desc="kills", disable=None)
-    while done < kills:
-        made = killed(jobs, folder, min(5, kills - done), seed + done)
-        done += made
-        bar.update(made)
-        if files(folder) != wanted:
-            return done, False
-        shutil.rmtree(folder)
-    return done, True
+        if child.wait() == 0:
+            if files(folder) != wanted:
+                raise InputError(f"after kill {done} the bytes differ from a straight run's")
+            shutil.rmtree(folder)
+            here = 0
+        elif spared:
+            raise RuntimeError(f"the process failed by itself with status {child.returncode}")
+        else:
+            done, here = done + 1, here + 1
+            bar.update()
 
 
 def command(
@@ -90,16 +80,11 @@ def command(
     seed: Annotated[int, typer.Argument(min=0, help="of the moments")] = 0,
     only_embed: Annotated[tuple[Path, Path] | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Soak until there have been so many kills. Raises InputError if the bytes differ after one."""
+    """Soak until there have been so many kills, or the bytes differ after one."""
     if only_embed:
-        films, folder = only_embed
-        embed_all(recordings(films), folder)
-        return
+        return embed_all(recordings(only_embed[0]), only_embed[1])
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        jobs = recordings(place / "films")
-        embed_all(jobs, place / "straight")
-        done, same = soak(jobs, files(place / "straight"), place / "killed", kills, seed)
-    if not same:
-        raise InputError(f"after kill {done} the bytes differ from a straight run's")
-    print(f"{done} kills: the bytes are those of a straight run")
+        embed_all(recordings(place / "films"), place / "straight")
+        soak(place / "films", files(place / "straight"), place / "killed", kills, seed)
+    print(f"{kills} kills: the bytes are those of a straight run")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.method.networks import train_localizers
-from mbrepro.method.pipeline import embed, localize_action, propose, train_head, write_frames
+from mbrepro.method.pipeline import localize_action, propose, write_frames
 from mbrepro.method.protocols import Protocol
 from mbrepro.study.results import Run, score
+from mbrepro.study.two_stages import by_seed
 
 
 def few_shot(
@@ -27,11 +27,8 @@ def few_shot(
         return runs
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
     for task in tasks:
-        for seed, model in enumerate(tqdm(models, task.task, disable=None)):
-            head = train_head(task.train, model, protocol, embedder, folder, seed)
-            proposed = [propose(r, localize_action(model, r), protocol) for r in task.test]
-            scores = [head.scores(embed(p, protocol, embedder, folder)) for p in proposed]
-            written = tuple(write_frames(p, s, protocol) for p, s in zip(proposed, scores, strict=True))
+        for seed, scored in by_seed(task, models, protocol, embedder, folder):
+            written = tuple(write_frames(*one, protocol) for one in scored)
             runs.append(Run(seed, task.task, task.classes, written))
     return runs
 

@@ -24,10 +24,8 @@ from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES, interval, resample_videos
 from mbrepro.study import poster
 
-COLUMNS = [
-    "row", "protocol", "metric", "mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published",
-    "partial",
-]  # fmt: skip
+NUMBERS = ["mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"]
+COLUMNS = ["row", "protocol", "metric", *NUMBERS, "partial"]
 PROTOCOLS = ("published", "corrected")
 ROWS = tuple((row, protocol) for row in poster.ROWS for protocol in PROTOCOLS)
 
@@ -42,7 +40,6 @@ READINGS = {
 }
 CALMS21_READING = {"f1": "f1", "map": "map"}  # every row of the corrected protocol
 ALSO = {"calms21_f1": "f1", "calms21_map": "map", "accuracy": "accuracy", "precision": "precision", "recall": "recall"}
-
 
 PREDICTIONS, WHOLE = "predictions_sha256", "content"  # in a row's file: hash of its predictions, and of all the rest
 
@@ -203,9 +200,7 @@ def _rows(content: Mapping[str, object]) -> pd.DataFrame:
 def _store_predictions(path: Path, runs: Sequence[Run]) -> None:
     arrays, index = {}, []
     for number, run in enumerate(runs):
-        index.append(
-            {"seed": run.seed, "task": run.task, "classes": run.classes, "videos": [v.name for v in run.videos]}
-        )
+        index.append({**vars(run), "videos": [video.name for video in run.videos]})
         for place, video in enumerate(run.videos):
             for field in ("true", "labels"):
                 arrays[f"{number}/{place}/{field}"] = np.asarray(getattr(video, field), np.uint8)
@@ -223,7 +218,7 @@ def read_predictions(path: Path) -> list[Run]:
             for place, name in enumerate(entry["videos"]):
                 fields = [file.get_tensor(f"{number}/{place}/{field}") for field in ("true", "labels", "scores")]
                 videos.append(Prediction(name, *fields))
-            runs.append(Run(entry["seed"], entry["task"], tuple(entry["classes"]), tuple(videos)))
+            runs.append(Run(**entry | {"classes": tuple(entry["classes"]), "videos": tuple(videos)}))
     return runs
 
 
@@ -285,8 +280,7 @@ def verify(profile: str, run: str = "") -> pd.DataFrame:
         if len(missing) == 1:
             raise InputError(f"{missing[0]} is missing, and its row is there: run make reproduce")
         if not missing:
-            content = _content(path)
-            _check_rows(path, content, score(row, protocol, _intact(predictions, content[PREDICTIONS])))
+            _check_rows(path, _content(path), predictions)
     stored = read_rows(folder)
     if not len(stored):
         raise InputError(f"there are no results in {folder}: run make reproduce first")
@@ -294,19 +288,17 @@ def verify(profile: str, run: str = "") -> pd.DataFrame:
     return stored
 
 
-def _intact(path: Path, expected: str) -> list[Run]:
-    if file_hash(path) != expected:
-        raise InputError(f"{path} was changed after it was scored (sha256 {file_hash(path)[:12]}…): run make reproduce")
-    return read_predictions(path)
-
-
-def _check_rows(path: Path, content: Mapping[str, object], again: pd.DataFrame) -> None:
+def _check_rows(path: Path, content: Mapping[str, object], predictions: Path) -> None:
+    """Raise InputError naming the file if predictions are not those that were scored, or score otherwise."""
+    if (found := file_hash(predictions)) != content[PREDICTIONS]:
+        raise InputError(f"{predictions} was changed after it was scored (sha256 {found[:12]}…): run make reproduce")
     then = _rows(content).set_index("metric")
-    for record_ in again.itertuples(index=False):
-        for field in ("mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"):
-            new, old = getattr(record_, field), then.loc[record_.metric, field]
+    again = score(*path.stem.split("-"), read_predictions(predictions)).set_index("metric")
+    for metric in again.index:
+        for field in NUMBERS:
+            new, old = again.loc[metric, field], then.loc[metric, field]
             if not np.isclose(new, old, rtol=0, atol=1e-9, equal_nan=True):
-                raise InputError(f"{path}: {record_.metric} {field} scores {new:.6f}, and the row says {old:.6f}")
+                raise InputError(f"{path}: {metric} {field} scores {new:.6f}, and the row says {old:.6f}")
 
 
 def _check_table(path: Path, stored: pd.DataFrame) -> None:

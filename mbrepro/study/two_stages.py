@@ -1,6 +1,6 @@
 """Rows "clip" and "pose_vlm": both stages, and what their proposals watch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +10,10 @@ from tqdm import tqdm
 from mbrepro.data.clips import clip_frames
 from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.method import pipeline
+from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.networks import train_localizers
-from mbrepro.method.pipeline import (
-    choose_view,
-    embed,
-    localize_action,
-    name_clips,
-    propose,
-    train_head,
-    write_frames,
-)
+from mbrepro.method.pipeline import Proposed, localize_action, propose
 from mbrepro.method.protocols import Protocol
 from mbrepro.study.results import Run
 
@@ -32,19 +26,27 @@ def two_stages(
     Stage 1 is trained on every train recording, the head and the test on those with video. Each seed has its own
     network, proposals and head.
     """
-    clips, frames, filmed = [], [], data.filmed()
+    clips, frames = [], []
     models = train_localizers(data, protocol.localizer, protocol.validation_fraction, range(seeds), folder)
-    for seed, model in enumerate(tqdm(models, "seeds", disable=None)):
-        head = train_head(filmed.train, model, protocol, embedder, folder, seed)
-        named, written = [], []
-        for recording in filmed.test:
-            proposed = propose(recording, localize_action(model, recording), protocol)
-            scores = head.scores(embed(proposed, protocol, embedder, folder))
-            named.append(name_clips(proposed, scores))
-            written.append(write_frames(proposed, scores, protocol))
-        clips.append(Run(seed, data.task, data.classes, tuple(named)))
-        frames.append(Run(seed, data.task, data.classes, tuple(written)))
+    for seed, scored in by_seed(data.filmed(), models, protocol, embedder, folder):
+        named = tuple(pipeline.name_clips(*one) for one in scored)
+        written = tuple(pipeline.write_frames(*one, protocol) for one in scored)
+        clips.append(Run(seed, data.task, data.classes, named))
+        frames.append(Run(seed, data.task, data.classes, written))
     return clips, frames
+
+
+def by_seed(
+    data: Dataset, models: Sequence[PoseCNN], protocol: Protocol, embedder: ClipEmbedder, folder: Path
+) -> Iterator[tuple[int, list[tuple[Proposed, np.ndarray]]]]:
+    """Each seed, and the proposals of every test recording with their class scores (N, C) by a head of its own.
+
+    models: the localizer of each seed. Every recording needs video.
+    """
+    for seed, model in enumerate(tqdm(models, data.task, disable=None)):
+        head = pipeline.train_head(data.train, model, protocol, embedder, folder, seed)
+        proposed = [propose(recording, localize_action(model, recording), protocol) for recording in data.test]
+        yield seed, [(one, head.scores(pipeline.embed(one, protocol, embedder, folder))) for one in proposed]
 
 
 def with_view(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:
@@ -52,7 +54,7 @@ def with_view(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, folder:
     if protocol.view != "auto":
         return protocol
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
-    return choose_view(data.filmed(), model, protocol, embedder, folder)
+    return pipeline.choose_view(data.filmed(), model, protocol, embedder, folder)
 
 
 def trivial_accuracy(runs_by_protocol: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
