@@ -64,9 +64,7 @@ class Head:
     model: Pipeline | None  # None where training held one class only
 
     def scores(self, embeddings: np.ndarray) -> np.ndarray:
-        """Class scores (N, classes) of embeddings (N, D), rows summing to 1; InputError for another D or a value not
-        finite.
-        """
+        """Scores (N, classes) of embeddings (N, D), rows sum to 1; InputError for another D or values not finite."""
         embeddings = _checked(embeddings)
         if embeddings.shape[1] != self.width:
             raise InputError(f"embeddings have {embeddings.shape[1]} values; this head was fitted on {self.width}")

@@ -163,8 +163,6 @@ def view_scores(
         head = fit_clip_head(fit, [embed(p, chosen, embedder, folder) for p in fit], protocol, 0)
         named = [name_clips(p, head.scores(embed(p, chosen, embedder, folder))) for p in validation]
         true, labels = (np.concatenate([getattr(p, field) for p in named]) for field in ("true", "labels"))
-        classes = np.unique(true)
-        scores[view] = (
-            float(f1_score(true, labels, labels=classes, average="macro", zero_division=0)) if len(true) else 0
-        )
+        options = {"labels": np.unique(true), "average": "macro", "zero_division": 0}
+        scores[view] = float(f1_score(true, labels, **options)) if len(true) else 0
     return scores

@@ -88,7 +88,7 @@ def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.Data
         raise InputError(f"{path}: no ablation is recorded; make it with make ablation")
     content = recorded.read(PAGE, path)
     try:
-        table = pd.DataFrame(content["figures"]["table"]).set_index(INDEX)[list(FIGURES)]
+        table = pd.DataFrame(content["figures"]["table"]).set_index(INDEX)[FIGURES]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a recorded ablation ({error}); make it again with make ablation") from None
     return content["provenance"], table

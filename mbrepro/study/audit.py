@@ -89,7 +89,8 @@ def _cut(tracks: Sequence[Track], assumed_fps: float | None) -> tuple[list, ...]
         windows = clip_windows(proposals[-1], track.fps, assumed_fps)
         spans = [Proposal(w.start, min(w.stop, len(track)), 1.0) for w in windows]
         seen.append(proposal_labels(track.labels, spans, track.classes))
-        of_all.append(np.array([np.bincount(track.labels[w]).argmax() for w in windows], np.int64))
+        counts = [np.bincount(track.labels[w], minlength=len(track.classes)) for w in windows]
+        of_all.append(np.array([c.argmax() for c in counts], np.int64))
     return proposals, labels, seen, of_all
 
 

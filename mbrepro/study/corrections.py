@@ -18,7 +18,7 @@ from mbrepro.study.results import Run
 from mbrepro.study.two_stages import two_stages
 
 PUBLISHED = "as published"
-FIGURES = ("F1", "F1 sd", "MAP", "MAP sd")
+FIGURES = ["F1", "F1 sd", "MAP", "MAP sd"]
 # What each step changes, in the order of a clip's way: when it is cut, what is shown of it, where it is read, which
 # clips there are, what the head learns from, and where its answer is written. Clips get the proposals' length and
 # place in one step, for a proposal is made as long as a clip. Steps in which two protocols agree are left out.

@@ -101,7 +101,7 @@ def hubness(points: np.ndarray, k: int) -> float:
     About 0 where no point is favoured; above 1 a few points are everybody's neighbours.
     """
     often = np.bincount(neighbours(points, k).ravel(), minlength=len(points))
-    return float(skew(often)) if often.any() and often.std() else 0.0
+    return float(skew(often)) if often.std() else 0.0
 
 
 def relative_contrast(points: np.ndarray) -> float:

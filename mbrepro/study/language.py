@@ -168,9 +168,8 @@ def _counts(clause: str, match: re.Match, condition: str) -> bool:
     if condition == "mouse":
         return bool(found and found["mouse"])
     if condition == "no place" and found and found["place"]:
-        return bool(
-            re.search(r"\b(?:other|another|m(?:ouse|ice))\b", after)
-        )  # "sniffs the bedding and the other mouse"
+        # "sniffs the bedding and the other mouse" has both
+        return bool(re.search(r"\b(?:other|another|m(?:ouse|ice))\b", after))
     return True
 
 
@@ -190,7 +189,8 @@ def naming(frame: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """How often captions name each behaviour, of clips that hold it and of all others: equal shares are guessing."""
     rows = {}
     for name in behaviours(classes):
-        said, held = np.array([name in names for names in frame["names"]]), frame["class"] == name
+        said = frame["names"].map(lambda names, name=name: name in names)
+        held = frame["class"] == name
         rows[name] = [held.sum(), said[held].mean(), (~held).sum(), said[~held].mean()]
     columns = ["clips of it", "of these name it", "other clips", "of those name it"]
     return pd.DataFrame.from_dict(rows, "index", columns=columns)
