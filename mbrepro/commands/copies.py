@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from mbrepro.artifacts import file_hash
 from mbrepro.errors import InputError
 
 GLUE = "application/papermill.record/text/plain"
@@ -26,18 +27,15 @@ def read(path: Path) -> NotebookNode:
 
 def state(folder: Path) -> dict[str, int]:
     """Times of change (ns) of the results in a folder, by their paths in it."""
-    found = {path.relative_to(folder).as_posix(): path for pattern in KEPT for path in folder.glob(pattern)}
-    return {
-        name: path.stat().st_mtime_ns
-        for name, path in sorted(found.items())
-        if name not in SHARED and not path.name.startswith(".")
-    }
+    found = [path for pattern in KEPT for path in folder.glob(pattern)]
+    kept = sorted(path for path in found if path.name not in SHARED and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in kept}
 
 
 def seal(notebook: NotebookNode, folder: Path, before: Mapping[str, int]) -> None:
     """Note in a notebook's metadata which results in `folder` its run wrote since `before`, and a hash of all of it."""
     written = [name for name, changed in state(folder).items() if before.get(name) != changed]
-    notebook.metadata[WROTE] = {name: _sha256((folder / name).read_bytes()) for name in written}
+    notebook.metadata[WROTE] = {name: file_hash(folder / name) for name in written}
     notebook.metadata[WHOLE] = _hash(notebook)
 
 
@@ -52,18 +50,15 @@ def fault(path: Path, folder: Path) -> str:
     for name, expected in notebook.metadata.get(WROTE, {}).items():
         if not (folder / name).exists():
             return f"{folder / name} is missing"
-        if _sha256((folder / name).read_bytes()) != expected:
+        if file_hash(folder / name) != expected:
             return f"{folder / name} was changed after {path.stem} wrote it"
     return ""
 
 
 def glued(path: Path) -> dict[str, str]:
     """What an executed notebook glued: key → the value as it stands in the notebook."""
-    return {
-        output.metadata["scrapbook"]["name"]: output.data[GLUE]
-        for output in _outputs(path)
-        if GLUE in output.get("data", {})
-    }
+    found = [output for output in _outputs(path) if GLUE in output.get("data", {})]
+    return {output.metadata["scrapbook"]["name"]: output.data[GLUE] for output in found}
 
 
 def shown(path: Path) -> list[str]:
@@ -85,8 +80,4 @@ def _outputs(path: Path) -> Iterator[NotebookNode]:
 
 def _hash(notebook: NotebookNode) -> str:
     rest = {**notebook, "metadata": {key: value for key, value in notebook.metadata.items() if key != WHOLE}}
-    return _sha256(json.dumps(rest, sort_keys=True).encode())
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

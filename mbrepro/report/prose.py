@@ -15,21 +15,16 @@ from mbrepro.study import ablations, poster
 
 def how_sure(table: pd.DataFrame) -> str:
     """A line a row: how far seeds move the corrected protocol's F1, and how well the test videos tell its mean."""
-    rows = table[(table["protocol"] == "corrected") & (table["metric"] == "f1")]
-    return _list([f"{poster.TITLES[r.row]}: {_spread(r)}; {_interval(r)}." for r in rows.itertuples()])
-
-
-def _spread(record) -> str:
-    return f"{record.n_seeds} seeds differ by ±{record.sd:.3f} in F1" if record.n_seeds > 1 else "one seed"
-
-
-def _interval(record) -> str:
-    if record.n_videos < LEAST_VIDEOS:
-        return f"{_videos(record.n_videos)}, too few for an interval"
-    told = (
-        f"the 95 % interval of the mean by video is {record.low:.2f} to {record.high:.2f} ({_videos(record.n_videos)})"
-    )
-    return told + (f", {record.undefined} of {RESAMPLES:,} resamples having no value" if record.undefined else "")
+    rows, lines = table[(table["protocol"] == "corrected") & (table["metric"] == "f1")], []
+    for row in rows.itertuples():
+        spread = f"{row.n_seeds} seeds differ by ±{row.sd:.3f} in F1" if row.n_seeds > 1 else "one seed"
+        between = f"the 95 % interval of the mean by video is {row.low:.2f} to {row.high:.2f} ({_videos(row.n_videos)})"
+        if row.n_videos < LEAST_VIDEOS:
+            between = f"{_videos(row.n_videos)}, too few for an interval"
+        elif row.undefined:
+            between += f", {row.undefined} of {RESAMPLES:,} resamples having no value"
+        lines.append(f"{poster.TITLES[row.row]}: {spread}; {between}.")
+    return _list(lines)
 
 
 def lead(difference: Mapping[str, float] | None) -> str:
@@ -60,27 +55,19 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
     table of `ablations`. What was not run or not recorded is not spoken of.
     """
     f1 = table.set_index(["row", "protocol", "metric"])["mean"].astype(float)
+    control = (None, None) if ablation is None else ablations.control(ablation)
     watched = [float(glued.get(f"watched_{protocol}", "nan")) for protocol in ("corrected", "published")]
     lines = [
         _compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
                   f1.get(("pose_vlm", "published", "calms21_f1")), "of the published one on the same metric"),
-        _clips(ablation),
+        _compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
+                  "F1 of", *control, "of the corrected protocol's embedding"),
         _compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
                   " of the test recordings", ".0%"),
         _compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip
     return _list([line for line in lines if line])
-
-
-def _clips(ablation: pd.DataFrame | None) -> str:
-    if ablation is None:
-        return ""
-    poses, clips = ablations.control(ablation)
-    return _compared(
-        "Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an F1 of",
-        poses, clips, "of the corrected protocol's embedding",
-    )  # fmt: skip
 
 
 def _compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths
-from mbrepro.artifacts import replacing, write_json
+from mbrepro.artifacts import write_json, write_text
 from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
 from mbrepro.data.annotations import read_boris_events
 from mbrepro.data.recordings import FPS, Dataset, Recording, runs
@@ -122,11 +122,9 @@ def _write(out, name, recording, classes, labels, scores, p_action, notes) -> li
     columns = ["label", "start_s", "stop_s", "start_frame", "stop_frame", "score"]
     frames = pd.DataFrame({"frame": np.arange(len(labels)), "time_s": np.arange(len(labels)) / recording.fps})
     frames["p_action"], frames["label"] = p_action, [classes[value] for value in labels]
-    for column, name_of_class in enumerate(classes):
-        frames[f"score_{name_of_class}"] = scores[:, column]
-    written = [out / f"{name}.{suffix}" for suffix in ("pred.csv", "frames.csv", "pred.json")]
-    for path, table in zip(written, (pd.DataFrame(segments, columns=columns), frames), strict=False):
-        with replacing(path) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g")
-    write_json(written[2], notes)
-    return written
+    frames[[f"score_{name}" for name in classes]] = scores
+    tables = {"pred.csv": pd.DataFrame(segments, columns=columns), "frames.csv": frames}
+    for suffix, table in tables.items():
+        write_text(out / f"{name}.{suffix}", table.to_csv(index=False, float_format="%.6g"))
+    write_json(out / f"{name}.pred.json", notes)
+    return [out / f"{name}.{suffix}" for suffix in (*tables, "pred.json")]
