@@ -18,17 +18,8 @@ from safetensors.numpy import save_file
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing
-from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, fetched, json_path
-from mbrepro.data.recordings import (
-    FPS,
-    OTHER,
-    SPLITS,
-    TASK1_CLASSES,
-    TASK3_BEHAVIOURS,
-    Dataset,
-    Recording,
-    task_classes,
-)
+from mbrepro.data.calms21.release import FOLDERS, SPLITS, VIDEO_FOLDER, fetched, json_path
+from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording, task_classes
 from mbrepro.data.video import promised_frames
 from mbrepro.errors import InputError
 
