@@ -58,7 +58,7 @@ ablation: .venv/installed ## compare crops, frame rates and views on the demo, i
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
 	$(BIN)/mbrepro standin
 
-ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about 50 minutes)
+ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about an hour)
 	$(BIN)/mbrepro ladder
 
 record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
