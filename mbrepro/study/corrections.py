@@ -72,7 +72,7 @@ def correction_scores(
     steps: Mapping[str, Protocol],
     seeds: int,
     folder: Path,
-    embedder_of: Callable[[EmbedderSettings], ClipEmbedder] = load_embedder,
+    embedder_of: Callable[[EmbedderSettings], ClipEmbedder] | None = None,
 ) -> pd.DataFrame:
     """CalMS21's F1 and MAP of the end-to-end row under each protocol, a line each.
 
@@ -80,9 +80,9 @@ def correction_scores(
     different one. Returns columns step, F1, F1 sd, F1 gain, MAP, MAP sd, MAP gain: means and population sd over seeds,
     and what the step added to the line before it (NaN in the first).
     """
-    embedder_of, lines = cache(embedder_of), []
+    embedder_of, lines = cache(embedder_of or load_embedder), []
     for step, protocol in steps.items():
-        _, frames = two_stages(data, protocol, embedder_of(protocol.embedder), seeds, folder)
+        _, frames = two_stages(data, protocol, (embedder_of or load_embedder)(protocol.embedder), seeds, folder)
         lines.append([step, *mean_and_sd(frames)])
     table = pd.DataFrame(lines, columns=["step", *FIGURES])
     table.insert(3, "F1 gain", table["F1"].diff())

@@ -203,7 +203,8 @@ def test_stage_2_is_run_once_a_seed_by_the_notebooks_that_look_at_clips():
 
     assert seeds("03_clip", {"seeds": 3}) == 3
     assert seeds("06_embedding_space", {}) == seeds("07_language", {}) == 1
-    assert seeds("01_baseline", {}) == seeds("08_audit", {}) == 0
+    assert seeds("08_audit", {"seeds": 2}) == 2  # the ladder of corrections
+    assert seeds("01_baseline", {}) == seeds("09_sparsity", {}) == 0
     plan = runner.check_run(runner.notebook_names(), "demo", {"seeds": 4, "baseline_epochs": 2})
     assert runner.stage2_seeds(plan) == 4
     with pytest.raises(InputError, match="seeds takes a value of type int"):
