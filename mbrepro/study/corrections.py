@@ -82,7 +82,7 @@ def correction_scores(
     """
     embedder_of, lines = cache(embedder_of or load_embedder), []
     for step, protocol in steps.items():
-        _, frames = two_stages(data, protocol, (embedder_of or load_embedder)(protocol.embedder), seeds, folder)
+        _, frames = two_stages(data, protocol, embedder_of(protocol.embedder), seeds, folder)
         lines.append([step, *mean_and_sd(frames)])
     table = pd.DataFrame(lines, columns=["step", *FIGURES])
     table.insert(3, "F1 gain", table["F1"].diff())
