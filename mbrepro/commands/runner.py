@@ -102,7 +102,7 @@ def run_study(
     """
     plan, folder = check_run(names or notebook_names(), profile, given), paths.results(profile, run)
     if run:
-        _keep_parameters(folder / "parameters.json", given_in(plan, given) | {"profile": profile})
+        _keep_parameters(folder / "parameters.json", given_in(plan, given) | {"profile": profile, "run": run})
     done = []
     for name, values in plan.items():
         if run_notebook(name, values | ({"run": run} if "run" in values else {}), folder, profile):

@@ -93,7 +93,7 @@ def test_a_run_with_a_name_is_kept_apart_with_its_parameters_beside(study):
     assert runner.run_study("demo", {"count": 4}, run="four") == ["toy"]
     folder = study / "results/demo/runs/four"
     assert printed(folder / "notebooks/toy.ipynb") == "demo four 2.0 False\n"
-    assert json.loads((folder / "parameters.json").read_text()) == {"count": 4, "profile": "demo"}
+    assert json.loads((folder / "parameters.json").read_text()) == {"count": 4, "profile": "demo", "run": "four"}
     assert (study / "results/demo/notebooks/toy.ipynb").read_bytes() == before
     with pytest.raises(InputError, match=r"parameters.json: this run has other parameters; choose another name"):
         runner.run_study("demo", {"count": 5}, run="four")
