@@ -24,7 +24,8 @@ BACKOFF_SECONDS = 1.0  # before the second try; twice as long before each furthe
 PIECE = 1 << 18  # bytes read at a time, each written at once: what a kill can lose
 _KEPT = "what was fetched is kept, and the same command goes on from there"
 _THROWN_AWAY = "it was thrown away; fetch it again, or from another mirror"
-_BAD_BYTES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, RemoteZipError)
+# What zipfile raises over a damaged zip: an unknown method or a password flag are RuntimeErrors.
+_BAD_BYTES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, RemoteZipError)
 
 
 class Stopped(Exception):
