@@ -15,7 +15,7 @@ Task = StrEnum("Task", ["task1", "task3"])
 
 Profile = Annotated[str, typer.Option(help="demo (simulated recordings) or calms21 (the real data)")]
 Model = Annotated[
-    str, typer.Option(help="profile calms21: the vision-language model, a hub id or a local folder", show_default=False)
+    str, typer.Option(help="profile calms21: the vision-language model, ID@COMMIT or a folder", show_default=False)
 ]
 Source = Annotated[
     str,
