@@ -33,7 +33,9 @@ MAIN = "import sys; from pathlib import Path; from mbrepro import cli, paths; pa
 def mbrepro(study: Path, *arguments: str, **how) -> subprocess.Popen:
     """The command line in a process of its own, with the notebooks of a study folder."""
     code = MAIN.format(str(study / "notebooks")) + "sys.exit(cli.main(sys.argv[1:]))"
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], **how)
+    # the kernels it starts import what a test's notebook takes from the tests
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, **how)
 
 
 def test_the_kernel_is_this_python_whatever_is_installed(study, monkeypatch):
