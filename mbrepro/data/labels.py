@@ -15,6 +15,8 @@ from mbrepro.errors import InputError
 
 PERCENTILES = (5, 25, 50, 75, 95)
 
+NEEDS_LABELS = "fetch CalMS21, or set MBREPRO_REAL_DATA to a folder with calms21_labels/task1_labels.npz"
+
 # Frames of each Task 1 class in CalMS21 and the number of its videos (Sun et al. 2021, arXiv:2104.02710).
 PUBLISHED_FRAMES = {"train": (14_039, 146_615, 28_615, 318_469), "test": (12_630, 61_275, 31_848, 156_354)}
 PUBLISHED_VIDEOS = {"train": 70, "test": 19}
@@ -112,6 +114,15 @@ def real_labels() -> LabelSet | None:
     if held is None or held.simulated or not json_path(folder, "task1", "train").is_file():
         return None
     return _released(folder, load_labels(folder))
+
+
+def provenance(labels: LabelSet | Dataset, computed_by: str) -> dict[str, object]:
+    """What is recorded beside figures of Task 1's labels."""
+    return {
+        "data": "CalMS21 (Sun et al. 2021, DOI 10.22002/D1.1991), Task 1: labels of 70 train and 19 test videos",
+        "labels_sha256": sha256(labels),
+        "computed_by": computed_by,
+    }
 
 
 def sha256(labels: LabelSet | Dataset) -> str:

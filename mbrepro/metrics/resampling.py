@@ -8,6 +8,7 @@ import numpy as np
 from mbrepro.metrics.frames import Arrays, check_arrays, evaluate, weighted_metrics
 
 RESAMPLES = 1000
+BY_VIDEO = f"95 % percentile bootstrap over videos, {RESAMPLES} resamples, seed 0"  # what intervals are, in words
 LEAST_VIDEOS = 8  # resampling fewer says little: of two videos there are three different resamples
 
 

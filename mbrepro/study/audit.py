@@ -5,6 +5,7 @@ arXiv:2104.02710) and the official baseline's published results. Functions on la
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -260,19 +261,36 @@ def binary_scores(runs_by_name: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     return pd.DataFrame(means).T.rename(columns=wanted)
 
 
-def figures(data: LabelSet | Dataset, author: Path | None = None) -> dict[str, object]:
+def read() -> tuple[LabelSet, Path | None] | None:
+    """CalMS21's real labels where this machine has them, and the folder of the author's predictions, no part of it."""
+    data, folder = level.real_labels(), Path(os.environ.get("MBREPRO_REAL_DATA", "")) / "author_predictions_mouse071"
+    return data and (data, folder if folder.is_dir() else None)
+
+
+def figures(found: tuple[LabelSet | Dataset, Path | None]) -> dict[str, object]:
     """Every figure of the audit that labels decide, by split; the author's predictions where their folder is given."""
-    found: dict[str, object] = {}
+    data, author = found
+    told: dict[str, object] = {}
     for split in level.SPLITS:
         tracks = getattr(data, split)
         cut = clips(tracks, data.train)
-        found[split] = {
+        told[split] = {
             "clips": cut | {"widths": width_by_clip(cut["always"], cut["clips"])},
             "always_investigation": always(tracks, "investigation"),
             "frames": frames_shown(tracks),
             "concentration": concentration(tracks),
         }
-    found["lengths"] = equal_lengths([*data.train, *data.test])
+    told["lengths"] = equal_lengths([*data.train, *data.test])
     if author is not None:
-        found["mouse071"] = author_predictions(author)
-    return found
+        told["mouse071"] = author_predictions(author)
+    return told
+
+
+def provenance(found: tuple[LabelSet | Dataset, Path | None]) -> dict[str, object]:
+    """What is recorded beside `figures`."""
+    data, author = found
+    return level.provenance(data, "mbrepro.study.audit.figures") | {
+        "intervals": resampling.BY_VIDEO,
+        "author_predictions": "github.com/audreyadouglas/mouse_action_rec, commit 0428eddc, demo/",
+        "author_predictions_sha256": author and author_sha256(author),
+    }

@@ -1,30 +1,49 @@
-"""Figures that CalMS21's real labels decide, recorded in the repository: numbers with their provenance, never labels.
+"""Figures that real data decide, recorded in the repository: numbers with their provenance, never data.
 
-They are read from `results/recorded/PAGE.json`. Where this machine has the labels they are computed again and must
+They are read from `results/recorded/PAGE.json`. Where this machine has the data they are computed again and must
 agree. `mbrepro record` records them anew.
 """
 
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mbrepro import paths
 from mbrepro.artifacts import write_json
 from mbrepro.data import labels
+from mbrepro.data.labels import NEEDS_LABELS
 from mbrepro.errors import InputError
-from mbrepro.metrics import resampling
 from mbrepro.study import audit, sparsity
 
-PAGES = ("audit", "sparsity")
 TOLERANCE = 1e-9
 DIGITS = 10  # what is kept of a number: more than the tolerance, less than processors differ in
-AUTHOR_FOLDER = "author_predictions_mouse071"
-AUTHOR_KEY = "mouse071"
+
+
+@dataclass(frozen=True)
+class Page:
+    """How the figures of one file are made.
+
+    read: the real data, or None where this machine has none. figures, provenance: of what it read. needs: what to set
+    or fetch for it. optional: figures of files apart; where they are absent, so are the figures, and what provenance
+    tells of them is None.
+    """
+
+    read: Callable[[], object | None]
+    figures: Callable[[object], dict]
+    provenance: Callable[[object], dict]
+    needs: str
+    optional: tuple[str, ...] = ()
+
+
+PAGES = {
+    "audit": Page(audit.read, audit.figures, audit.provenance, NEEDS_LABELS, ("mouse071",)),
+    "sparsity": Page(labels.real_labels, sparsity.figures, sparsity.provenance, NEEDS_LABELS),
+}
 
 
 def path_of(page: str) -> Path:
-    """The recorded figures of a page, "audit" or "sparsity"."""
+    """The recorded figures of a page."""
     return paths.recorded() / f"{page}.json"
 
 
@@ -39,57 +58,40 @@ def read(page: str, path: Path | None = None) -> dict:
 
 
 def figures(page: str) -> dict:
-    """A page's recorded figures, compared with what this machine's real labels give if it has any.
+    """A page's recorded figures, compared with what this machine's real data give if it has any.
 
     Raises InputError naming the first figure that differs.
     """
-    kept = read(page)["figures"]
-    data = labels.real_labels()
+    kept, made = read(page)["figures"], PAGES[page]
+    data = made.read()
     if data is not None:
-        again = compute(page, data, _author())
-        if AUTHOR_KEY in kept:  # the author's predictions are no part of CalMS21
-            again.setdefault(AUTHOR_KEY, kept[AUTHOR_KEY])
-        compare(path_of(page), kept, again)
+        again = compute(page, data)
+        compare(path_of(page), kept, again | {name: kept[name] for name in made.optional if name not in again})
     return kept
 
 
-def compute(page: str, data: labels.LabelSet, author: Path | None) -> dict:
-    """A page's figures from labels, rounded as they are recorded."""
-    return _rounded(audit.figures(data, author) if page == "audit" else sparsity.figures(data))
+def compute(page: str, data: object) -> dict:
+    """A page's figures from what its `read` gives, rounded as they are recorded."""
+    return _rounded(PAGES[page].figures(data))
 
 
 def record(page: str) -> Path:
-    """Compute a page's figures from the real labels and write them; return the file.
+    """Compute a page's figures from the real data and write them; return the file.
 
-    Without the author's predictions, which are no part of CalMS21, what is recorded of them stays. Raises InputError if
-    this machine has no real labels.
+    Optional figures that this machine has no data for stay as they are recorded. Raises InputError if it has none of
+    the others'.
     """
-    data, author = labels.real_labels(), _author()
+    made = PAGES[page]
+    data = made.read()
     if data is None:
-        raise InputError(
-            "figures are recorded from real labels: fetch CalMS21, or set MBREPRO_REAL_DATA to a folder with "
-            "calms21_labels/task1_labels.npz"
-        )
-    provenance = {
-        "data": "CalMS21 (Sun et al. 2021, DOI 10.22002/D1.1991), Task 1: labels of 70 train and 19 test videos",
-        "labels_sha256": labels.sha256(data),
-        "computed_by": f"mbrepro.{page}.figures",
-        "intervals": f"95 % percentile bootstrap over videos, {resampling.RESAMPLES} resamples, seed 0",
-    }
-    found = compute(page, data, author)
-    if page == "audit":
-        provenance["author_predictions"] = "github.com/audreyadouglas/mouse_action_rec, commit 0428eddc, demo/"
-        hashed = audit.author_sha256(author) if author else read(page)["provenance"]["author_predictions_sha256"]
-        provenance["author_predictions_sha256"] = hashed
-        if author is None:
-            found[AUTHOR_KEY] = read(page)["figures"][AUTHOR_KEY]
-    write_json(path_of(page), {"provenance": provenance, "figures": found})
+        raise InputError(f"the figures of {page} are recorded from real data: {made.needs}")
+    found, told = compute(page, data), made.provenance(data)
+    if any(name not in found for name in made.optional):
+        before = read(page)
+        found |= {name: before["figures"][name] for name in made.optional if name not in found}
+        told = {name: told[name] if told[name] is not None else before["provenance"][name] for name in told}
+    write_json(path_of(page), {"provenance": told, "figures": found})
     return path_of(page)
-
-
-def _author() -> Path | None:
-    folder = Path(os.environ.get("MBREPRO_REAL_DATA", "")) / AUTHOR_FOLDER
-    return folder if folder.is_dir() else None
 
 
 def compare(origin: Path, kept: object, again: object, name: str = "") -> None:
@@ -105,8 +107,8 @@ def compare(origin: Path, kept: object, again: object, name: str = "") -> None:
     elif kept != again:
         told = f"is {again}" if isinstance(again, (int, float, str)) else "has another form"
         raise InputError(
-            f"{origin}: {name} is recorded as {str(kept)[:60]}, and computed from this machine's real labels {told}; "
-            "if the labels are right, record anew with make record"
+            f"{origin}: {name} is recorded as {str(kept)[:60]}, and computed from this machine's real data {told}; "
+            "if the data are right, record anew with make record"
         )
 
 

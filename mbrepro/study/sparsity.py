@@ -231,3 +231,8 @@ def figures(data: LabelSet | Dataset) -> dict[str, object]:
             **bout_statistics(tracks),
         }
     return found
+
+
+def provenance(data: LabelSet | Dataset) -> dict[str, object]:
+    """What is recorded beside `figures`."""
+    return level.provenance(data, "mbrepro.study.sparsity.figures") | {"intervals": resampling.BY_VIDEO}

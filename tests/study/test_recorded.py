@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from mbrepro.errors import InputError
 from mbrepro.report import page, tables
 from mbrepro.study import recorded
 
-PAGES = recorded.PAGES
+PAGES = ("audit", "sparsity")  # of labels alone
 
 
 @pytest.fixture
@@ -119,11 +120,10 @@ def test_a_difference_is_named(no_real_labels, monkeypatch, tmp_path):
 
 def test_own_download_without_the_authors_predictions_is_enough(audit_figures, monkeypatch):
     without = {key: value for key, value in audit_figures.items() if key != "mouse071"}
-    monkeypatch.setattr(recorded.labels, "real_labels", lambda: "labels")
-    monkeypatch.setattr(recorded, "_author", lambda: None)
-    monkeypatch.setattr(recorded, "compute", lambda *_: dict(without))
+    made = replace(recorded.PAGES["audit"], read=lambda: "labels")
+    monkeypatch.setitem(recorded.PAGES, "audit", replace(made, figures=lambda _: dict(without)))
     assert recorded.figures("audit") == audit_figures
-    monkeypatch.setattr(recorded, "compute", lambda *_: {**without, "lengths": {}})
+    monkeypatch.setitem(recorded.PAGES, "audit", replace(made, figures=lambda _: {**without, "lengths": {}}))
     with pytest.raises(InputError, match=r"audit\.json: lengths is recorded as"):
         recorded.figures("audit")
 
@@ -133,9 +133,8 @@ def test_recording_without_the_authors_predictions_keeps_theirs(audit_figures, m
     write_json(tmp_path / "audit.json", kept)
     data = labels.LabelSet(("attack", "other"), (), (), "CalMS21")
     monkeypatch.setattr(recorded, "path_of", lambda page: tmp_path / f"{page}.json")
-    monkeypatch.setattr(recorded.labels, "real_labels", lambda: data)
-    monkeypatch.setattr(recorded, "_author", lambda: None)
-    monkeypatch.setattr(recorded, "compute", lambda *_: {"test": 1})
+    made = replace(recorded.PAGES["audit"], read=lambda: (data, None), figures=lambda _: {"test": 1})
+    monkeypatch.setitem(recorded.PAGES, "audit", made)
     recorded.record("audit")
     again = recorded.read("audit")
     assert again["figures"] == {"test": 1, "mouse071": audit_figures["mouse071"]}
