@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mbrepro import paths
 from mbrepro.artifacts import write_json, write_text
 from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
-from mbrepro.data.annotations import read_boris_events
+from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.recordings import FPS, Dataset, Recording, runs
 from mbrepro.data.tracking import read_tracking
 from mbrepro.data.video import probe
@@ -36,13 +36,13 @@ def predict(
     `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
     says how they were made. Earlier files of the same name are replaced. With `stage1_only`, labels are action and
-    other. compare: a BORIS csv export and one of its behaviours; the notes then hold how well P(action) tells it.
+    other. compare: a label file and one of its behaviours; the notes then hold how well P(action) tells it.
     how: as of `read_own`. Raises InputError if poses or video cannot be used; nothing is written then.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
-    events = read_boris_events(*compare, recording.fps, len(recording)) if compare else None
+    events = read_behaviour(*compare, recording.fps, len(recording)) if compare else None
     data, folder = load_dataset("task1", profile), paths.artifacts(profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [SEED], folder)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mbrepro import cli
-from mbrepro.data.annotations import read_boris_events
+from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES
 from mbrepro.data.video import probe
 from mbrepro.study import predict, profiles
@@ -121,7 +121,7 @@ def test_real_poses_without_video(small_study, real_data, tmp_path):
         "--fps", 30, "--frame-size", 1280, 1024, "--compare", folder / "labels_boris.csv", "interact",
     ) == 0  # fmt: skip
     _, frames, notes = read(tmp_path, "poses_dlc")
-    interact = read_boris_events(folder / "labels_boris.csv", "interact", 30, 5700)
+    interact = read_behaviour(folder / "labels_boris.csv", "interact", 30, 5700)
     assert len(frames) == 5700
     assert notes["compared_with"]["share_of_frames"] == pytest.approx(663 / 5700)
     assert notes["compared_with"]["auroc"] == pytest.approx(roc_auc_score(interact, frames["p_action"]), abs=1e-3)
