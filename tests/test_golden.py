@@ -31,6 +31,8 @@ from mbrepro.embedding.pictures import prepare, read_preparation
 from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
+from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.features import dyad_features
 from mbrepro.method.heads import HeadSettings, fit_head
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, localize, pose_features
 from mbrepro.method.pipeline import propose, write_frames
@@ -105,6 +107,18 @@ def single(tmp_path):
     data = Dataset("task1", TASK1_CLASSES, (mouse(),), (mouse("mouse002_task1_annotator1"),), "simulated")
     ((prediction,),) = single_frame(data, SingleFrameSettings(epochs=1), 1, tmp_path)
     return {"scores": told(prediction.scores), "settings": asdict(SingleFrameSettings())}
+
+
+def features(_):
+    seen = np.random.default_rng(0).random((len(mouse()), 2, 7)) < 0.7
+    partly = dyad_features(replace(mouse(), seen=seen))
+    return {"whole": told(dyad_features(mouse())), "partly": told(np.nan_to_num(partly)), "seen": told(partly[:, -42:])}
+
+
+def boosting(_):
+    recording, settings = mouse(), BoostingSettings(iterations=5)
+    scores = fit_boosting([recording], [recording.labels], 4, settings, 0).scores(mouse("mouse002_task1_annotator1"))
+    return {"scores": told(scores), "settings": asdict(BoostingSettings())}
 
 
 def clips(tmp_path):
@@ -271,6 +285,8 @@ MAKERS = {
     "mbrepro.method.localizer": localizer,
     "mbrepro.method.training": training,
     "mbrepro.method.single_frame": single,
+    "mbrepro.method.features": features,
+    "mbrepro.method.boosting": boosting,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
     "mbrepro.embedding.packing": packing,
