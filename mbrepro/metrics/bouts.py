@@ -28,7 +28,15 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from mbrepro.metrics.frames import OTHER, Arrays, check_arrays
-from mbrepro.metrics.weighting import by_behaviour, ratio, weight_rows, weighted_mean, weighted_quantiles, weighted_sum
+from mbrepro.metrics.weighting import (
+    by_behaviour,
+    frame_rates,
+    ratio,
+    weight_rows,
+    weighted_mean,
+    weighted_quantiles,
+    weighted_sum,
+)
 
 THRESHOLDS = (0.1, 0.25, 0.5)
 LATE = 0.9  # the quantile of absolute boundary errors that is told beside their median
@@ -47,7 +55,7 @@ def bout_metrics(
     """
     check_arrays(true, predicted, None, classes)
     names = [name for name in classes if name != OTHER]
-    weights, rates = weight_rows(weights, len(true)), np.broadcast_to(fps, len(true))
+    weights, rates = weight_rows(weights, len(true)), frame_rates(fps, len(true))
     pairs = [
         [(bouts(t, label), bouts(p, label)) for label in map(classes.index, names)]
         for t, p in zip(true, predicted, strict=True)

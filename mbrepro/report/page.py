@@ -34,7 +34,7 @@ FROM_LABELS = "Computed from the real labels of CalMS21, no model and no simulat
 QUALITY = 60  # WebP, of 100
 BOUT_F1 = "bout_f1_50"
 METRICS = {  # what a table calls the metrics whose names say too little
-    **{f"bout_f1_{t}": f"bout F1 at tIoU .{t}" for t in (10, 25, 50)},
+    "bout_f1_10": "bout F1 at tIoU .1", "bout_f1_25": "bout F1 at tIoU .25", "bout_f1_50": "bout F1 at tIoU .5",
     "true_bouts": "bouts", "predicted_bouts": "bouts predicted", "fragmented": "bouts broken into several",
     "merged": "bouts predicted over several", "edit": "order of bouts (edit score, of 100)",
     "onset": "starts late by (s), median", "onset_abs": "starts off by (s), median",

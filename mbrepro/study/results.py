@@ -108,8 +108,8 @@ def _measured(runs: Sequence[Run], resamples: int) -> list[dict[str, np.ndarray]
         check_arrays(true, labels, scores, run.classes)
         weights = whole_and_drawn(len(true), resamples, tasks.index(run.task))
         fps = [video.fps for video in run.videos]
-        told = label_metrics(true, labels, run.classes, fps, weights) if frames else {}
-        measured.append(told | weighted_metrics(true, labels, scores, run.classes, weights))
+        by_bout = label_metrics(true, labels, run.classes, fps, weights) if frames else {}
+        measured.append(by_bout | weighted_metrics(true, labels, scores, run.classes, weights))
     return measured
 
 

@@ -152,8 +152,8 @@ def test_an_interval_of_fewer_defined_resamples_is_marked():
 def test_bout_f1_has_columns_of_its_own_where_frames_are_labelled():
     framed = pd.concat([row(), row(0.1, 0.2, metric="bout_f1_50", undefined=7)]).assign(row="baseline")
     shown = cells(SimpleNamespace(data=page.study_table(pd.concat([framed, row()]), "simulated")))
-    places = [k for k, head in enumerate(shown[0]) if head.startswith("bout F1 at tIoU .50")]
-    assert [shown[0][k][21:] for k in places] == ["published (simulated)", "corrected (simulated)"]
+    places = [k for k, head in enumerate(shown[0]) if head.startswith("bout F1 at tIoU .5,")]
+    assert [shown[0][k][20:] for k in places] == ["published (simulated)", "corrected (simulated)"]
     lines = {line[0]: [line[k] for k in places] for line in shown[1:] if line[0]}
     assert lines[poster.TITLES["baseline"]] == ["", "0.30 ± 0.01 [0.10, 0.20]*"]
     assert lines[poster.TITLES["clip"]] == ["", ""]
