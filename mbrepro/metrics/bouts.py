@@ -27,7 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mbrepro.metrics.frames import OTHER, Arrays, check_arrays
+from mbrepro.metrics.frames import Arrays, behaviours, check_arrays
 from mbrepro.metrics.weighting import (
     by_behaviour,
     frame_rates,
@@ -39,7 +39,7 @@ from mbrepro.metrics.weighting import (
 )
 
 THRESHOLDS = (0.1, 0.25, 0.5)
-LATE = 0.9  # the quantile of absolute boundary errors that is told beside their median
+LATE = 0.9  # the quantile of absolute boundary errors that stands beside their median
 COUNTS = ("true_bouts", "predicted_bouts", "fragmented", "merged")
 
 
@@ -54,7 +54,7 @@ def bout_metrics(
     other or the classes.
     """
     check_arrays(true, predicted, None, classes)
-    names = [name for name in classes if name != OTHER]
+    names = behaviours(classes)
     weights, rates = weight_rows(weights, len(true)), frame_rates(fps, len(true))
     pairs = [
         [(bouts(t, label), bouts(p, label)) for label in map(classes.index, names)]
@@ -63,7 +63,7 @@ def bout_metrics(
     compared = [[(*pair, tiou(*pair)) for pair in video] for video in pairs]
     counts = np.array([[_counts(overlap) for *_, overlap in video] for video in compared])  # (V, behaviours, 4)
     hits = np.array([[_hits(overlap) for *_, overlap in video] for video in compared])  # (V, behaviours, thresholds)
-    errors = [[_errors(*each) / fps for each in video] for video, fps in zip(compared, rates, strict=True)]
+    errors = [[_errors(*each) / rate for each in video] for video, rate in zip(compared, rates, strict=True)]
     edit = np.array([edit_score(t, p) for t, p in zip(true, predicted, strict=True)])
     return {
         **_found(weights, hits, counts, names),
@@ -151,11 +151,11 @@ def _rates(weights: np.ndarray, hits: np.ndarray, counts: np.ndarray) -> dict[st
 
 
 def _boundaries(weights: np.ndarray, errors: Sequence[Sequence[np.ndarray]], names) -> dict[str, np.ndarray]:
-    """Quantiles of boundary errors (n, 2), s, that stand by video and behaviour."""
-    told = {"": [np.concatenate(video) for video in errors]}
-    told |= {f"_{name}": [video[k] for video in errors] for k, name in enumerate(names)}
+    """Quantiles of boundary errors (n, 2), s, given for each video and behaviour."""
+    by_name = {"": [np.concatenate(video) for video in errors]}
+    by_name |= {f"_{name}": [video[k] for video in errors] for k, name in enumerate(names)}
     metrics = {}
-    for label, values in told.items():
+    for label, values in by_name.items():
         for column, edge in enumerate(("onset", "offset")):
             late = [each[:, column] for each in values]
             (metrics[f"{edge}{label}"],) = weighted_quantiles(weights, late, [0.5])
