@@ -205,18 +205,20 @@ class Prediction:
     """What was predicted for one video, with the truth beside it; a unit is a frame or a clip.
 
     true: (N,) class index or `UNLABELLED`, or None for an unlabelled recording. labels: (N,) predicted class index.
-    scores: (N, classes), larger is more likely.
+    scores: (N, classes), larger is more likely. fps: frames per second where a unit is a frame, None where a clip.
     """
 
     name: str
     true: np.ndarray | None
     labels: np.ndarray
     scores: np.ndarray
+    fps: float | None = None
 
     def labelled(self) -> "Prediction":
-        """The units that somebody labelled, all that a metric counts."""
+        """The units that somebody labelled, all that a metric counts; bouts on either side of others are joined."""
         kept = self.true != UNLABELLED
-        return self if kept.all() else Prediction(self.name, self.true[kept], self.labels[kept], self.scores[kept])
+        cut = {field: getattr(self, field)[kept] for field in ("true", "labels", "scores")}
+        return self if kept.all() else replace(self, **cut)
 
 
 def task_classes(task: str) -> tuple[str, ...]:

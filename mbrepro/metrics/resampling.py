@@ -1,11 +1,12 @@
 """Intervals by resampling videos: frames of a video are not independent, so whole videos are drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mbrepro.metrics.frames import Arrays, check_arrays, evaluate, weighted_metrics
+from mbrepro.metrics.labels import label_metrics
 
 RESAMPLES = 1000
 BY_VIDEO = f"95 % percentile bootstrap over videos, {RESAMPLES} resamples, seed 0"  # what intervals are, in words
@@ -30,6 +31,11 @@ def draw(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=resamples)
 
 
+def whole_and_drawn(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(1 + resamples, videos) weights: every video once, then as in `draw`."""
+    return np.vstack([np.ones(videos), draw(videos, resamples, seed)])
+
+
 def resample_videos(
     true: Arrays, predicted: Arrays | None, scores: Arrays | None, classes: Sequence[str], resamples: int = RESAMPLES,
     seed: int = 0,
@@ -52,6 +58,24 @@ def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(defined, tails) if len(defined) else (np.nan, np.nan)
     return Interval(float(low), float(high), len(sample), len(sample) - len(defined))
+
+
+def estimates(
+    true: Arrays, predicted: Arrays, classes: Sequence[str], fps: float | Sequence[float], resamples: int = RESAMPLES,
+    seed: int = 0, measure: Callable[..., dict[str, np.ndarray]] = label_metrics,
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Every metric of two labellings as value, low and high, its 95 % interval over `resample_videos`' draws.
+
+    measure: `label_metrics`, or a part of it (`bout_metrics`, `banos_metrics`, `agreement_metrics`). undefined:
+    resamples without a value, which the interval leaves out. Raises InputError if the arrays do not fit each other or
+    the classes.
+    """
+    weights, found = whole_and_drawn(len(true), resamples, seed), {}
+    for name, values in measure(true, predicted, classes, fps, weights).items():
+        between = interval(values[1:])
+        found[name] = {"value": float(values[0]), "low": between.low, "high": between.high}
+        found[name]["undefined"] = between.undefined
+    return found
 
 
 def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
