@@ -152,8 +152,8 @@ class Dataset:
     """Recordings of one task with the released split. `source` is "simulated" or "CalMS21" and is shown everywhere.
 
     pose_only: names of recordings that were never filmed, so that a study of the others' videos is not a partial one.
-    Raises InputError for a recording of other classes or without labels, a name that occurs twice, or an animal on both
-    sides of the split.
+    Raises InputError for a recording of other classes or parts or without labels, a name that occurs twice, or an
+    animal on both sides of the split.
     """
 
     task: str
@@ -170,6 +170,8 @@ class Dataset:
                 raise InputError(
                     f"{recording.name}: its classes {recording.classes} are not {self.task}'s {self.classes}"
                 )
+            if recording.skeleton != self.recordings[0].skeleton:
+                raise InputError(f"{recording.name}: its parts are not those of {self.recordings[0].name}")
             if recording.labels is None:
                 raise InputError(f"{recording.name}: it has no labels, which {self.task} needs")
             if names.count(recording.name) > 1:

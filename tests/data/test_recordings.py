@@ -117,6 +117,7 @@ def test_dataset_keeps_split_and_order():
         ([made("a_1"), made("a_1")], [], "a_1: the name occurs twice"),
         ([made("a_1", labels=None)], [], "a_1: it has no labels"),
         ([made("a_1", classes=("x", "y", "z", "other"))], [], "a_1: its classes"),
+        ([made("a_1")], [made("b_1", skeleton=Skeleton(front="neck"))], "b_1: its parts are not those of a_1"),
     ],
 )
 def test_a_wrong_dataset_is_refused(train, test, message):
