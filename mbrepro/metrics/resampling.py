@@ -55,12 +55,20 @@ def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
-    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws."""
+    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws.
+
+    low and high are NaN under `LEAST_VIDEOS` videos, here and in `f1`.
+    """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     weights = draw(len(part), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any
         between, value = interval((weights @ part) / (weights @ whole)), part.sum() / whole.sum()
-    return {"value": float(value), "low": between.low, "high": between.high}
+    return _told(value, between, len(part))
+
+
+def _told(value: float, between: Interval, videos: int) -> dict[str, float]:
+    low, high = (between.low, between.high) if videos >= LEAST_VIDEOS else (np.nan, np.nan)
+    return {"value": float(value), "low": low, "high": high}
 
 
 def f1(
@@ -69,4 +77,4 @@ def f1(
     """A metric of `metrics.evaluate`, CalMS21's macro-F1 unless named, with a 95 % interval by resampling videos."""
     value = evaluate(true, predicted, None, classes)[metric]
     between = interval(resample_videos(true, predicted, None, classes, resamples)[metric])
-    return {"value": value, "low": between.low, "high": between.high}
+    return _told(value, between, len(true))
