@@ -85,6 +85,17 @@ def test_estimate_counts_both_tasks_and_multiplies(unfilmed, capsys):
     assert not list(paths.artifacts("demo").rglob("*.safetensors"))  # nothing was trained or embedded
 
 
+def test_estimate_counts_the_steps_between_the_protocols(unfilmed):
+    """Five of page 08's steps show clips that neither protocol does."""
+    (data, published), *_ = embed.filmed_sets("demo", "published", ["task1"], 0.1)
+    (_, corrected), *_ = embed.filmed_sets("demo", "corrected", ["task1"], 0.1)
+    poster = proposed(data.train, published) + proposed(data.test, published)
+    short = proposed(data.train, corrected) + proposed(data.test, corrected)
+    found = estimate.estimate("demo", 2, scale=0.1).loc[estimate.STEPS]
+    # epochs, true time, frames a second, crop: the poster's proposals; then short ones, localized
+    assert found["clips"] == 2 * (4 * poster + short)
+
+
 def test_encoders_and_poses_are_estimated_too(tmp_path):
     clips = embed.protocols.corrected(EmbedderSettings()).clips
     for kind, tokens in (("vjepa2", 4 * 4), ("videomae", 8 * 4), ("siglip", 16 * 4), ("dinov3_vit", 16 * (5 + 4))):
