@@ -1,11 +1,12 @@
 """Intervals by resampling videos: frames of a video are not independent, so whole videos are drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mbrepro.metrics.frames import Arrays, check_arrays, evaluate, weighted_metrics
+from mbrepro.metrics.labels import label_metrics
 
 RESAMPLES = 1000
 BY_VIDEO = f"95 % percentile bootstrap over videos, {RESAMPLES} resamples, seed 0"  # what intervals are, in words
@@ -52,6 +53,25 @@ def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(defined, tails) if len(defined) else (np.nan, np.nan)
     return Interval(float(low), float(high), len(sample), len(sample) - len(defined))
+
+
+def estimates(
+    true: Arrays, predicted: Arrays, classes: Sequence[str], fps: float | Sequence[float], resamples: int = RESAMPLES,
+    seed: int = 0, measure: Callable[..., dict[str, np.ndarray]] = label_metrics,
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Every metric of two labellings as value, low and high, its 95 % interval over `resample_videos`' draws.
+
+    measure: `label_metrics`, or a part of it (`bout_metrics`, `banos_metrics`, `agreement_metrics`). undefined:
+    resamples without a value, which the interval leaves out. Raises InputError if the arrays do not fit each other or
+    the classes.
+    """
+    weights = np.vstack([np.ones(len(true)), draw(len(true), resamples, seed)])
+    found = {}
+    for name, values in measure(true, predicted, classes, fps, weights).items():
+        between = interval(values[1:])
+        found[name] = {"value": float(values[0]), "low": between.low, "high": between.high}
+        found[name]["undefined"] = between.undefined
+    return found
 
 
 def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
