@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import Arrays, check_arrays, evaluate, weighted_metrics
 from mbrepro.metrics.labels import label_metrics
 
@@ -69,8 +70,7 @@ def estimates(
     found = {}
     for name, values in measure(true, predicted, classes, fps, weights).items():
         between = interval(values[1:])
-        found[name] = {"value": float(values[0]), "low": between.low, "high": between.high}
-        found[name]["undefined"] = between.undefined
+        found[name] = _told(values[0], between, len(true)) | {"undefined": between.undefined}
     return found
 
 
@@ -98,3 +98,9 @@ def f1(
     value = evaluate(true, predicted, None, classes)[metric]
     between = interval(resample_videos(true, predicted, None, classes, resamples)[metric])
     return _told(value, between, len(true))
+
+
+def bout_f1(true: Arrays, predicted: Arrays, classes: Sequence[str], resamples: int = RESAMPLES) -> dict[str, float]:
+    """Macro bout F1 at a tIoU of .5 (`bouts.found_bouts`), with a 95 % interval by resampling videos."""
+    found = estimates(true, predicted, classes, 1.0, resamples, measure=found_bouts)["bout_f1_50"]
+    return {name: found[name] for name in ("value", "low", "high")}

@@ -110,16 +110,18 @@ def watched(policy: str, seconds: float, action: np.ndarray, namer: Track) -> tu
 def point(
     tracks: Sequence[Track], views: Sequence[tuple[np.ndarray, np.ndarray]], context: int = 0
 ) -> dict[str, dict[str, float]]:
-    """Share of the videos looked at and the macro-F1 reached, each with its interval by video.
+    """Share of the videos looked at, macro-F1 and bout F1 (at tIoU .5) reached, each with its interval by video.
 
     context: frames on either side that whoever names a frame has seen too; if there are any, the share with them is
     `seen`.
     """
     labels, seen = zip(*views, strict=True)
     whole = [len(t) for t in tracks]
+    true, classes = [t.labels for t in tracks], tracks[0].classes
     found = {
         "touched": resampling.share([s.sum() for s in seen], whole),
-        "f1": resampling.f1([t.labels for t in tracks], labels, tracks[0].classes),
+        "f1": resampling.f1(true, labels, classes),
+        "bout_f1": resampling.bout_f1(true, labels, classes),
     }
     if context:
         wide = np.ones(2 * context + 1)
