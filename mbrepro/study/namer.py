@@ -5,7 +5,7 @@ is the true labels, FERAL's own action, or for mouse071 what the poster's author
 frame from is a chunk of 64 frames, so more was seen than is shown: both shares are given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,8 +80,23 @@ def provenance(data: Named) -> dict[str, object]:
     folder = paths.real_data()
     return {
         **real.FERAL,
-        "predictions_sha256": file_hash(folder / real.PREDICTIONS),
+        "sha256": file_hash(folder / real.PREDICTIONS),
         "author_predictions_sha256": audit.author_sha256(folder / audit.AUTHOR_FOLDER),
         "computed_by": "mbrepro.study.namer.figures",
         "intervals": resampling.BY_VIDEO,
     }
+
+
+def numbers(found: Mapping) -> Iterator[tuple[str, float]]:
+    """Recorded figures under flat names: namer_STAGE_POLICY_MILLISECONDSms, …_touched, …_seen, and namer_STAGE_CUT."""
+    for stage, name in {"own": OWN, "true": TRUE}.items():
+        told = found["all"][name]
+        for policy, points in told["curve"].items():
+            for point in points:
+                key = f"namer_{stage}_{policy}_{1000 * point['seconds']:.0f}ms"
+                yield key, point["f1"]["value"]
+                yield f"{key}_bout", point["bout_f1"]["value"]
+                yield f"{key}_touched", point["touched"]["value"]
+                yield f"{key}_seen", point["seen"]["value"]
+        for cut, scores in told["poster"].items():
+            yield f"namer_{stage}_{cut}", scores["f1"]["value"]

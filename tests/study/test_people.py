@@ -1,4 +1,4 @@
-"""Two people and a video model on real mice: recorded, computed again where the files are, and as known from elsewhere."""
+"""Two people and a video model on real mice: recorded, computed again where the files are, as known from elsewhere."""
 
 import numpy as np
 import pytest
