@@ -61,10 +61,17 @@ def clip_starts(found: Sequence[Proposal], recording: Recording, protocol: Proto
 
 
 def propose_for_head(recording: Recording, model: PoseCNN, protocol: Protocol) -> Proposed:
-    """The clips of a train recording that a head learns from: what stage 1 localizes there, or the labelled bouts."""
-    if protocol.head_clips == "localized":
-        return propose(recording, localize_action(model, recording), protocol)
-    return propose(recording, recording.action.astype(np.float32), protocol)
+    """The clips of a train recording that a head learns from: the labelled bouts, what stage 1 localizes, or both.
+
+    p_action is stage 1's where it has a part in them.
+    """
+    parts = []
+    if protocol.head_clips != "localized":
+        parts.append(propose(recording, recording.action.astype(np.float32), protocol))
+    if protocol.head_clips != "labelled":
+        parts.append(propose(recording, localize_action(model, recording), protocol))
+    together = (np.concatenate([getattr(part, name) for part in parts]) for name in ("starts", "labels"))
+    return Proposed(recording, parts[-1].p_action, sum((part.proposals for part in parts), ()), *together)
 
 
 def embed(proposed: Proposed, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
@@ -89,17 +96,18 @@ def fit_clip_head(
 ) -> Head:
     """A head from embeddings to classes, trained on the clips that hold a behaviour.
 
-    For a binary task (`other` and one behaviour) the clips without it are the counter-examples and are kept; where
-    stage 1 proposed no train clip at all, nothing can be learned and the head says other.
-    Raises InputError if a task of more classes has no clip to train on.
+    Clips without one are kept as counter-examples if the protocol says so, and for a binary task (`other` and one
+    behaviour) always; where stage 1 proposed no train clip of such a task, nothing can be learned and the head says
+    other. Raises InputError if a task of more classes has no clip to train on.
     """
     classes = proposed[0].recording.classes
     pooled = np.concatenate(embeddings)
     labels = np.concatenate([p.labels for p in proposed])
     if len(classes) == 2 and not len(labels):
         return Head(2, pooled.shape[1], np.array([other_index(classes)]), None)
-    kept = labels >= 0 if len(classes) == 2 else labels != other_index(classes)
-    if not kept.any():
+    held = labels != other_index(classes)
+    kept = held | (len(classes) == 2 or protocol.counter_examples)
+    if not (held if len(classes) > 2 else kept).any():
         raise InputError("stage 1 proposes no train clip that holds a behaviour, so no head can be trained")
     return fit_head(pooled[kept], labels[kept], len(classes), protocol.head, seed)
 

@@ -52,7 +52,8 @@ def _count(data: Dataset, protocol: Protocol, seeds: int) -> int:
         sum(len(propose(r.action.astype(np.float32), protocol.rule, r.fps)) for r in part)
         for part in (data.train, data.test)
     )
-    return seeds * test + train * (seeds if protocol.head_clips == "localized" else 1)
+    learned = {"localized": seeds, "labelled": 1, "both": seeds + 1}[protocol.head_clips]
+    return seeds * test + learned * train
 
 
 def _steps(profile: str, scale: float, videos: Sequence[str] | None) -> list[tuple[Dataset, Protocol]]:

@@ -69,10 +69,10 @@ def cost(settings, clips):
 
 
 def test_estimate_counts_both_tasks_and_multiplies(unfilmed, capsys):
-    """Clips by hand from the labels' own proposals: of labelled bouts once, of localized ones for every seed."""
+    """Clips by hand from the labels' own proposals: of labelled bouts once, of localized ones for each of two seeds."""
     sets = embed.filmed_sets("demo", "corrected", ["task1", "task3"], 0.1)
     (data, protocol), *rest = sets
-    one = proposed(data.train, protocol) + 2 * proposed(data.test, protocol)
+    one = 3 * proposed(data.train, protocol) + 2 * proposed(data.test, protocol)
     three = sum(2 * proposed(task.recordings, few_shot) for task, few_shot in rest)
     assert one > 0 and three > 0 and len(rest) == 7
     costs = estimate.estimate("demo", 2, tasks=["task1", "task3"], scale=0.1, names=["corrected"]).loc["corrected"]
