@@ -163,13 +163,14 @@ class Prediction:
     """What was predicted for one video, with the truth beside it; a unit is a frame or a clip.
 
     true: (N,) class index, or None for an unlabelled recording. labels: (N,) predicted class index.
-    scores: (N, classes), larger is more likely.
+    scores: (N, classes), larger is more likely. fps: frames per second where a unit is a frame, None where a clip.
     """
 
     name: str
     true: np.ndarray | None
     labels: np.ndarray
     scores: np.ndarray
+    fps: float | None = None
 
 
 def task_classes(task: str) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ def write_frames(proposed: Proposed, class_scores: np.ndarray, protocol: Protoco
         labels[span][kept] = row.argmax()
     scores[:, other] = 0
     scores[:, other] = 1 - scores.sum(1)
-    return Prediction(recording.name, recording.labels, labels, scores)
+    return Prediction(recording.name, recording.labels, labels, scores, recording.fps)
 
 
 def choose_view(dataset: Dataset, model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:

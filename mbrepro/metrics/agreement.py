@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbrepro.metrics.bouts import segments
-from mbrepro.metrics.frames import OTHER, Arrays, check_arrays, confusion
-from mbrepro.metrics.weighting import by_behaviour, ratio, weight_rows, weighted_mean, weighted_sum
+from mbrepro.metrics.frames import Arrays, behaviours, check_arrays, confusion
+from mbrepro.metrics.weighting import by_behaviour, frame_rates, ratio, weight_rows, weighted_mean, weighted_sum
 
 TOLERANCES = (0.1, 0.25, 0.5, 1.0, 2.0)  # s
 _ROUNDING = 1e-9  # of frames turned into seconds
@@ -36,15 +36,16 @@ def agreement_metrics(
     classes.
     """
     check_arrays(true, predicted, None, classes)
-    names = [name for name in classes if name != OTHER]
-    weights, rates = weight_rows(weights, len(true)), np.broadcast_to(fps, len(true))
+    names = behaviours(classes)
+    weights, rates = weight_rows(weights, len(true)), frame_rates(fps, len(true))
     counts = np.stack([confusion(t, p, len(classes)) for t, p in zip(true, predicted, strict=True)])
     pooled = weighted_sum(weights, counts)
+    labels = [classes.index(name) for name in names]
     return {
         "kappa": kappa(pooled),
         "mcc": matthews(pooled),
-        **_by_recording(weights, counts, [classes.index(name) for name in names], names),
-        **_tolerant(weights, true, predicted, rates, [classes.index(name) for name in names], names),
+        **_by_recording(weights, counts, labels, names),
+        **_tolerant(weights, true, predicted, rates, labels, names),
         **_near(weights, true, predicted, rates),
     }
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mbrepro.metrics.bouts import bouts, matched, tiou
-from mbrepro.metrics.frames import OTHER, Arrays, check_arrays
+from mbrepro.metrics.frames import Arrays, behaviours, check_arrays
 from mbrepro.metrics.weighting import ratio, weight_rows, weighted_mean, weighted_sum
 
 MEASURES = ("da", "so", "tp", "ic")
@@ -39,7 +39,7 @@ def banos_metrics(
     classes.
     """
     check_arrays(true, predicted, None, classes)
-    names = [name for name in classes if name != OTHER]
+    names = behaviours(classes)
     weights, labels = weight_rows(weights, len(true)), [classes.index(name) for name in names]
     pairs = [[(np.asarray(t) == k, np.asarray(p) == k) for k in labels] for t, p in zip(true, predicted, strict=True)]
     cells = np.array([[_cell(*pair) for pair in video] for video in pairs])  # (V, behaviours, 4)

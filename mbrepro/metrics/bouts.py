@@ -27,11 +27,19 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mbrepro.metrics.frames import OTHER, Arrays, check_arrays
-from mbrepro.metrics.weighting import by_behaviour, ratio, weight_rows, weighted_mean, weighted_quantiles, weighted_sum
+from mbrepro.metrics.frames import Arrays, behaviours, check_arrays
+from mbrepro.metrics.weighting import (
+    by_behaviour,
+    frame_rates,
+    ratio,
+    weight_rows,
+    weighted_mean,
+    weighted_quantiles,
+    weighted_sum,
+)
 
 THRESHOLDS = (0.1, 0.25, 0.5)
-LATE = 0.9  # the quantile of absolute boundary errors that is told beside their median
+LATE = 0.9  # the quantile of absolute boundary errors that stands beside their median
 COUNTS = ("true_bouts", "predicted_bouts", "fragmented", "merged")
 
 
@@ -46,12 +54,12 @@ def bout_metrics(
     other or the classes.
     """
     check_arrays(true, predicted, None, classes)
-    names = [name for name in classes if name != OTHER]
-    weights, rates = weight_rows(weights, len(true)), np.broadcast_to(fps, len(true))
+    names = behaviours(classes)
+    weights, rates = weight_rows(weights, len(true)), frame_rates(fps, len(true))
     compared = _compared(true, predicted, [classes.index(name) for name in names])
     counts = np.array([[_counts(overlap) for *_, overlap in video] for video in compared])  # (V, behaviours, 4)
     hits = np.array([[_hits(overlap) for *_, overlap in video] for video in compared])  # (V, behaviours, thresholds)
-    errors = [[_errors(*each) / fps for each in video] for video, fps in zip(compared, rates, strict=True)]
+    errors = [[_errors(*each) / rate for each in video] for video, rate in zip(compared, rates, strict=True)]
     edit = np.array([edit_score(t, p) for t, p in zip(true, predicted, strict=True)])
     return {
         **_found(weights, hits, counts, names),
@@ -66,7 +74,7 @@ def found_bouts(
 ) -> dict[str, np.ndarray]:
     """Of `bout_metrics` those of F1, precision and recall alone, which is quicker; fps is not needed."""
     check_arrays(true, predicted, None, classes)
-    names = [name for name in classes if name != OTHER]
+    names = behaviours(classes)
     compared = _compared(true, predicted, [classes.index(name) for name in names])
     counts = np.array([[overlap.shape for *_, overlap in video] for video in compared])
     hits = np.array([[_hits(overlap) for *_, overlap in video] for video in compared])
@@ -157,11 +165,11 @@ def _rates(weights: np.ndarray, hits: np.ndarray, counts: np.ndarray) -> dict[st
 
 
 def _boundaries(weights: np.ndarray, errors: Sequence[Sequence[np.ndarray]], names) -> dict[str, np.ndarray]:
-    """Quantiles of boundary errors (n, 2), s, that stand by video and behaviour."""
-    told = {"": [np.concatenate(video) for video in errors]}
-    told |= {f"_{name}": [video[k] for video in errors] for k, name in enumerate(names)}
+    """Quantiles of boundary errors (n, 2), s, given for each video and behaviour."""
+    by_name = {"": [np.concatenate(video) for video in errors]}
+    by_name |= {f"_{name}": [video[k] for video in errors] for k, name in enumerate(names)}
     metrics = {}
-    for label, values in told.items():
+    for label, values in by_name.items():
         for column, edge in enumerate(("onset", "offset")):
             late = [each[:, column] for each in values]
             (metrics[f"{edge}{label}"],) = weighted_quantiles(weights, late, [0.5])

@@ -32,6 +32,11 @@ def draw(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=resamples)
 
 
+def whole_and_drawn(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(1 + resamples, videos) weights: every video once, then as in `draw`."""
+    return np.vstack([np.ones(videos), draw(videos, resamples, seed)])
+
+
 def resample_videos(
     true: Arrays, predicted: Arrays | None, scores: Arrays | None, classes: Sequence[str], resamples: int = RESAMPLES,
     seed: int = 0,
@@ -66,8 +71,7 @@ def estimates(
     resamples without a value, which the interval leaves out. Raises InputError if the arrays do not fit each other or
     the classes.
     """
-    weights = np.vstack([np.ones(len(true)), draw(len(true), resamples, seed)])
-    found = {}
+    weights, found = whole_and_drawn(len(true), resamples, seed), {}
     for name, values in measure(true, predicted, classes, fps, weights).items():
         between = interval(values[1:])
         found[name] = _told(values[0], between, len(true)) | {"undefined": between.undefined}

@@ -4,10 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mbrepro.errors import InputError
+
 
 def weight_rows(weights: np.ndarray | None, videos: int) -> np.ndarray:
     """Video weights (R, videos) as floats; None is one row of ones."""
     return np.ones((1, videos)) if weights is None else np.asarray(weights, np.float64)
+
+
+def frame_rates(fps: float | Sequence[float], videos: int) -> np.ndarray:
+    """(videos,) frames per second, given for all or for each. Raises InputError for any other number of them, or 0."""
+    rates = np.asarray(fps, np.float64)
+    if rates.shape not in ((), (videos,)) or not (np.isfinite(rates) & (rates > 0)).all():
+        raise InputError(f"metrics need one positive fps, or one for each of {videos} videos, not {fps}")
+    return np.broadcast_to(rates, videos)
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -32,6 +32,19 @@ NO_REAL_FRAMES = (
 )
 FROM_REAL = "Computed from what is known of real animals, no simulated recording involved."
 QUALITY = 60  # WebP, of 100
+BOUT_F1 = "bout_f1_50"
+METRICS = {  # what a table calls the metrics whose names say too little
+    "bout_f1_10": "bout F1 at tIoU .1", "bout_f1_25": "bout F1 at tIoU .25", "bout_f1_50": "bout F1 at tIoU .5",
+    "true_bouts": "bouts", "predicted_bouts": "bouts predicted", "fragmented": "bouts broken into several",
+    "merged": "bouts predicted over several", "edit": "order of bouts (edit score, of 100)",
+    "onset": "starts late by (s), median", "onset_abs": "starts off by (s), median",
+    "onset_abs_90": "starts off by (s), 90 %", "offset": "stops late by (s), median",
+    "offset_abs": "stops off by (s), median", "offset_abs_90": "stops off by (s), 90 %", "da": "BANOS detection",
+    "so": "BANOS overlap", "tp": "BANOS edges", "ic": "BANOS continuity",
+    "banos_absent": "share BANOS scores 1 as nobody saw it", "kappa": "Cohen's kappa", "mcc": "Matthews' correlation",
+    "f1_by_recording": "f1, mean of recordings", "f1_within_500ms": "f1 with .5 s of tolerance",
+    "near_boundary_500ms": "share of errors within .5 s of a boundary",
+}  # fmt: skip
 
 
 def banner(*datasets: Dataset) -> HTML:
@@ -111,12 +124,12 @@ def _cells(column: pd.Series) -> list[str]:
 
 
 def rows_shown(rows: pd.DataFrame) -> HTML:
-    """Rows of results as a small table: mean ± sd over seeds and the mean's 95 % interval by video."""
+    """Rows of results as a table: mean ± sd over seeds and the mean's 95 % interval by video."""
     shown = [
         {
             "protocol": row.protocol,
-            "metric": row.metric,
-            "mean ± sd over seeds": _or_undefined(row.mean, f"{row.mean:.3f} ± {row.sd:.3f}"),
+            "metric": METRICS.get(row.metric, row.metric),
+            "mean ± sd over seeds": _or_undefined(row.mean, f"{_digits(row.mean)} ± {_digits(row.sd)}"),
             "95 % interval of the mean by video": _interval(row),
             "poster (real mice)": "" if pd.isna(row.published) else f"{row.published:.2f}",
         }
@@ -129,7 +142,11 @@ def _interval(row) -> str:
     if 0 < row.n_videos < LEAST_VIDEOS:
         return f"none: {row.n_videos} videos"
     defined = f" (of {RESAMPLES - row.undefined:,} resamples)" if row.undefined else ""
-    return _or_undefined(row.low, f"{row.low:.3f} – {row.high:.3f}{defined}")
+    return _or_undefined(row.low, f"{_digits(row.low)} – {_digits(row.high)}{defined}")
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 def contact_sheet(dataset: Dataset, count: int = 6) -> HTML:
@@ -209,7 +226,8 @@ def values(named: Mapping[str, float]) -> HTML:
 def study_table(rows: pd.DataFrame, source: str) -> str:
     """The study's table as HTML: F1 and MAP of each row, the poster beside both protocols, the source in the head.
 
-    Under it stands why a cell has no interval, and what a mark at one means.
+    Bout F1 stands in columns of its own, for rows that label frames. Under the table stands why a cell has no interval,
+    and what a mark at one means.
     """
     lines = []
     for row in poster.ROWS:
@@ -220,8 +238,11 @@ def study_table(rows: pd.DataFrame, source: str) -> str:
             line["poster (real mice)"] = f"{poster.TABLE[row][metric]:.2f}"
             for protocol in ("published", "corrected"):
                 line[f"{protocol} ({source})"] = _cell(part, protocol, metric)
+            for protocol in ("published", "corrected"):
+                bouts = metric == "f1" and (protocol, BOUT_F1) in part.index
+                line[f"{METRICS[BOUT_F1]}, {protocol} ({source})"] = _cell(part, protocol, BOUT_F1) if bouts else ""
             lines.append(line)
-    return table(pd.DataFrame(lines)).data + _notes(rows[rows["metric"].isin(["f1", "map"])])
+    return table(pd.DataFrame(lines)).data + _notes(rows[rows["metric"].isin(["f1", "map", BOUT_F1])])
 
 
 def _notes(rows: pd.DataFrame) -> str:

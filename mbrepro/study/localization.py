@@ -23,7 +23,8 @@ def localization(
         for recording in data.test:
             p_action = localize_action(model, recording)
             scores = np.stack([p_action, 1 - p_action], 1)
-            videos.append(Prediction(recording.name, np.where(recording.action, 0, 1), scores.argmax(1), scores))
+            true = np.where(recording.action, 0, 1)
+            videos.append(Prediction(recording.name, true, scores.argmax(1), scores, recording.fps))
         runs.append(Run(seed, data.task, LOCALIZER_CLASSES, tuple(videos)))
     return runs
 
@@ -37,6 +38,6 @@ def collapsed(runs: Sequence[Run]) -> list[Run]:
         for video in run.videos:
             scores = np.stack([1 - video.scores[:, other], video.scores[:, other]], 1)
             true, labels = (np.where(values != other, 0, 1) for values in (video.true, video.labels))
-            videos.append(Prediction(video.name, true, labels, scores))
+            videos.append(Prediction(video.name, true, labels, scores, video.fps))
         out.append(Run(run.seed, run.task, LOCALIZER_CLASSES, tuple(videos)))
     return out

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbrepro.metrics.weighting import by_behaviour, ratio, weighted_mean, weighted_quantiles
+from mbrepro.errors import InputError
+from mbrepro.metrics.weighting import by_behaviour, frame_rates, ratio, weighted_mean, weighted_quantiles
 
 VALUES = st.lists(st.lists(st.sampled_from([-0.5, 0, 0.1, 0.2, 3]), max_size=4).map(np.array), min_size=1, max_size=4)
 
@@ -17,6 +18,13 @@ def test_quantiles_are_numpys_of_values_repeated(values, data):
         repeated = np.concatenate([np.tile(v, int(times)) for v, times in zip(values, drawn, strict=True)])
         expected = np.quantile(repeated, [0.5, 0.9]) if len(repeated) else [np.nan, np.nan]
         assert found[:, row] == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_frame_rate_is_for_all_videos_or_for_each():
+    assert frame_rates(30, 2).tolist() == [30, 30] and frame_rates([10, 20], 2).tolist() == [10, 20]
+    for wrong in ([10, 20, 30], 0, [10, np.nan]):
+        with pytest.raises(InputError, match="metrics need one positive fps, or one for each of 2 videos"):
+            frame_rates(wrong, 2)
 
 
 def test_means_leave_out_what_is_undefined():
