@@ -14,7 +14,7 @@ from mbrepro.artifacts import write_json
 from mbrepro.data import labels
 from mbrepro.data.labels import NEEDS_LABELS
 from mbrepro.errors import InputError
-from mbrepro.study import audit, sparsity
+from mbrepro.study import audit, official, sparsity
 
 TOLERANCE = 1e-9
 DIGITS = 10  # what is kept of a number: more than the tolerance, less than processors differ in
@@ -39,6 +39,7 @@ class Page:
 PAGES = {
     "audit": Page(audit.read, audit.figures, audit.provenance, NEEDS_LABELS, ("mouse071",)),
     "sparsity": Page(labels.real_labels, sparsity.figures, sparsity.provenance, NEEDS_LABELS),
+    "official": Page(official.read, official.figures, official.provenance, official.NEEDS),
 }
 
 
