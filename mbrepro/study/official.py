@@ -96,12 +96,13 @@ def provenance(real: RealMice) -> dict[str, object]:
     """What is recorded beside `figures`."""
     info = published_network()
     return {
-        "data": "a dyad (github.com/benlansdell/ethome, commit e3f7d42, tests/data; MIT) and three mice of MABe22 "
-        "(github.com/AdaptiveMotorControlLab/AmadeusGPT, commit ddd5f7ae, examples/MABe; Apache-2.0)",
-        "network": f"{info.title} ({info.source})",
-        "network_sha256": info.sha256,
+        "data": f"{info.title}, on a dyad and on three mice of MABe22, each two of them, filmed in other laboratories",
+        "source": f"network {info.source}; dyad github.com/benlansdell/ethome, commit e3f7d42, tests/data (MIT); three "
+        "mice github.com/AdaptiveMotorControlLab/AmadeusGPT, commit ddd5f7ae, examples/MABe (Apache-2.0)",
+        "sha256": info.sha256,
         "files_sha256": real.files,
         "published_f1": "github.com/BelloneLab/BANOS, commit 83a1c33, demo/tutorial_calms21_task1.ipynb",
+        "intervals": "none, as each is one recording",
         "computed_by": "mbrepro.study.official.figures",
     }
 

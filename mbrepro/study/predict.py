@@ -47,9 +47,10 @@ def predict(
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
     events = read_boris_events(*compare, recording.fps, len(recording)) if compare else None
+    published = _official() if official else None  # one that was not fetched is missed before recordings are made
     folder, data = paths.artifacts(profile), None if official and stage1_only else load_dataset("task1", profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
-    model, length, about = _official() if official else _trained(data, protocol, folder)
+    model, length, about = published or _trained(data, protocol, folder)
     scaled = to_training_scale(recording, length)
     scores = localize_own(model, scaled)
     p_action = action_probability(scores)
@@ -96,7 +97,7 @@ def localize_own(model: PoseCNN, scaled: Recording) -> np.ndarray:
 
 
 def outside_frame(scaled: Recording) -> float:
-    """Share of points outside the frame that the network was trained in: it knows no mice there, and takes x and y."""
+    """Share of points outside the frame of the training recordings, where the network has seen no mouse."""
     return float(((scaled.keypoints < 0) | (scaled.keypoints > scaled.frame_size)).any(-1).mean())
 
 

@@ -112,5 +112,5 @@ def test_what_is_recorded():
     assert len(found["pairs"]) == 6 and all(p["frames"] == 1800 for p in found["pairs"].values())
     published = found["published_f1"]
     assert np.mean([published[name] for name in TASK1_CLASSES[:3]]) == pytest.approx(published["macro"], abs=1e-4)
-    assert told["network_sha256"] == published_network().sha256 and len(told["files_sha256"]) == 3
-    assert all(licence in told["data"] + told["network"] for licence in ("MIT", "Apache-2.0"))
+    assert told["sha256"] == published_network().sha256 and len(told["files_sha256"]) == 3
+    assert all(licence in told["source"] for licence in ("demo/models (MIT)", "tests/data (MIT)", "MABe (Apache-2.0)"))
