@@ -16,7 +16,7 @@ from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import proposals
 from mbrepro.method.heads import Head, fit_head
-from mbrepro.method.localizer import PoseCNN, localize
+from mbrepro.method.localizer import PoseCNN, action_probability, localize
 from mbrepro.method.proposals import Proposal, proposal_labels
 from mbrepro.method.protocols import Protocol
 
@@ -40,8 +40,8 @@ class Proposed:
 
 
 def localize_action(model: PoseCNN, recording: Recording) -> np.ndarray:
-    """(T,) P(action) from a network of two classes."""
-    return localize(model, recording)[:, 0]
+    """(T,) P(action) from a localizer or a classifier of more classes."""
+    return action_probability(localize(model, recording))
 
 
 def propose(recording: Recording, p_action: np.ndarray, protocol: Protocol) -> Proposed:

@@ -15,7 +15,7 @@ from mbrepro.artifacts import write_json
 from mbrepro.data import labels
 from mbrepro.data.labels import NEEDS_LABELS
 from mbrepro.errors import InputError
-from mbrepro.study import audit, namer, people, sparsity
+from mbrepro.study import audit, namer, official, people, sparsity
 
 TOLERANCE = 1e-9
 DIGITS = 10  # what is kept of a number: more than the tolerance, less than processors differ in
@@ -46,6 +46,7 @@ PAGES = {
     "human": Page(people.read_human, people.human, people.human_provenance, NEEDS_ALL),
     "namer": Page(namer.read, namer.figures, namer.provenance, NEEDS_ALL),
     "sparsity": Page(labels.real_labels, sparsity.figures, sparsity.provenance, NEEDS_LABELS),
+    "official": Page(official.read, official.figures, official.provenance, official.NEEDS),
 }
 
 
