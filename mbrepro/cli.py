@@ -18,7 +18,7 @@ COMMANDS = {
     "run": "run one notebook with parameters of your own, or the whole study",
     "book": "build the book from the notebooks that have been run",
     "verify": "score stored predictions again and compare with table and book",
-    "fetch": "download a data set, or link the copy you have",
+    "fetch": "download CalMS21 or the official network, or link the copy you have",
     "simulate": "write simulated recordings to a folder",
     "estimate": "how long stage 2 takes on this machine; too long is exit status 2",
     "embed": "embed the clips the study needs, alone or as one of many jobs",

@@ -130,7 +130,7 @@ def provenance(labels: LabelSet | Dataset, computed_by: str) -> dict[str, object
     """What is recorded beside figures of Task 1's labels."""
     return {
         "data": "CalMS21 (Sun et al. 2021, DOI 10.22002/D1.1991), Task 1: labels of 70 train and 19 test videos",
-        "labels_sha256": sha256(labels),
+        "sha256": sha256(labels),
         "computed_by": computed_by,
     }
 

@@ -27,7 +27,7 @@ from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when training or inference gives other values
 
-LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action, so P(action) is localize(...)[:, 0]
+LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action
 PUBLISHED_BATCH = 128  # windows a step in the official baseline
 FEATURES = 28  # 2 mice x 7 keypoints x (x, y); of other animals, 2 x K x (x, y)
 _FRAMES_AT_ONCE = 50_000  # bounds the memory of `localize` on long recordings
@@ -238,7 +238,7 @@ def action_labels(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
 
 
 def localize(model: PoseCNN, recording: Recording) -> np.ndarray:
-    """Softmax probabilities (T, classes) float32 of every frame; column 0 of a localizer is P(action).
+    """Softmax probabilities (T, classes) of every frame, in the precision of the network's weights.
 
     Raises InputError if the network was trained on animals of another number of points.
     """
@@ -251,8 +251,13 @@ def localize(model: PoseCNN, recording: Recording) -> np.ndarray:
     with torch.inference_mode():
         for first in range(0, len(recording), _FRAMES_AT_ONCE):
             x = torch.from_numpy(features[first : first + _FRAMES_AT_ONCE + sum(context)].T.copy())
-            parts.append(model(x[None])[0].softmax(0).T.numpy())
+            parts.append(model(x[None].to(model.classify.weight.dtype))[0].softmax(0).T.numpy())
     return np.concatenate(parts)
+
+
+def action_probability(scores: np.ndarray) -> np.ndarray:
+    """(T,) P(action) of class probabilities (T, C), whose last class is "other": the sum of all before it."""
+    return np.minimum(scores[:, :-1].sum(1), 1)
 
 
 def save_localizer(path: Path, model: PoseCNN) -> None:

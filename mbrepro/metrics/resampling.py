@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import Arrays, check_arrays, evaluate, weighted_metrics
 from mbrepro.metrics.labels import label_metrics
 
@@ -73,18 +74,25 @@ def estimates(
     weights, found = whole_and_drawn(len(true), resamples, seed), {}
     for name, values in measure(true, predicted, classes, fps, weights).items():
         between = interval(values[1:])
-        found[name] = {"value": float(values[0]), "low": between.low, "high": between.high}
-        found[name]["undefined"] = between.undefined
+        found[name] = _told(values[0], between, len(true)) | {"undefined": between.undefined}
     return found
 
 
 def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
-    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws."""
+    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws.
+
+    low and high are NaN under `LEAST_VIDEOS` videos, here and in `f1`.
+    """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     weights = draw(len(part), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any
         between, value = interval((weights @ part) / (weights @ whole)), part.sum() / whole.sum()
-    return {"value": float(value), "low": between.low, "high": between.high}
+    return _told(value, between, len(part))
+
+
+def _told(value: float, between: Interval, videos: int) -> dict[str, float]:
+    low, high = (between.low, between.high) if videos >= LEAST_VIDEOS else (np.nan, np.nan)
+    return {"value": float(value), "low": low, "high": high}
 
 
 def f1(
@@ -93,4 +101,10 @@ def f1(
     """A metric of `metrics.evaluate`, CalMS21's macro-F1 unless named, with a 95 % interval by resampling videos."""
     value = evaluate(true, predicted, None, classes)[metric]
     between = interval(resample_videos(true, predicted, None, classes, resamples)[metric])
-    return {"value": value, "low": between.low, "high": between.high}
+    return _told(value, between, len(true))
+
+
+def bout_f1(true: Arrays, predicted: Arrays, classes: Sequence[str], resamples: int = RESAMPLES) -> dict[str, float]:
+    """Macro bout F1 at a tIoU of .5 (`bouts.found_bouts`), with a 95 % interval by resampling videos."""
+    found = estimates(true, predicted, classes, 1.0, resamples, measure=found_bouts)["bout_f1_50"]
+    return {name: found[name] for name in ("value", "low", "high")}

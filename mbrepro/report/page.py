@@ -30,7 +30,7 @@ NO_REAL_FRAMES = (
     "mars_frames/sample_arenas.png): see real ones of this arena in the documentation of MARS, "
     "github.com/neuroethology/MARS, docs."
 )
-FROM_LABELS = "Computed from the real labels of CalMS21, no model and no simulated recording involved."
+FROM_REAL = "Computed from what is known of real animals, no simulated recording involved."
 QUALITY = 60  # WebP, of 100
 BOUT_F1 = "bout_f1_50"
 METRICS = {  # what a table calls the metrics whose names say too little
@@ -268,11 +268,12 @@ def _or_undefined(value: float, text: str) -> str:
     return "not defined" if pd.isna(value) else text
 
 
-def recorded_notice(page: str) -> HTML:
-    """A box that says the figures below are of real mice, and what they were computed from."""
-    told = recorded.read(page)["provenance"]
-    text = f"{told['data']}; sha256 {told['labels_sha256'][:12]}…. {told['intervals']}."
-    return HTML(_box("Real mice", f"{FROM_LABELS} {text}", "mb-real"))
+def recorded_notice(*pages: str) -> HTML:
+    """A box that says the figures below are of real animals, and what they were computed from."""
+    told = [recorded.read(page)["provenance"] for page in pages]
+    sources = [f"{made['data']}; sha256 {made['sha256'][:12]}…" for made in told]
+    text = f"{FROM_REAL} {'. '.join(sources)}. Intervals: {told[0]['intervals']}."
+    return HTML(_box("Real animals", text, "mb-real"))
 
 
 def measured_with(provenance: Mapping) -> HTML:

@@ -57,7 +57,6 @@ MEANS = (
 )  # fmt: skip
 BY_CLASS = ("f1", "precision", "recall", "ap", "bout_f1_10", "bout_f1_25", "bout_f1_50")
 OF_ACTION = ("f1", "precision", "recall", "map", "bout_f1_50", "kappa")
-NEEDS = "set MBREPRO_REAL_DATA to a folder with rat_dyads, whose source the provenance names"
 
 
 def read() -> tuple[Recording, ...] | None:

@@ -35,7 +35,7 @@ def test_recorded_figures_are_what_the_real_labels_give(page, real_data, monkeyp
     before = recorded.path_of(page).read_bytes()
     kept = recorded.read(page)
     assert recorded.figures(page) == kept["figures"]  # computed again and compared
-    assert kept["provenance"]["labels_sha256"] == labels.sha256(labels.real_labels())
+    assert kept["provenance"]["sha256"] == labels.sha256(labels.real_labels())
     monkeypatch.setattr(recorded, "path_of", lambda name: tmp_path / f"{name}.json")
     assert recorded.record(page).read_bytes() == before
 
@@ -98,7 +98,7 @@ def test_every_interval_holds_its_value_and_no_label_is_recorded(page):
     for name, told in intervals:
         assert told["low"] <= told["value"] <= told["high"], name
     assert "task1_annotator1" not in recorded.path_of(page).read_text()
-    assert len(content["provenance"]["labels_sha256"]) == 64
+    assert len(content["provenance"]["sha256"]) == 64
 
 
 def test_a_difference_is_named(no_real_labels, monkeypatch, tmp_path):
@@ -138,7 +138,7 @@ def test_recording_without_the_authors_predictions_keeps_theirs(audit_figures, m
     recorded.record("audit")
     again = recorded.read("audit")
     assert again["figures"] == {"test": 1, "mouse071": audit_figures["mouse071"]}
-    assert again["provenance"] == kept["provenance"] | {"labels_sha256": labels.sha256(data)}
+    assert again["provenance"] == kept["provenance"] | {"sha256": labels.sha256(data)}
 
 
 def test_missing_or_broken_record_is_named(monkeypatch, tmp_path):
@@ -156,9 +156,9 @@ def test_numbers_are_flat():
     assert dict(recorded.numbers(found, "p")) == expected
 
 
-def test_notice_says_that_the_mice_are_real():
+def test_notice_says_that_the_animals_are_real():
     for name in PAGES:
-        assert "Real mice." in page.recorded_notice(name).data
+        assert "Real animals." in page.recorded_notice(name).data
         assert "imulated recording involved" in page.recorded_notice(name).data
 
 
