@@ -38,7 +38,7 @@ def waterfall(table: pd.DataFrame) -> plt.Figure:
 
 
 def in_words(table: pd.DataFrame) -> HTML:
-    """Which step of `corrections.correction_scores` adds most to F1, how many take from it, and what all of them add."""
+    """What all steps of `corrections.correction_scores` add to F1, how many take from it, and which adds most."""
     gains = table.set_index("step")["F1 gain"].dropna()
     losing = int((gains < 0).sum())
     steps = f"{losing} of the {len(gains)} steps {'takes' if losing == 1 else 'take'} from it"
