@@ -113,10 +113,9 @@ def fit_clip_head(
 
 
 def train_head(
-    train: Sequence[Recording], model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int
+    proposed: Sequence[Proposed], protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int
 ) -> Head:
-    """Localize, propose and embed the train recordings, and fit a head on their clips; see `fit_clip_head`."""
-    proposed = [propose_for_head(recording, model, protocol) for recording in train]
+    """Embed the clips of `propose_for_head`, of train recordings, and fit a head on them; see `fit_clip_head`."""
     return fit_clip_head(proposed, [embed(p, protocol, embedder, folder) for p in proposed], protocol, seed)
 
 

@@ -31,6 +31,7 @@ NO_REAL_FRAMES = (
     "github.com/neuroethology/MARS, docs."
 )
 FROM_REAL = "Computed from what is known of real animals, no simulated recording involved."
+BEHAVIOURS, ACTION = "three behaviours", "action against other"  # what two people's F1 is of
 QUALITY = 60  # WebP, of 100
 BOUT_F1 = "bout_f1_50"
 METRICS = {  # what a table calls the metrics whose names say too little
@@ -135,7 +136,21 @@ def rows_shown(rows: pd.DataFrame) -> HTML:
         }
         for row in rows.itertuples()
     ]
-    return table(pd.DataFrame(shown))
+    return HTML(table(pd.DataFrame(shown)).data + _people(set(rows["row"])))
+
+
+def two_people() -> dict[str, Mapping[str, float]]:
+    """What two people reach on real mice with one of them as the truth, as recorded: F1 with its interval."""
+    first = recorded.read("human")["figures"]["first"]
+    return {BEHAVIOURS: first["metrics"]["f1"], ACTION: first["action"]["f1"]}
+
+
+def _people(rows: Collection[str]) -> str:
+    """A line that says how far two people agree, for the rows of the table that label frames of Task 1."""
+    wanted = {"localization": ACTION, "baseline": BEHAVIOURS, "pose_vlm": BEHAVIOURS}
+    told = {wanted[row]: two_people()[wanted[row]] for row in sorted(rows) if row in wanted}
+    said = [f"{title}: F1 {_told(found)}" for title, found in told.items()]
+    return _line(f"Two people on other, real recordings (page 11), {'; '.join(said)}.") if said else ""
 
 
 def _interval(row) -> str:
@@ -226,6 +241,8 @@ def values(named: Mapping[str, float]) -> HTML:
 def study_table(rows: pd.DataFrame, source: str) -> str:
     """The study's table as HTML: F1 and MAP of each row, the poster beside both protocols, the source in the head.
 
+    Last come two people on real mice, from what is recorded of them.
+
     Bout F1 stands in columns of its own, for rows that label frames. Under the table stands why a cell has no interval,
     and what a mark at one means.
     """
@@ -235,14 +252,21 @@ def study_table(rows: pd.DataFrame, source: str) -> str:
         title = poster.TITLES[row] + (" (partial)" if (part["partial"] != "").any() else "")
         for metric in ("f1", "map"):
             line = {"": title if metric == "f1" else "", " ": metric.upper()}
-            line["poster (real mice)"] = f"{poster.TABLE[row][metric]:.2f}"
+            line["real mice"] = f"{poster.TABLE[row][metric]:.2f}"
             for protocol in ("published", "corrected"):
                 line[f"{protocol} ({source})"] = _cell(part, protocol, metric)
             for protocol in ("published", "corrected"):
                 bouts = metric == "f1" and (protocol, BOUT_F1) in part.index
                 line[f"{METRICS[BOUT_F1]}, {protocol} ({source})"] = _cell(part, protocol, BOUT_F1) if bouts else ""
             lines.append(line)
-    return table(pd.DataFrame(lines)).data + _notes(rows[rows["metric"].isin(["f1", "map", BOUT_F1])])
+    for title, told in two_people().items():
+        lines.append({"": f"Two people, {title}", " ": "F1", "real mice": _told(told)})
+    shown = table(pd.DataFrame(lines).fillna("")).data
+    return shown + _notes(rows[rows["metric"].isin(["f1", "map", BOUT_F1])])
+
+
+def _told(told: Mapping[str, float]) -> str:
+    return f"{told['value']:.2f} [{told['low']:.2f}, {told['high']:.2f}]"
 
 
 def _notes(rows: pd.DataFrame) -> str:

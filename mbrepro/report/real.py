@@ -121,3 +121,19 @@ def matrices(counts: Mapping[str, Sequence]) -> plt.Figure:
         axis.tick_params(axis="x", rotation=30)
     axes[0].set_ylabel("true")
     return figure
+
+
+def dyad_table(official: Mapping) -> pd.DataFrame:
+    """How well P(action) of the official network, and closeness alone, tell interaction in a recorded dyad."""
+    titles = {"official": "official network, P(action)", "closeness": "closeness of the two mice"}
+    shown = {"AUROC": "auroc", "average precision": "average_precision"}
+    told = official["dyad"]["interact"]
+    rows = {title: {column: told[name][key] for column, key in shown.items()} for name, title in titles.items()}
+    return pd.DataFrame(rows).T
+
+
+def pairs_table(official: Mapping) -> pd.DataFrame:
+    """What the official network calls the frames of each pair of three mice, the first being its resident."""
+    names = ("action", *TASK1_CLASSES)
+    rows = {pair: {name: f"{told['called'][name]:.1%}" for name in names} for pair, told in official["pairs"].items()}
+    return pd.DataFrame(rows).T.rename_axis("resident and intruder").reset_index()

@@ -18,6 +18,7 @@ from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import clip_starts, embed, localize_action, propose, propose_for_head
 from mbrepro.method.proposals import Proposal
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.together import embed_together
 from mbrepro.study.language import agreement, category, named_behaviours
 
 
@@ -82,6 +83,7 @@ def clip_frame(found: Sequence[FoundClips]) -> pd.DataFrame:
 
 def embeddings_of(found: Sequence[FoundClips], protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
     """(N, D) embeddings of the clips in the protocol's view, in order."""
+    embed_together(found, protocol.clips, embedder, folder)
     return np.concatenate([embed(f, protocol, embedder, folder) for f in found])
 
 

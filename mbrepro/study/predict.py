@@ -23,6 +23,7 @@ from mbrepro.method.localizer import LOCALIZER_CLASSES, PoseCNN, action_probabil
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.official import BODY_LENGTH, load_official
 from mbrepro.method.proposals import propose
+from mbrepro.method.together import embed_together
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
 
 SEED = 0  # the first of the study's seeds; its models are used on own recordings
@@ -138,7 +139,9 @@ def _stage1_labels(p_action: np.ndarray, fps: float, protocol: protocols.Protoco
 
 def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tuple[np.ndarray, np.ndarray]:
     embedder = load_embedder(protocol.embedder)
-    head = pipeline.train_head(dataset.train, model, protocol, embedder, folder, SEED)
+    learned = [pipeline.propose_for_head(r, model, protocol) for r in dataset.train]
+    embed_together(learned, protocol.clips, embedder, folder)
+    head = pipeline.train_head(learned, protocol, embedder, folder, SEED)
     proposed = pipeline.propose(replace(recording, classes=dataset.classes), p_action, protocol)
     scores = head.scores(pipeline.embed(proposed, protocol, embedder, folder))
     prediction = pipeline.write_frames(proposed, scores, protocol)

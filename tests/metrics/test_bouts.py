@@ -106,6 +106,12 @@ def test_bouts_by_hand():
     assert found["edit"] == pytest.approx(100 * (1 - 2 / 8))
 
 
+def test_errors_are_of_the_bout_that_overlaps_most():
+    true, pred = np.repeat([3, 0, 3], [2, 10, 2]), np.repeat([3, 0, 3, 0, 3], [1, 2, 1, 7, 3])
+    found = first(bout_metrics([true], [pred], CLASSES, 10.0))
+    assert (found["onset"], found["offset"]) == (0.2, -0.1)  # frames 4 to 10 of 2 to 11, not 1 and 2
+
+
 def test_each_video_has_its_own_frame_rate():
     true, pred = np.array([3, 3, 0, 0, 0, 3]), np.array([3, 0, 0, 0, 0, 3])
     found = first(bout_metrics([true, true], [pred, pred], CLASSES, [10.0, 20.0]))

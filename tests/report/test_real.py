@@ -8,7 +8,7 @@ from mbrepro.study import audit, namer, poster, recorded
 
 @pytest.fixture(scope="module")
 def found():
-    return {name: recorded.read(name)["figures"] for name in ("human", "feral", "namer")}
+    return {name: recorded.read(name)["figures"] for name in ("human", "feral", "namer", "official")}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,14 @@ def test_part_tables_hold_the_curve_and_the_cuts(found):
     cuts = real.cuts_table(found["namer"]).set_index("stage 1")
     assert cuts.loc[namer.OWN, audit.CUT_TITLES["as_cut"]].startswith("0.398 [")
     assert cuts.loc[namer.AUTHOR, "on"] == "mouse071 alone" and "[" not in cuts.loc[namer.AUTHOR, "cut at frame / 60"]
+
+
+def test_official_tables_hold_both_recordings(found):
+    dyad = real.dyad_table(found["official"])
+    assert dyad["AUROC"].round(3).tolist() == [0.976, 0.945]
+    assert (dyad.iloc[0] > dyad.iloc[1]).all()  # better than closeness does
+    pairs = real.pairs_table(found["official"])
+    assert len(pairs) == 6 and pairs.loc[1, "action"] == "66.6%"
 
 
 def test_figures_are_drawn_of_what_is_recorded(found, pairs):

@@ -174,7 +174,9 @@ def test_nine_points_hold_the_recorded_figures(audit_figures, sparsity_figures):
 
 def test_tables_show_what_is_recorded(audit_figures, sparsity_figures):
     test = audit_figures["test"]
-    rows = tables.end_to_end_table(test["clips"], test["always_investigation"])
+    people = recorded.read("human")["figures"]["first"]["metrics"]
+    rows = tables.end_to_end_table(test["clips"], test["always_investigation"], people)
+    assert rows.loc["two people, on other recordings"].round(3).tolist() == [0.826, 0.853]
     assert rows.loc["poster, from its confusion matrix"].round(3).tolist() == [0.382, 0.523]
     assert rows.iloc[1].round(3).tolist() == [0.434, 0.542]
     clips = tables.clip_table(audit_figures)
