@@ -1,9 +1,9 @@
 """Pose features of any two animals: what they do with each other, summarised over windows of time.
 
 Per frame: distances, speeds and angles as of MARS (Segalin et al. 2021, eLife 10:e63720, its social features) and vassi
-(github.com/pnuehrenberg/vassi), for any points of which one is the front and one the rear. Windows in seconds on either
-side as of SimBA (Goodwin et al. 2024, Nat Neurosci 27:1411). Lengths are in body lengths, speeds in body lengths a
-second, angles in radians.
+(github.com/pnuehrenberg/vassi), for any points of which one is the front and one the rear; rolling windows as of SimBA
+(Goodwin et al. 2024, Nat Neurosci 27:1411). Lengths are in body lengths, speeds in body lengths a second, angles in
+radians.
 """
 
 from collections.abc import Sequence
