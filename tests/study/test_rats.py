@@ -9,6 +9,7 @@ from mbrepro.data.recordings import UNLABELLED
 from mbrepro.errors import InputError
 from mbrepro.method import processes
 from mbrepro.method.boosting import BoostingSettings
+from mbrepro.metrics.agreement import kappa, matthews
 from mbrepro.metrics.frames import count_metrics, evaluate
 from mbrepro.study import rats, recorded
 from tests.fixtures.near_and_far import SMALL
@@ -106,8 +107,19 @@ def test_recorded_figures_are_what_the_real_rats_give(real_data, monkeypatch):
         for recording in recordings:
             labels = recording.labels[recording.labels != UNLABELLED]
             assert np.sum(counts[recording.name], 1).tolist() == np.bincount(labels, minlength=3).tolist()
-        values = count_metrics(np.sum(list(counts.values()), 0), rats.CLASSES)
-        for metric in ("f1", "precision", "recall", "accuracy", "f1_aggression", "f1_social", "f1_other"):
+        pooled = np.sum(list(counts.values()), 0)
+        values = count_metrics(pooled, rats.CLASSES) | {"kappa": kappa(pooled), "mcc": matthews(pooled)}
+        for metric in (
+            "f1",
+            "precision",
+            "recall",
+            "accuracy",
+            "f1_aggression",
+            "f1_social",
+            "f1_other",
+            "kappa",
+            "mcc",
+        ):
             assert kept["localizers"][name][metric]["value"] == pytest.approx(float(values[metric]), abs=1e-9)
     again = rats.retrained(recordings)
     for name, values in kept["retrained"].items():
