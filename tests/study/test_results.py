@@ -377,8 +377,11 @@ def test_unlabelled_frames_are_stored_and_scored_nowhere(study):
         for video in run.videos:
             video.true[:50] = UNLABELLED
     rows = results.record("baseline", "corrected", runs, "demo")
-    cut = [replace(r, videos=tuple(Prediction(v.name, v.true[50:], v.labels[50:], v.scores[50:]) for v in r.videos))
-           for r in runs]  # fmt: skip
+    fields = ("true", "labels", "scores")
+    cut = [
+        replace(run, videos=tuple(replace(v, **{name: getattr(v, name)[50:] for name in fields}) for v in run.videos))
+        for run in runs
+    ]
     pd.testing.assert_frame_equal(rows, results.score("baseline", "corrected", cut).assign(partial=""))
     assert results.verify("demo")["mean"].tolist() == rows["mean"].tolist()
     (first, *_) = results.read_row("baseline", "corrected", study)
