@@ -108,7 +108,7 @@ def test_a_number_too_many_or_too_few_is_named(whole):
     html = BeautifulSoup(before, "html.parser")
     html.select("span.pasted-text")[3].decompose()
     path.write_text(str(html), encoding="utf-8")
-    with pytest.raises(InputError, match=r"index\.html: localization_published_f1 of 02_localization is "):
+    with pytest.raises(InputError, match=r"index\.html: human_action_f1 of 11_real is "):
         book.verify("demo")
     path.write_text(before.replace("</article>", '<span class="pasted-text">1</span></article>', 1), encoding="utf-8")
     with pytest.raises(InputError, match=r"index\.html: one more number is '1'"):
