@@ -32,6 +32,7 @@ NO_REAL_FRAMES = (
 )
 FROM_REAL = "Computed from what is known of real animals, no simulated recording involved."
 BEHAVIOURS, ACTION = "three behaviours", "action against other"  # what two people's F1 is of
+REAL = "11_real"  # the page that shows recorded figures of real animals alone
 QUALITY = 60  # WebP, of 100
 BOUT_F1 = "bout_f1_50"
 METRICS = {  # what a table calls the metrics whose names say too little

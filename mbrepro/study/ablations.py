@@ -57,9 +57,18 @@ def compute(data: Dataset, protocol: Protocol, seeds: int, folder: Path) -> pd.D
     return pd.DataFrame(rows, pd.MultiIndex.from_tuples(changes, names=INDEX), FIGURES)
 
 
+def labelled_bouts(protocol: Protocol) -> Protocol:
+    """The protocol with a head that learns from labelled bouts alone, the same clips whatever stage 1 proposes.
+
+    Half as many clips are then embedded; `corrections` tells what the others add.
+    """
+    return replace(protocol, head_clips="labelled", counter_examples=False)
+
+
 def record(seeds: int, scale: float, path: Path) -> Path:
     """Compute the demo's table and write it with what it was made from; returns the file."""
-    protocol = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
+    corrected = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
+    protocol = labelled_bouts(corrected)
     data, folder = load_dataset("task1", "demo", scale), paths.artifacts("demo")
     table = compute(data, protocol, seeds, folder)
     lines = table.round(recorded.DIGITS).reset_index().to_dict("records")

@@ -203,7 +203,8 @@ def test_official_network_proposes_what_stage_2_names(small_study, made_network,
     proposed = frames["score_other"] < 1
     behaviours = frames[[f"score_{name}" for name in TASK1_CLASSES[:3]]]
     assert proposed.any()
-    np.testing.assert_allclose(behaviours[proposed].sum(axis=1), frames["p_action"][proposed], atol=1e-4)
+    # the head may say other of what the network proposes
+    assert (behaviours[proposed].sum(axis=1) <= frames["p_action"][proposed] + 1e-4).all()
 
 
 def test_official_network_on_real_poses(real_data, monkeypatch, tmp_path):
