@@ -46,7 +46,7 @@ def test_official_tables_hold_both_recordings(found):
     assert dyad["AUROC"].round(3).tolist() == [0.976, 0.945]
     assert (dyad.iloc[0] > dyad.iloc[1]).all()  # better than closeness does
     pairs = real.pairs_table(found["official"])
-    assert len(pairs) == 6 and pairs.loc[1, "action"] == "66.6%"
+    assert len(pairs) == 6 and pairs.loc[1, "action"] == "67.0%"
 
 
 def test_figures_are_drawn_of_what_is_recorded(found, pairs):
