@@ -32,7 +32,6 @@ NO_REAL_FRAMES = (
 )
 FROM_REAL = "Computed from what is known of real animals, no simulated recording involved."
 BEHAVIOURS, ACTION = "three behaviours", "action against other"  # what two people's F1 is of
-REAL = "11_real"  # the page that shows recorded figures of real animals alone
 QUALITY = 60  # WebP, of 100
 BOUT_F1 = "bout_f1_50"
 METRICS = {  # what a table calls the metrics whose names say too little
@@ -296,7 +295,7 @@ def _or_undefined(value: float, text: str) -> str:
 def recorded_notice(*pages: str) -> HTML:
     """A box that says the figures below are of real animals, and what they were computed from."""
     told = [recorded.read(page)["provenance"] for page in pages]
-    sources = [f"{made['data']}; sha256 {made['sha256'][:12]}…" for made in told]
+    sources = dict.fromkeys(f"{made['data']}; sha256 {made['sha256'][:12]}…" for made in told)
     text = f"{FROM_REAL} {'. '.join(sources)}. Intervals: {told[0]['intervals']}."
     return HTML(_box("Real animals", text, "mb-real"))
 

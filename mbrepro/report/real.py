@@ -8,8 +8,10 @@ import pandas as pd
 
 from mbrepro.data.recordings import OTHER, TASK1_CLASSES, behaviours
 from mbrepro.metrics.agreement import TOLERANCES
+from mbrepro.metrics.banos import MEASURES
 from mbrepro.metrics.bouts import COUNTS, THRESHOLDS
 from mbrepro.metrics.frames import row_normalised
+from mbrepro.report.page import BOUT_F1, METRICS
 from mbrepro.report.plots import BEHAVIOUR, COLOURS, GRID, heat
 from mbrepro.study import audit, poster
 from mbrepro.study.ladder import PUBLISHED
@@ -39,20 +41,14 @@ def frame_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:
 
 def bout_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:
     """Bout metrics of labellings (`people.compared`), a column each, a line a metric, with intervals."""
-    share, seconds, count = "{:.2f}".format, "{:.2f} s".format, "{:,.0f}".format
-    shown = {f"bout F1, tIoU {t:g}": (f"bout_f1_{100 * t:.0f}", share) for t in THRESHOLDS}
-    shown |= {f"bout F1, tIoU 0.5: {name}": (f"bout_f1_50_{name}", share) for name in behaviours(TASK1_CLASSES)}
-    shown |= {f"BANOS {name.upper()}": (name, share) for name in ("da", "so", "tp", "ic")}
-    shown["edit score, of 100"] = ("edit", "{:.1f}".format)
-    for edge in ("onset", "offset"):
-        shown[f"{edge} off by, median"] = (f"{edge}_abs", seconds)
-        shown[f"{edge} off by, 90 % within"] = (f"{edge}_abs_90", seconds)
-        shown[f"{edge} late, median"] = (edge, seconds)
-    shown |= {name.replace("_", " "): (name, count) for name in COUNTS}
-    rows = {
-        line: {title: _with_interval(told["metrics"][name], form) for title, told in pairs.items()}
-        for line, (name, form) in shown.items()
-    }
+    of_behaviours = {f"{BOUT_F1}_{name}": f"{METRICS[BOUT_F1]}, {name}" for name in behaviours(TASK1_CLASSES)}
+    edges = [f"{edge}{kind}" for edge in ("onset", "offset") for kind in ("_abs", "_abs_90", "")]
+    at = [f"bout_f1_{100 * threshold:.0f}" for threshold in THRESHOLDS]
+    rows = {}
+    for name in (*at, *of_behaviours, *MEASURES, "edit", *edges, *COUNTS):
+        form = ("{:,.0f}" if name in COUNTS else "{:.1f}" if name == "edit" else "{:.2f}").format
+        line = {title: _with_interval(told["metrics"][name], form) for title, told in pairs.items()}
+        rows[(METRICS | of_behaviours)[name]] = line
     return pd.DataFrame(rows).T.rename_axis("").reset_index()
 
 

@@ -61,7 +61,7 @@ def clips(tracks: Sequence[Track], train: Sequence[Track]) -> dict[str, object]:
     Shares have intervals by video. `seen`: label → what the clip shows → clips.
     """
     classes, other = tracks[0].classes, other_index(tracks[0].classes)
-    found: dict[str, object] = {}
+    found, actions = {}, [track.action for track in tracks]
     for name, assumed in CUTS.items():
         proposals, labels, seen, of_all = _cut(tracks, assumed)
         counts, guess = [len(p) for p in proposals], guesses(train, assumed)
@@ -76,8 +76,8 @@ def clips(tracks: Sequence[Track], train: Sequence[Track]) -> dict[str, object]:
             "observer_f1": resampling.f1(labels, seen, classes),
             "guesser": _agreement(labels, guessed),
             "seen": _seen(np.concatenate(labels), np.concatenate(seen), classes),
-            "end_to_end": _end_to_end(tracks, proposals, seen),
-            "guesser_end_to_end": _end_to_end(tracks, proposals, guessed),
+            "end_to_end": end_to_end(tracks, actions, proposals, seen),
+            "guesser_end_to_end": end_to_end(tracks, actions, proposals, guessed),
         }
     return found
 
@@ -119,22 +119,22 @@ def _seen(labels: np.ndarray, seen: np.ndarray, classes: Sequence[str]) -> dict[
     return counts.drop(index=OTHER).rename(columns={OTHER: NOTHING}).to_dict("index")
 
 
-def _end_to_end(
-    tracks: Sequence[Track], proposals: Sequence[Sequence[Proposal]], named: Sequence[np.ndarray]
-) -> dict[str, dict[str, float]]:
-    """Frame F1 with each proposal's name written over its action frames: CalMS21's mean, and the poster's of four."""
-    jobs = zip(tracks, proposals, named, strict=True)
-    made = [written(track.action, spans, names, track.classes) for track, spans, names in jobs]
+def end_to_end(
+    tracks: Sequence[Track], actions: Sequence[np.ndarray], proposals: Sequence[Sequence[Proposal]],
+    named: Sequence[np.ndarray],
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Frame F1 with each proposal's name written over those of its frames that stage 1 calls action (T,) bool.
+
+    CalMS21's mean, and the poster's of four.
+    """
+    written = []
+    for action, spans, names, track in zip(actions, proposals, named, tracks, strict=True):
+        labels = np.full(len(track), other_index(track.classes))
+        for span, name in zip(spans, names, strict=True):
+            labels[span.start : span.stop] = name
+        written.append(np.where(action, labels, other_index(track.classes)))
     true = [t.labels for t in tracks]
-    return {metric: resampling.f1(true, made, tracks[0].classes, metric) for metric in ("f1", "macro_f1")}
-
-
-def written(action: np.ndarray, proposals: Sequence[Proposal], names: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """(T,) labels as the poster writes them: each proposal's name over those of its frames that are action (T,)."""
-    labels = np.full(len(action), other_index(classes))
-    for span, name in zip(proposals, names, strict=True):
-        labels[span.start : span.stop] = name
-    return np.where(action, labels, other_index(classes))
+    return {metric: resampling.f1(true, written, tracks[0].classes, metric) for metric in ("f1", "macro_f1")}
 
 
 def always(tracks: Sequence[Track], name: str) -> dict[str, float]:

@@ -12,19 +12,18 @@ import numpy as np
 
 from mbrepro import paths
 from mbrepro.artifacts import file_hash
-from mbrepro.data import labels as level
 from mbrepro.data import real
 from mbrepro.data.labels import LabelTrack
 from mbrepro.method.proposals import PosterRule, propose
 from mbrepro.metrics import resampling
-from mbrepro.study import audit, sparsity
+from mbrepro.study import audit, people, sparsity
 
 CHUNK = 32  # frames before and after a frame that FERAL labels it from
 OWN, TRUE, AUTHOR = "FERAL's own action", "true labels", "the poster author's stage 1"
 AUTHORS_VIDEO = "mouse071_task1_annotator1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Named:
     """The test videos' labels, FERAL's predictions on them, and (T,) bool what the author's stage 1 found in one."""
 
@@ -35,11 +34,11 @@ class Named:
 
 def read() -> Named | None:
     """What this machine has of it; None unless it has all."""
-    labels, folder = level.real_labels(), paths.real_data()
-    if labels is None or folder is None or not (folder / real.PREDICTIONS).exists():
+    pair, folder = people.read_feral(), paths.real_data()
+    author = folder and folder / audit.AUTHOR_FOLDER / "demo_ifaction_pred.npy"
+    if pair is None or not author.exists():
         return None
-    author = np.load(folder / audit.AUTHOR_FOLDER / "demo_ifaction_pred.npy", allow_pickle=False)
-    return Named(labels.test, real.feral_predictions(folder, labels.test), author == 0)
+    return Named(*pair, np.load(author, allow_pickle=False) == 0)
 
 
 def figures(data: Named) -> dict[str, object]:
@@ -63,15 +62,10 @@ def cuts(
     tracks: Sequence[LabelTrack], actions: Sequence[np.ndarray], namers: Sequence[LabelTrack]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """F1 end to end with the poster's rule and 5 s clips, cut as its code cuts and at the true time."""
-    found = {}
+    proposals, found = [propose(action, PosterRule()) for action in actions], {}
     for cut, assumed in audit.CUTS.items():
-        made = []
-        for action, namer in zip(actions, namers, strict=True):
-            spans = propose(action, PosterRule())
-            names = audit.observed(namer, spans, assumed)
-            made.append(audit.written(action, spans, names, namer.classes))
-        true = [t.labels for t in tracks]
-        found[cut] = {name: resampling.f1(true, made, tracks[0].classes, name) for name in ("f1", "macro_f1")}
+        named = [audit.observed(*pair, assumed) for pair in zip(namers, proposals, strict=True)]
+        found[cut] = audit.end_to_end(tracks, actions, proposals, named)
     return found
 
 
@@ -95,7 +89,6 @@ def numbers(found: Mapping) -> Iterator[tuple[str, float]]:
             for point in points:
                 key = f"namer_{stage}_{policy}_{1000 * point['seconds']:.0f}ms"
                 yield key, point["f1"]["value"]
-                yield f"{key}_bout", point["bout_f1"]["value"]
                 yield f"{key}_touched", point["touched"]["value"]
                 yield f"{key}_seen", point["seen"]["value"]
         for cut, scores in told["poster"].items():

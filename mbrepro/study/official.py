@@ -1,4 +1,4 @@
-"""The official network on real mice that it has never seen, recorded; and as a judge of simulated ones.
+"""The official network on real mice that it has never seen, recorded.
 
 Two public recordings of other laboratories: a dyad whose interaction was labelled, and three mice whose video shows
 whether what it calls action is any. Neither is filmed as CalMS21 is, so its classes' names say little there.
@@ -16,13 +16,12 @@ from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
 from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.calms21.network import FETCH, find_network, published_network
-from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording, behaviours
+from mbrepro.data.recordings import FPS, TASK1_CLASSES, Recording
 from mbrepro.data.tracking import read_tracking
 from mbrepro.errors import InputError
-from mbrepro.method.localizer import PoseCNN, action_probability, localize
+from mbrepro.method.localizer import PoseCNN, action_probability
 from mbrepro.method.official import BODY_LENGTH, load_official
 from mbrepro.method.pipeline import ACTION
-from mbrepro.metrics.frames import evaluate
 from mbrepro.study.predict import agreement, localize_own, outside_frame
 
 NEEDS = f"{FETCH}, and set MBREPRO_REAL_DATA to a folder with ethome_dyad and mabe22_video"
@@ -118,17 +117,3 @@ def shares(scores: np.ndarray) -> dict[str, float]:
     called = np.bincount(scores.argmax(1), minlength=len(TASK1_CLASSES)) / len(scores)
     action = float((action_probability(scores) >= ACTION).mean())
     return {"action": action} | dict(zip(TASK1_CLASSES, called.tolist(), strict=True))
-
-
-def judge(dataset: Dataset, network: PoseCNN | None = None) -> dict[str, float]:
-    """How the official network reads a dataset's test recordings, which it was not trained on: `evaluate`'s metrics.
-
-    On real mice it has F1 `PUBLISHED`: simulated mice that it reads as well move as real ones do. Poses are taken as
-    they are, in CalMS21's frame and at its rate. network: another one in its place. Raises InputError for other classes
-    than CalMS21's, and if the network was not fetched.
-    """
-    if dataset.classes != TASK1_CLASSES:
-        raise InputError(f"{dataset.task}: the official network names {', '.join(behaviours(TASK1_CLASSES))} only")
-    network = network or load_official(find_network())
-    scores = [localize(network, recording) for recording in dataset.test]
-    return evaluate([recording.labels for recording in dataset.test], None, scores, dataset.classes)

@@ -110,10 +110,10 @@ def watched(policy: str, seconds: float, action: np.ndarray, namer: Track) -> tu
 def point(
     tracks: Sequence[Track], views: Sequence[tuple[np.ndarray, np.ndarray]], context: int = 0
 ) -> dict[str, dict[str, float]]:
-    """Share of the videos looked at, macro-F1 and bout F1 (at tIoU .5) reached, each with its interval by video.
+    """Share of the videos looked at and the macro-F1 reached, each with its interval by video.
 
     context: frames on either side that whoever names a frame has seen too; if there are any, the share with them is
-    `seen`.
+    `seen`, and the bout F1 at a tIoU of .5 is told too.
     """
     labels, seen = zip(*views, strict=True)
     whole = [len(t) for t in tracks]
@@ -121,10 +121,10 @@ def point(
     found = {
         "touched": resampling.share([s.sum() for s in seen], whole),
         "f1": resampling.f1(true, labels, classes),
-        "bout_f1": resampling.bout_f1(true, labels, classes),
     }
     if context:
         wide = np.ones(2 * context + 1)
+        found["bout_f1"] = resampling.bout_f1(true, labels, classes)
         found["seen"] = resampling.share([binary_dilation(s, wide).sum() for s in seen], whole)
     return found
 

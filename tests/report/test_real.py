@@ -26,9 +26,9 @@ def test_frame_table_holds_people_model_and_what_others_print(pairs):
 
 def test_bout_table_has_a_line_a_metric(pairs):
     table = real.bout_table(pairs).set_index("")
-    assert table.loc["bout F1, tIoU 0.5: attack", "two people"].startswith("0.25 [")
-    assert table.loc["true bouts", "two people"].startswith("561 [")
-    assert table.loc["onset off by, median", "FERAL, every frame seen"].startswith("0.10 s [")
+    assert table.loc["bout F1 at tIoU .5, attack", "two people"].startswith("0.25 [")
+    assert table.loc["bouts", "two people"].startswith("561 [")
+    assert table.loc["starts off by (s), median", "FERAL, every frame seen"].startswith("0.10 [")
 
 
 def test_part_tables_hold_the_curve_and_the_cuts(found):

@@ -26,7 +26,7 @@ def test_a_perfect_namer_is_sparsity_itself():
     cut = namer.cuts(tracks, [t.action for t in tracks], tracks)
     for name, assumed in audit.CUTS.items():
         proposals, _, seen, _ = audit._cut(tracks, assumed)
-        assert cut[name] == audit._end_to_end(tracks, proposals, seen)
+        assert cut[name] == audit.end_to_end(tracks, [t.action for t in tracks], proposals, seen)
 
 
 def test_recorded_figures_are_what_the_predictions_give(real_data, monkeypatch, tmp_path):

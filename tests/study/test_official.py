@@ -1,13 +1,11 @@
-"""The recorded figures of the official network, and the judge, on made and on real mice."""
-
-from dataclasses import replace
+"""The recorded figures of the official network, on made and on real mice."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro.data.calms21.network import published_network
-from mbrepro.data.recordings import OTHER, TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.recordings import OTHER, TASK1_CLASSES, Recording
 from mbrepro.errors import InputError
 from mbrepro.method.localizer import localize
 from mbrepro.method.official import BODY_LENGTH, load_official
@@ -60,25 +58,6 @@ def test_figures_by_a_second_way(network, tmp_path):
     for part in (found["dyad"], *found["pairs"].values()):
         assert sum(part["called"][name] for name in TASK1_CLASSES) == pytest.approx(1)
     assert official.provenance(official.RealMice(network, dyad, interact, {}, files))["files_sha256"] == files
-
-
-def test_the_judge_scores_the_test_recordings_as_the_network_reads_them(network):
-    anywhere = np.random.default_rng(0).uniform(-1500, 1500, (3, 300, 2, 7, 2))
-    read = [Recording(f"m{k}", keypoints) for k, keypoints in enumerate(anywhere)]
-    named = [replace(r, labels=localize(network, r).argmax(1)) for r in read]
-    turned = replace(named[0], labels=(named[0].labels + 1) % 4)
-    perfect = official.judge(Dataset("task1", TASK1_CLASSES, (turned,), tuple(named[1:]), "simulated"), network)
-    seen = np.unique(np.concatenate([r.labels for r in named[1:]]))
-    assert len(seen) > 2 and all(perfect[f"f1_{TASK1_CLASSES[k]}"] == 1 for k in seen) and perfect["accuracy"] == 1
-    wrong = official.judge(Dataset("task1", TASK1_CLASSES, tuple(named[1:]), (turned,), "simulated"), network)
-    assert wrong["accuracy"] == wrong["f1"] == 0
-
-
-def test_the_judge_knows_calms21s_classes_only(network):
-    other = Recording("m1", np.ones((9, 2, 7, 2)), classes=(OTHER, "groom"), labels=np.zeros(9, int))
-    dataset = Dataset("task3/groom", other.classes, (other,), (), "simulated")
-    with pytest.raises(InputError, match="task3/groom: the official network names attack, investigation, mount only"):
-        official.judge(dataset, network)
 
 
 def test_without_data_or_network_nothing_is_read(monkeypatch, tmp_path):
