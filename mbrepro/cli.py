@@ -27,6 +27,7 @@ COMMANDS = {
     "bench": "measure speed against the published computation",
     "soak": "kill embedding at random moments and compare the bytes with a straight run's",
     "ladder": "measure how much context helps on the demo, beside the published figures",
+    "judges": "measure how hard the demo is for methods whose scores on real mice are known",
     "ablation": "compare crops, frame rates and views on the demo",
     "record": "compute the figures of real animals again",
     "likeness": "measure the statistics of real labels and poses that the simulator is compared with",

@@ -16,7 +16,7 @@ from mbrepro.demo.simulated import cage, frames, poses, schedule
 from mbrepro.errors import InputError
 from mbrepro.method.processes import side_by_side
 
-VERSION = 1  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
+VERSION = 2  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
 _MADE_BY = (VERSION, schedule.STATISTICS, versions(np))
 _FILMED_BY = versions(video, cv2, av)
 _EXTRA = range(501, 1001)  # numbers of animals that are in neither split
@@ -77,13 +77,17 @@ def demo_dataset(task: str, settings: DemoSettings, folder: Path, videos: bool =
     Train animals are numbered from 1, test animals go on from there (leaving out 501 to 1000). A recording depends on
     its own name, split, place there, seed and length only. Raises InputError for an unknown task.
     """
-    train, test = _counts(task, settings)
-    names = [_name(task, _animal(count)) for count in range(1, train + test + 1)]
+    names, (train, _) = demo_names(task, settings), _counts(task, settings)
     unfilmed = names[settings.filmed : train] if task == "task1" else []
     filmed = [name for name in names if name not in unfilmed] if videos else []
     made = _recordings(task, names, settings, Path(folder), filmed)
     pose_only = frozenset(unfilmed)
     return Dataset(task, task_classes(task), tuple(made[:train]), tuple(made[train:]), "simulated", pose_only)
+
+
+def demo_names(task: str, settings: DemoSettings) -> list[str]:
+    """Names of the recordings of `demo_dataset`, train ones first."""
+    return [_name(task, _animal(count)) for count in range(1, sum(_counts(task, settings)) + 1)]
 
 
 def extra_recordings(
@@ -102,6 +106,14 @@ def simulate_recording(task: str, name: str, settings: DemoSettings) -> tuple[Re
     """
     arrays = _simulate(task, name, settings)
     return _recording(task, name, arrays, None), arrays["true_keypoints"]
+
+
+def plan_of(task: str, name: str, settings: DemoSettings) -> schedule.Schedule:
+    """What the mice of a recording do and what annotators write of it, two of them where the task is Task 1."""
+    number = _number(name)
+    split, place = _place(task, number, settings)
+    rng = _rngs(task, name, settings.seed)[0]
+    return schedule.make_schedule(task, place, _seconds(task, number, settings), rng, split)
 
 
 def _counts(task: str, settings: DemoSettings) -> tuple[int, int]:
@@ -159,10 +171,8 @@ def _rngs(task: str, name: str, seed: int) -> list[np.random.Generator]:
 
 
 def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndarray]:
-    number = _number(name)
-    for_schedule, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
-    split, place = _place(task, number, settings)
-    plan = schedule.make_schedule(task, place, _seconds(task, number, settings), for_schedule, split)
+    _, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
+    plan = plan_of(task, name, settings)
     true = poses.true_poses(plan, for_poses)
     keypoints, scores = poses.track(true, for_tracking)
     arrays = {"keypoints": keypoints, "scores": scores, "labels": plan.labels}

@@ -1,6 +1,6 @@
-"""Who does what when: activities and labels of a simulated recording.
+"""Who does what when, and what annotators write of it: activities and labels of a simulated recording.
 
-Task 1 labels are a semi-Markov process with the transition probabilities and the quantiles of bout and gap durations of
+Task 1 acts are a semi-Markov process with the transition probabilities and the quantiles of bout and gap durations of
 CalMS21's of the same split (Sun et al. 2021), separately for recordings with attack, mount, both and neither. Task 3
 schedules alternate one behaviour with a background of others at CalMS21's base rates; bout durations are assumptions.
 """
@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS
+from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, runs
+from mbrepro.demo.simulated.annotators import FIRST, INVESTIGATION, SECOND, missed, with_edges, write
 from mbrepro.errors import InputError
 
 STATISTICS = Path(__file__).with_name("real_statistics.json")
@@ -46,11 +47,6 @@ _TASK3_LOG_SECONDS = {  # mean and sd
 _TASK3_BEFORE = {"disengaged": "investigate_body", "intromission": "mount", "mount_attempt": "investigate_body"}
 _TASK3_AFTER = {"approach": "investigate_body", "intromission": "mount", "mount_attempt": "investigate_body"}
 
-# An annotator's ambiguity, chosen so that the official networks score on the demo as on CalMS21.
-EDGE_JITTER_FRAMES = 1.0  # sd of an annotator's edge around the true one
-UNSEEN, UNSEEN_SECONDS = 0.06, 0.4  # chance that a short segment is not acted out, and how it falls with its length
-IGNORED = 0.005  # share of gaps over 3 s that hold a contact which is not labelled
-
 
 class Bout(NamedTuple):
     """An activity from frame `start` to before frame `stop`."""
@@ -62,11 +58,15 @@ class Bout(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """What both mice do: `bouts` follow each other without a gap; `labels` (T,) is what an annotator would write."""
+    """What both mice do: `bouts` follow each other without a gap; `labels` (T,) is what an annotator writes of it.
+
+    second: (T,) what another one writes, of Task 1.
+    """
 
     classes: tuple[str, ...]
     bouts: tuple[Bout, ...]
     labels: np.ndarray
+    second: np.ndarray | None = None
 
 
 def make_schedule(task: str, number: int, seconds: float, rng: np.random.Generator, split: str = "train") -> Schedule:
@@ -90,8 +90,10 @@ def _task1_schedule(split: str, kind: str, frames: int, rng: np.random.Generator
         segments = _task1_segments(split, kind, frames, rng)
         if _NEEDED[kind] <= {state for _, _, state in segments} or frames < 45 * FPS:
             break
-    labels = np.repeat([state for *_, state in segments], [stop - start for start, stop, _ in segments])
-    return Schedule(TASK1_CLASSES, _enact(segments, rng), labels)
+    acts = np.repeat([state for *_, state in segments], [stop - start for start, stop, _ in segments])
+    _touch(acts, segments, rng)
+    bouts = tuple(Bout(start, stop, _TASK1_ACTIVITY[TASK1_CLASSES[state]]) for start, stop, state in runs(acts))
+    return Schedule(TASK1_CLASSES, bouts, *(write(acts, annotator, rng) for annotator in (FIRST, SECOND)))
 
 
 def _task1_segments(split: str, kind: str, frames: int, rng: np.random.Generator) -> list[tuple[int, int, int]]:
@@ -122,27 +124,21 @@ def real_statistics() -> dict:
     return json.loads(STATISTICS.read_text(encoding="utf-8"))
 
 
-def _enact(segments: Sequence[tuple[int, int, int]], rng: np.random.Generator) -> tuple[Bout, ...]:
-    """What the mice do where an annotator writes these segments.
+def _touch(acts: np.ndarray, segments: Sequence[tuple[int, int, int]], rng: np.random.Generator) -> None:
+    """Add as many contacts to the gaps of acts (T,) as the first annotator leaves out, and as long ones.
 
-    Edges lie a few frames off; of the shortest segments some are not seen in the mice's behaviour at all (an
-    annotator's interruption of a bout, a touch in passing); and some contacts in gaps were not thought worth a label.
+    So as many are written as the real labels have.
     """
-    stops = _jittered([stop for _, stop, _ in segments], rng)
-    bouts: list[Bout] = []
-    for (_, _, state), stop in zip(segments, stops, strict=True):
-        length = stop - (bouts[-1].stop if bouts else 0)
-        activity = _TASK1_ACTIVITY[TASK1_CLASSES[state]]
-        if bouts and rng.random() < UNSEEN * math.exp(-length / (UNSEEN_SECONDS * FPS)):
-            activity = bouts[-1].activity
-        if activity == "wander" and length > 3 * FPS and rng.random() < IGNORED:
-            touch = round(FPS * rng.uniform(0.5, 1.5))
-            at = round(rng.uniform(0.3, 0.7) * (length - touch))
-            _append(bouts, at, "wander")
-            _append(bouts, touch, "investigate")
-            length -= at + touch
-        _append(bouts, length, activity)
-    return tuple(bouts)
+    for start, stop, state in segments:
+        length = stop - start
+        left_out = missed(FIRST, INVESTIGATION, length)
+        if state != INVESTIGATION or rng.random() >= left_out / (1 - left_out):
+            continue
+        room = [(a + round(FPS / 2), b - round(FPS / 2) - length) for a, b, value in runs(acts) if value == 3]
+        places = np.concatenate([np.arange(a, b) for a, b in room if a < b] or [np.empty(0, int)])
+        if len(places):
+            at = rng.choice(places)
+            acts[at : at + length] = INVESTIGATION
 
 
 def _task3_schedule(behaviour: str, frames: int, rng: np.random.Generator) -> Schedule:
@@ -159,9 +155,8 @@ def _task3_schedule(behaviour: str, frames: int, rng: np.random.Generator) -> Sc
         _background(bouts, gap, behaviour, rng, after=index > 0, before=index < len(lengths))
         if index < len(lengths):
             _append(bouts, lengths[index], positive)
-    written = np.diff([0, *_jittered([bout.stop for bout in bouts], rng)])
-    labels = np.repeat([int(bout.activity == positive) for bout in bouts], written)
-    return Schedule((OTHER, behaviour), tuple(bouts), labels)
+    acts = np.repeat([int(bout.activity == positive) for bout in bouts], [bout.stop - bout.start for bout in bouts])
+    return Schedule((OTHER, behaviour), tuple(bouts), with_edges(acts, 0, FIRST, rng))
 
 
 def _split(total: int, parts: int, rng: np.random.Generator) -> list[int]:
@@ -199,11 +194,3 @@ def _append(bouts: list[Bout], length: int, activity: str) -> None:
     if bouts and bouts[-1].activity == activity:
         start = bouts.pop().start
     bouts.append(Bout(start, stop + length, activity))
-
-
-def _jittered(stops: Sequence[int], rng: np.random.Generator) -> list[int]:
-    """Each inner edge moved by a few frames, by less than half of the shorter neighbour."""
-    edges = np.r_[0, np.asarray(stops)]
-    room = np.minimum(np.diff(edges)[:-1], np.diff(edges)[1:]) * 0.45
-    edges[1:-1] += np.trunc(np.clip(rng.normal(0, EDGE_JITTER_FRAMES, len(room)), -room, room)).astype(int)
-    return edges[1:].tolist()

@@ -1,0 +1,17 @@
+"""`mbrepro judges`: how hard simulated train recordings are for methods whose scores on real mice are known."""
+
+from mbrepro.data.calms21.network import find_network
+from mbrepro.demo.judges import train_judged
+from mbrepro.demo.simulated import DemoSettings
+from mbrepro.errors import InputError
+from mbrepro.method.official import load_official
+
+
+def command() -> None:
+    """Print each judge's scores on held-out train recordings (about 4 minutes on one core)."""
+    try:
+        network = load_official(find_network())
+    except InputError as error:
+        print(f"without the official network: {error}")
+        network = None
+    print(train_judged(DemoSettings(), network).to_string(float_format="{:.3f}".format))
