@@ -15,7 +15,8 @@ NECK_JOINT, SPINE_JOINT = 1.3, 0.8  # most that the head and the rear bend away 
 class Mouse:
     """State of one mouse: its neck's place, directions (radians) of head, front and rear body, speed (px a frame).
 
-    `stretch` scales the body's length: below 1 hunched or reared, above 1 elongated. `size` is the animal's own scale.
+    `stretch` scales the body's length: below 1 hunched or reared, above 1 elongated. `size` is the animal's own scale,
+    `pace` how lively it is.
     `goal` is what it is up to while it wanders.
     """
 
@@ -26,6 +27,7 @@ class Mouse:
     size: float
     length: float
     snout: float
+    pace: float = 1.0
     speed: float = 0.0
     stretch: float = 1.0
     goal: dict | None = None

@@ -45,10 +45,11 @@ def true_poses(schedule: Schedule, rng: np.random.Generator) -> np.ndarray:
 def _start(rng: np.random.Generator) -> Scene:
     mice = []
     for index in range(2):
-        size = float(np.clip(rng.normal(1.0, 0.035), 0.92, 1.08))
+        size = float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
+        pace = float(np.exp(np.clip(rng.normal(0, 0.2), -0.4, 0.4)))
         neck = complex(*rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120)))
         angle = rng.uniform(-math.pi, math.pi)
-        mice.append(Mouse(neck, angle, angle, angle, size, size * _SPINE[index], size * _SNOUT[index]))
+        mice.append(Mouse(neck, angle, angle, angle, size, size * _SPINE[index], size * _SNOUT[index], pace))
     return Scene(*mice, rng=rng)
 
 

@@ -107,7 +107,7 @@ def walk(scene: Scene, mouse: Mouse, pace: float = 1.0) -> None:
         mouse.goal = _new_goal(scene, mouse)
     goal = mouse.goal
     if "to" in goal:
-        steer(mouse, goal["to"], pace * goal["pace"], goal["turn"])
+        steer(mouse, goal["to"], pace * mouse.pace * goal["pace"], goal["turn"])
         stretch_to(mouse, 0.97 + 0.012 * mouse.speed + goal["stretch"], 0.06)
         if apart(goal["to"], mouse.nose()) < 25.0:
             goal["until"] = scene.frame
