@@ -17,7 +17,8 @@ from mbrepro.demo.simulated.annotators import FIRST
 from mbrepro.demo.simulated.cage import draw_cage, draw_look
 from mbrepro.demo.simulated.frames import render
 from mbrepro.demo.simulated.motion import ARENA
-from mbrepro.demo.simulated.poses import track, true_poses
+from mbrepro.demo.simulated.poses import true_poses
+from mbrepro.demo.simulated.tracker import track
 from mbrepro.errors import InputError
 
 SMALL = DemoSettings(2, 1, seconds=10, test_seconds=10, task3_seconds=10, rare_seconds=10, video_size=(256, 144))

@@ -12,7 +12,7 @@ import numpy as np
 from mbrepro.artifacts import cached_arrays, fingerprint, versions
 from mbrepro.data import video
 from mbrepro.data.recordings import FPS, Dataset, Recording, task_classes
-from mbrepro.demo.simulated import cage, frames, poses, schedule
+from mbrepro.demo.simulated import cage, frames, poses, schedule, tracker
 from mbrepro.errors import InputError
 from mbrepro.method.processes import side_by_side
 
@@ -174,7 +174,7 @@ def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndar
     _, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
     plan = plan_of(task, name, settings)
     true = poses.true_poses(plan, for_poses)
-    keypoints, scores = poses.track(true, for_tracking)
+    keypoints, scores = tracker.track(true, for_tracking)
     arrays = {"keypoints": keypoints, "scores": scores, "labels": plan.labels}
     return arrays | {"true_keypoints": true.astype(np.float32)}
 

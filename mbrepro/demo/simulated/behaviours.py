@@ -40,7 +40,7 @@ def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "flank", "flank
         neck = inside(goal - rect(resident.snout, head), 10.0)
         servo(resident, neck, head, head + bend, head + 1.3 * bend, turn=0.03)
     stretch_to(resident, 1.06 + 0.003 * min(distance, 30.0))
-    keep_apart(scene, 110.0)
+    keep_apart(scene, 130.0)
 
 
 def _nearby_part(scene: Scene, parts: tuple[str, ...]) -> str:
@@ -162,7 +162,7 @@ def _mount(scene: Scene, amplitude: float = 7.0, rate: float = 0.9, depth: float
     """The resident on the intruder's back from behind, headings aligned, thrusting by `amplitude` px."""
     memory, rng, resident, intruder = scene.memory, scene.rng, scene.resident, scene.intruder
     if "reach" not in memory:
-        memory["reach"], memory["lean"] = rng.normal(63.0, 8.0), rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
+        memory["reach"], memory["lean"] = rng.normal(57.0, 8.0), rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
         memory["across"] = math.copysign(rng.normal(0, 22.0), memory["lean"])
         memory["creep"] = max(0.5, rng.normal(6.0, 1.6))
         memory["sway"] = np.zeros(3)

@@ -1,4 +1,4 @@
-"""Poses of the two mice through a schedule, as they are and as a tracker would report them."""
+"""Poses of the two mice through a schedule, as they truly are."""
 
 import math
 
@@ -6,7 +6,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
 
-from mbrepro.data.recordings import FPS
 from mbrepro.demo.simulated.behaviours import act
 from mbrepro.demo.simulated.motion import ARENA, Mouse, inside
 from mbrepro.demo.simulated.schedule import Bout, Schedule
@@ -62,23 +61,20 @@ def _state(mouse: Mouse) -> tuple[float, ...]:
 def _skeletons(rows: np.ndarray, sizes: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """Seven body parts (T, 2, 7, 2) from the states (T, 2, 6), lightly smoothed and moved inside the arena."""
     neck = gaussian_filter1d(rows[..., :2], 1.0, axis=0)
-    clock = _activity_clock(neck)
+    clock = activity_clock(neck)
     angles = gaussian_filter1d(np.unwrap(rows[..., 2:5], axis=0), 1.0, axis=0)
-    angles += np.stack([_slow_noise(clock, sd, 15.0, rng) for sd in (0.1, 0.04, 0.04)], axis=-1)
-    half = rows[..., 5:] * (1 + _slow_noise(clock, 0.13, 45.0, rng))[..., None]
+    angles += np.stack([slow_noise(clock, 0.04, 15.0, rng) for _ in range(3)], axis=-1)
+    half = rows[..., 5:] * (1 + slow_noise(clock, 0.13, 45.0, rng))[..., None]
     head, front, rear = (np.stack([np.cos(angles[..., i]), np.sin(angles[..., i])], -1) for i in range(3))
     scale = np.array(sizes)[:, None]
-    nod = (1 + _slow_noise(clock, 0.12, 12.0, rng))[..., None]
-    spread = (1 + _slow_noise(clock, 0.13, 20.0, rng) * (1.18, 0.9))[..., None]
-    bulge = (1 + _slow_noise(clock, 0.10, 18.0, rng))[..., None]
     column = lambda values: np.array(values)[:, None] * scale  # noqa: E731
-    nose = neck + head * column(_SNOUT) * nod
+    nose = neck + head * column(_SNOUT)
     ears = neck + head * _EAR_AHEAD * scale
-    ear_side = _left(head) * column(_EAR) * spread
+    ear_side = _left(head) * column(_EAR)
     tail = neck - half * (front + rear)
     ahead = np.minimum(column(_HIP_AHEAD), 0.9 * half * 2)
     hips = tail + rear * ahead
-    hip_side = _left(rear) * column(_HIP) * bulge
+    hip_side = _left(rear) * column(_HIP)
     parts = [nose, ears + ear_side, ears - ear_side, neck, hips + hip_side, hips - hip_side, tail]
     return _inside_arena(np.stack(parts, axis=2))
 
@@ -88,13 +84,13 @@ def _left(direction: np.ndarray) -> np.ndarray:
     return np.stack([direction[..., 1], -direction[..., 0]], axis=-1)
 
 
-def _activity_clock(neck: np.ndarray) -> np.ndarray:
+def activity_clock(neck: np.ndarray) -> np.ndarray:
     """(T, 2) each mouse's own time, faster the faster its neck (T, 2, 2) moves: at rest little changes."""
     speed = np.linalg.norm(np.gradient(neck, axis=0), axis=-1)
     return np.cumsum(0.17 + gaussian_filter1d(speed, 4.0, axis=0) / 5.0, axis=0)
 
 
-def _slow_noise(clock: np.ndarray, sd: float, time_constant: float, rng: np.random.Generator) -> np.ndarray:
+def slow_noise(clock: np.ndarray, sd: float, time_constant: float, rng: np.random.Generator) -> np.ndarray:
     """(T, 2) noise that forgets over `time_constant` units of the mice's clocks (AR(1), in its stationary state)."""
     keep = math.exp(-1 / time_constant)
     units = math.ceil(clock.max()) + 2
@@ -110,40 +106,3 @@ def _inside_arena(poses: np.ndarray) -> np.ndarray:
     poses = poses + np.maximum(low - poses.min(axis=2), 0)[:, :, None]
     poses = poses - np.maximum(poses.max(axis=2) - high, 0)[:, :, None]
     return np.clip(poses, low, high)
-
-
-def track(poses: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What a pose tracker reports: (T, 2, 7, 2) float32 px and confidences (T, 2, 7) float32.
-
-    Jitter of about 1 px, more in contact and at speed; now and then, as in CalMS21, a part drifts off or mice change.
-    """
-    gap = np.linalg.norm(np.subtract(*np.moveaxis(poses.mean(axis=2), 1, 0)), axis=-1)
-    contact = np.clip((110.0 - gap) / 70.0, 0.0, 1.0)  # (T,)
-    speed = np.linalg.norm(np.gradient(poses.mean(axis=2), axis=0), axis=-1)
-    sd = 0.55 * (1 + 1.5 * contact[:, None] + 0.12 * speed)[..., None, None]
-    jitter = lfilter([1.0], [1.0, -0.6], rng.standard_normal(poses.shape) * 0.8, axis=0)
-    tracked = poses + sd * jitter
-    scores = 0.96 - 0.12 * contact[:, None, None] - 0.02 * np.abs(rng.standard_normal(poses.shape[:3]))
-    _drift(tracked, scores, contact, rng)
-    _exchange(tracked, scores, contact, rng)
-    low, high = np.array(ARENA[:2]) - 6, np.array(ARENA[2:]) + 6
-    return np.clip(tracked, low, high).astype(np.float32), np.clip(scores, 0.05, 1.0).astype(np.float32)
-
-
-def _drift(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, rng: np.random.Generator) -> None:
-    """Single parts lost for a moment: about one in 12 s, and one in 2 s while the mice touch."""
-    for start in np.flatnonzero(rng.random(len(tracked)) < (0.08 + 0.5 * contact) / FPS):
-        length = int(rng.integers(4, 18))
-        mouse, part = rng.integers(2), rng.integers(7)
-        shape = np.sin(np.linspace(0, math.pi, length + 2))[1:-1, None] * rng.normal(0, 28.0, 2)
-        window = slice(start, start + length)
-        tracked[window, mouse, part] += shape[: len(tracked[window])]
-        scores[window, mouse, part] *= rng.uniform(0.2, 0.6)
-
-
-def _exchange(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, rng: np.random.Generator) -> None:
-    """The two mice taken for each other for a few frames, about once in 2 min of full contact."""
-    for start in np.flatnonzero(rng.random(len(tracked)) < 0.008 * contact / FPS):
-        window = slice(start, start + int(rng.integers(3, 15)))
-        tracked[window] = tracked[window, ::-1].copy()
-        scores[window] = scores[window, ::-1] * 0.5
