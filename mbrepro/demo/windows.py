@@ -89,6 +89,22 @@ def _between(windows: np.ndarray, heading: np.ndarray, name: str) -> dict[str, t
     }
 
 
+def contact_unsteadiness(windows: np.ndarray) -> dict[str, np.ndarray]:
+    """How much (px) ear width, hip width and nose to neck of either mouse change from sample to sample.
+
+    windows: as of `pose_windows`. Each in contact, the mice's centres under 110 px apart, and over 200 px apart.
+    """
+    centre = windows.mean(axis=3)
+    gap = np.linalg.norm(centre[:, 1:, 0] - centre[:, 1:, 1], axis=-1)
+    found = {}
+    for mouse, who in enumerate(MICE):
+        for name in ("ear width", "hip width", "nose to neck"):
+            a, b = (windows[:, :, mouse, _PART[part]] for part in _LENGTHS[name])
+            change = np.abs(np.diff(np.linalg.norm(a - b, axis=-1), axis=1))
+            found |= {f"{name}, {who}, contact": change[gap < 110], f"{name}, {who}, apart": change[gap > 200]}
+    return found
+
+
 def exchanged_share(windows: np.ndarray) -> float:
     """Share of steps between samples that are shorter when the mice are taken for each other: identity swaps."""
     center = windows.mean(axis=3)

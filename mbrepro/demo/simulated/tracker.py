@@ -16,6 +16,7 @@ from mbrepro.demo.simulated.motion import ARENA
 from mbrepro.demo.simulated.poses import activity_clock, slow_noise
 
 _SIDES = np.array([0, 2, 1, 3, 5, 4, 6])  # each part's counterpart on the body's other side
+_ASTRAY = np.array([2, 1, 1, 1, 2, 2, 2]) / 11  # which part goes astray: ends and hips of a mouse are hidden most
 _TOUCHING = (40.0, 130.0)  # px between the mice's centres: full contact, none
 
 
@@ -38,7 +39,7 @@ class Tracker:
     contact: float = 1.5
     speed: float = 0.1
     astray: float = 0.12
-    astray_touching: tuple[float, float] = (0.8, 1.6)
+    astray_touching: tuple[float, float] = (0.8, 2.0)
     off: float = 28.0
     held: float = 0.2
     held_speed: float = 0.015
@@ -88,7 +89,7 @@ def _stray(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, tracker
     """Single points put elsewhere for a moment."""
     for mouse, touching in enumerate(tracker.astray_touching):
         for window in _events(tracker.astray + (touching - tracker.astray) * contact, math.log(0.25), rng):
-            part, elsewhere = rng.integers(7), rng.random()
+            part, elsewhere = rng.choice(7, p=_ASTRAY), rng.random()
             if contact[window.start] < rng.random():
                 moved = tracked[window, mouse, part] + rng.normal(0, tracker.off, 2)
             elif elsewhere < 0.5:
