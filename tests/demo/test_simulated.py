@@ -102,14 +102,17 @@ def test_rare_behaviours_are_recorded_long_enough_for_their_base_rate():
         assert share == pytest.approx(schedule.TASK3_RATES[behaviour], rel=0.5)
 
 
-def test_acts_follow_each_other_and_their_edges_are_near_those_written():
-    made = [schedule.make_schedule("task1", n, 120, np.random.default_rng(n)) for n in range(1, 30)]
-    off = []
-    for s in made:
-        true = np.array([bout.stop for bout in s.bouts])
-        off += [(true - stop)[np.abs(true - stop).argmin()] for _, stop, _ in runs(s.labels)[:-1]]
-        assert true[-1] == len(s.labels) and all(a.stop == b.start for a, b in zip(s.bouts, s.bouts[1:], strict=False))
-    assert -np.median(off) == pytest.approx(FIRST.lag[0], abs=1)  # written late
+def test_acts_follow_each_other_and_are_written_late():
+    names = {"attack": 0, "investigate": 1, "mount": 2, "wander": 3}
+    agreed = np.zeros(15)
+    for n in range(1, 30):
+        plan = schedule.make_schedule("task1", n, 120, np.random.default_rng(n))
+        assert all(a.stop == b.start for a, b in zip(plan.bouts, plan.bouts[1:], strict=False))
+        acts = np.concatenate([np.full(bout.stop - bout.start, names[bout.activity]) for bout in plan.bouts])
+        assert len(acts) == len(plan.labels)
+        agreed += [(acts[: len(acts) - late] == plan.labels[late:]).mean() for late in range(15)]
+    assert agreed.argmax() == pytest.approx(FIRST.lag[0], abs=1)
+    assert agreed[0] / 29 > 0.85
 
 
 def test_unknown_task_is_refused():
@@ -201,7 +204,7 @@ def test_tracking_error_is_small_apart_and_larger_in_contact():
 def test_lost_parts_have_low_confidence(task1):
     recording, true = task1[0]
     error = np.linalg.norm(recording.keypoints - true, axis=-1)
-    assert error[recording.scores < 0.6].mean() > 4 * error[recording.scores > 0.8].mean()
+    assert error[recording.scores < 0.6].mean() > 3 * error[recording.scores > 0.8].mean()
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class DemoSettings:
     task3_test: int = 2
     task3_seconds: float = 30.0
     rare_seconds: float = 90.0  # in place of task3_seconds for behaviours so rare that 30 s with one bout hold too much
-    seed: int = 3  # with which class shares and durations of both splits are near those of CalMS21's
+    seed: int = 6  # with which class shares and durations of both splits are near those of CalMS21's
     video_size: tuple[int, int] = (512, 286)
     task1_frames: int | None = None
 
@@ -54,7 +54,7 @@ class DemoSettings:
             raise InputError(f"simulated recordings last at least 10 s, not {shortest} s")
 
     @classmethod
-    def full(cls, seed: int = 3) -> "DemoSettings":
+    def full(cls, seed: int = 6) -> "DemoSettings":
         """As many Task 1 recordings and frames as CalMS21 has: 70 + 19 and 769,845. Meant for poses, without video."""
         return cls(train_recordings=70, test_recordings=19, filmed=70, seed=seed, task1_frames=769_845)
 

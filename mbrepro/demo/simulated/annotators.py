@@ -38,8 +38,8 @@ class Annotator:
 # of the first in attack of 1 to 2 s 86 %, 2 to 4 s 52 %, 4 to 10 s 13 %, in investigation of 1 to 2 s 44 %, 2 to 4 s
 # 6 %; it took mounts of under 1 s for investigation in 16 of 21 and missed none of over 2 s. Neither is known to be
 # right, so half of the lag is each one's.
-FIRST = Annotator((5, 5), 4.0, (2, 3, 3), (2, 0.15, 3), (0.01, 0.02))
-SECOND = Annotator((-6, -9), 7.0, (135, 36, 30), (5, 0.5, 32), (0.03, 0.06))
+FIRST = Annotator((5, 5), 6.0, (2, 3, 3), (2, 0.3, 3), (0.03, 0.04))
+SECOND = Annotator((-6, -9), 6.0, (135, 36, 30), (5, 0.5, 32), (0.03, 0.04))
 
 
 def write(acts: np.ndarray, annotator: Annotator, rng: np.random.Generator) -> np.ndarray:

@@ -97,7 +97,7 @@ _ATTACKS = {"roll": 0.58, "chase": 0.32, "hold": 0.1}
 def _attack(scene: Scene) -> None:
     """Rolling, chasing and holding on by turns; how fierce differs from mouse to mouse and from bout to bout."""
     memory, rng = scene.memory, scene.rng
-    fierce = memory.setdefault("fierce", scene.resident.pace * rng.uniform(0.75, 1.25))
+    fierce = memory.setdefault("fierce", min(1.2, scene.resident.pace * rng.uniform(0.75, 1.25)))
     if scene.frame >= memory.get("until", 0):
         memory["until"] = scene.frame + max(6, round(30 * math.exp(rng.normal(-0.6, 0.5))))
         memory["mode"] = rng.choice(list(_ATTACKS), p=list(_ATTACKS.values()))
@@ -123,8 +123,8 @@ def _roll(scene: Scene, fierce: float) -> None:
     memory["drift"] = 0.93 * memory["drift"] + complex(*rng.normal(0, 10 * fierce, 2))
     body = intruder.body + memory["spin"] + rng.normal(0, 0.1)
     neck = inside(intruder.middle() + memory["drift"] + rect(intruder.half, body), 20.0)
-    servo(intruder, neck, body + memory["look"], body, body + memory["curl"][0], top=44.0, turn=0.6)
-    _bite(scene, 8 + 30 * fierce * math.sin(0.9 * scene.frame), top=44.0)
+    servo(intruder, neck, body + memory["look"], body, body + memory["curl"][0], top=36.0, turn=0.45)
+    _bite(scene, 8 + 25 * fierce * math.sin(0.9 * scene.frame), top=36.0)
     for mouse, stretch in zip((scene.resident, scene.intruder), memory["stretch"], strict=True):
         stretch_to(mouse, stretch, 0.3)
 
@@ -136,7 +136,7 @@ def _bite(scene: Scene, depth: float, top: float) -> None:
     head = phase(part - resident.neck)
     side = head + memory["bend"]
     neck = inside(part - rect(resident.snout - depth, head), 10.0)
-    servo(resident, neck, head, side, side + memory["curl"][1], top=top, turn=0.6)
+    servo(resident, neck, head, side, side + memory["curl"][1], top=top, turn=0.45)
 
 
 def _chase(scene: Scene, fierce: float) -> None:
@@ -145,7 +145,7 @@ def _chase(scene: Scene, fierce: float) -> None:
     if apart(memory["to"], scene.intruder.neck) < 120.0:
         memory["to"] = _anywhere(scene.rng)
     steer(scene.intruder, inside(memory["to"], 20.0), top=36 * fierce, turn=0.4)
-    steer(scene.resident, tail, top=40 * fierce, turn=0.4)
+    steer(scene.resident, tail, top=38 * fierce, turn=0.4)
     stretch_to(scene.resident, 1.1)
     stretch_to(scene.intruder, 1.05)
 

@@ -67,7 +67,7 @@ def _skeletons(rows: np.ndarray, sizes: tuple[float, float], rng: np.random.Gene
     half = rows[..., 5:] * (1 + slow_noise(clock, 0.13, 45.0, rng))[..., None]
     head, front, rear = (np.stack([np.cos(angles[..., i]), np.sin(angles[..., i])], -1) for i in range(3))
     scale = np.array(sizes)[:, None]
-    nod = (1 + slow_noise(clock, 0.11, 12.0, rng))[..., None]
+    nod = (1 + slow_noise(clock, 0.09, 12.0, rng))[..., None]
     column = lambda values: np.array(values)[:, None] * scale  # noqa: E731
     nose = neck + head * column(_SNOUT) * nod
     ears = neck + head * _EAR_AHEAD * scale

@@ -68,8 +68,8 @@ def _leave(scene: Scene) -> None:
     if scene.memory:
         return
     scene.memory["left"] = True
-    if gap(scene) < 250.0:
-        for mouse, chance in ((scene.resident, 1.0), (scene.intruder, 0.2)):
+    if gap(scene) < 300.0:
+        for mouse, chance in ((scene.resident, 1.0), (scene.intruder, 0.35)):
             if scene.rng.random() < chance:
                 place, pace = _far_place(scene, mouse), 13.0 * math.exp(scene.rng.normal(0, 0.2))
                 mouse.goal = {"to": place, "until": scene.frame + 150, "pace": pace, "stretch": 0.0, "turn": 0.35}
@@ -122,6 +122,8 @@ def _new_goal(scene: Scene, mouse: Mouse) -> dict:
     """Somewhere to walk or creep "to", or else how to rest, "until" a frame."""
     rng, resident = scene.rng, mouse is scene.resident
     kind = rng.choice(["rest", "creep", "walk"], p=_RESIDENT_HABITS if resident else _INTRUDER_HABITS)
+    if resident and scene.left > 60 and gap(scene) < 180.0:
+        kind = "walk"  # mice that have nothing to do with each other are seldom close
     if kind == "rest":
         return _rest(scene, mouse)
     if kind == "creep":
