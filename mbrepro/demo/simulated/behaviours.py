@@ -88,9 +88,8 @@ def _sniff_face(scene: Scene) -> None:
 
 
 # Chances of what an attack is made of, a fraction of a second each. Ethograms of aggression (rolling, chasing, bites at
-# rump and flank) name them; speeds, turns and lengths are chosen so that the official network calls attack of simulated
-# train mice what it is more often than not, and so that, as in real windows that are close, fast and neither
-# investigation nor mount, half of the time either mouse moves little.
+# rump and flank) name them; speeds, turns and lengths are chosen by what the official network answers on simulated
+# train mice.
 _ATTACKS = {"roll": 0.58, "chase": 0.32, "hold": 0.1}
 
 

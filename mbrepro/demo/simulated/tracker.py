@@ -1,8 +1,8 @@
 """What a pose tracker reports of true poses: jitter, points astray, a mouse lost or taken for the other one.
 
 It errs most where the mice touch. How much lengths that a rigid body would keep change within 8 frames, in contact and
-apart, is compared with CalMS21's 996 pose windows (`likeness`); what moves a mouse as a whole leaves no trace in them
-and is an assumption.
+apart, is compared with CalMS21's 996 pose windows (`likeness`); what moves a mouse as a whole (together, held,
+exchanged) leaves no trace in them and is an assumption.
 """
 
 import math
