@@ -33,13 +33,13 @@ class Tracker:
     exchanged: the mice taken for each other.
     """
 
-    drift: tuple[float, float] = (5.0, 3.8)
+    drift: tuple[float, float] = (4.3, 3.8)
     together: float = 18.0
     jitter: float = 0.5
     contact: float = 1.5
     speed: float = 0.1
     astray: float = 0.12
-    astray_touching: tuple[float, float] = (1.0, 2.2)
+    astray_touching: tuple[float, float] = (0.8, 2.2)
     off: float = 28.0
     held: float = 0.55
     held_speed: float = 0.015
