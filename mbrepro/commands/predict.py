@@ -22,7 +22,9 @@ AnyModel = Annotated[
 
 
 def command(
-    poses: Annotated[Path, typer.Option(help="CalMS21 JSON, or DeepLabCut csv or h5", show_default=False)],
+    poses: Annotated[
+        Path, typer.Option(help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="folder for the predictions", show_default=False)],
     video: Annotated[Path | None, typer.Argument(help="the video; without one, only stage 1 can run")] = None,
     stage1_only: Annotated[bool, typer.Option("--stage1-only", help="find action from the poses alone")] = False,
@@ -30,7 +32,8 @@ def command(
         tuple[str, str] | None, typer.Option(metavar="RESIDENT INTRUDER", help="which two tracked animals")
     ] = None,
     parts: Annotated[
-        list[str] | None, typer.Option(metavar="PART=NAME", help="the file's name of one of the seven parts")
+        list[str] | None,
+        typer.Option(metavar="PART=NAME", help="the file's name of one of the seven parts, or of resident:PART"),
     ] = None,
     sequence: Annotated[str | None, typer.Option(help="which sequence of a CalMS21 JSON")] = None,
     fps: Annotated[float | None, typer.Option(help="frames per second, where there is no video to tell")] = None,

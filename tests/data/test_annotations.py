@@ -75,7 +75,8 @@ Time,Media file path,Subject,Behavior,Modifier #1,Status
 2.0,a.mp4,,jump,,POINT
 ,,,,,
 """
-VERSION_8 = """Observation id,Time offset (s),Subject,Behavior,Modifier #1,Behavior type,Time,Media file name,Image index
+VERSION_8 = """\
+Observation id,Time offset (s),Subject,Behavior,Modifier #1,Behavior type,Time,Media file name,Image index
 pair,4.0,adult,groom,,START,4.5,a.mp4,5
 pair,4.0,adult,sniff,face,START,4.6,a.mp4,6
 pair,4.0,adult,sniff,tail,START,4.7,a.mp4,7
@@ -113,8 +114,8 @@ def test_boris_times_count_from_the_offset_of_the_observation(tmp_path):
     ("change", "words"),
     [
         (
-            ("pair,4.0,adult,sniff,face,STOP", "pair 2,4.0,adult,sniff,face,STOP"),
-            r"Observation id has 2 values \(pair, p",
+            ("pair,4.0,adult,sniff,face,STOP", "b,4.0,adult,sniff,face,STOP"),
+            r"Observation id has 2 values \(b, pair\)",
         ),
         (("Not found", "b.mp4"), r"Media file name has 2 values \(a\.mp4, b\.mp4\); export each to a file of its own"),
         (("sniff,tail,STOP", "sniff,nose,STOP"), "sniff at 5.1 s is STOP out of turn; mend it in BORIS"),

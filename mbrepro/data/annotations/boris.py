@@ -10,9 +10,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from mbrepro.data.annotations.bout import Bout, Clock, check_wanted, frame_at
+from mbrepro.data.tables import SEPARATORS
 from mbrepro.errors import InputError
 
-SEPARATORS = (",", "\t", ";")
 STATUS = ("Status", "Behavior type")  # of START and STOP; the second from version 8 on
 SPAN = ("Start (s)", "Stop (s)")
 OFFSET = "Time offset (s)"
