@@ -180,6 +180,8 @@ def test_unlikely_positions_count_as_gaps_only_on_request(tmp_path):
     assert careful.scores[2, 0, 3] == np.float32(0.2)
     with pytest.raises(InputError, match="nose of adult was never seen"):
         read_tracking(path, min_score=0.95, **RIG)
+    with pytest.raises(InputError, match=r"a\.csv: it holds one sequence only, so sequence mine cannot be used"):
+        read_tracking(path, sequence="mine", **RIG)
     unscored = write_csv(tmp_path / "b.csv", columns_of(cells=("x", "y")), values_of(columns_of(cells=("x", "y"))))
     with pytest.raises(InputError, match="no likelihoods"):
         read_tracking(unscored, min_score=0.5, **RIG)

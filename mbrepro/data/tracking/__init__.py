@@ -1,6 +1,5 @@
 """Pose files in: one reader for each form, in one dictionary, and what makes a recording of what they hold."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from mbrepro.data.calms21.read import read_groups, sequence_poses
 from mbrepro.data.recordings import KEYPOINTS, MICE, MOUSE, Recording, Skeleton
 from mbrepro.data.tracking.deeplabcut import read_csv, read_h5
 from mbrepro.data.tracking.sleap import is_analysis, read_analysis_csv, read_analysis_h5
-from mbrepro.data.tracking.tracks import Tracks, bare
+from mbrepro.data.tracking.tracks import Tracks, picked
 from mbrepro.errors import InputError
 
 Reader = Callable[[Path, str | None], Tracks]  # of a file, and of the sequence in it if it holds several
@@ -38,21 +37,16 @@ def read_tracking(
     Raises InputError for a file that cannot be read, a name not in it, a part never seen.
     """
     path = Path(path)
-    tracks = _reader(path)(path, sequence)
-    parts = parts or {}
-    told_apart = {f"{role}:{part}" for role in MICE for part in skeleton.parts} <= set(parts)
-    if len(tracks.individuals) == 1 and not told_apart:
-        tracks = tracks.divided(parts.get(part, part) for part in skeleton.parts)
-    mice = [0, 0] if len(tracks.individuals) == 1 and told_apart else _individuals(path, tracks, individuals)
-    places = [_chosen_parts(path, tracks, *who, skeleton.parts, parts) for who in zip(mice, MICE, strict=True)]
-    chosen = (slice(None), np.array(mice)[:, None], np.array(places))
-    positions, likelihood = tracks.positions[chosen], tracks.likelihood
+    reader = _reader(path)
+    if sequence and reader is not _read_calms21:
+        raise InputError(f"{path}: it holds one sequence only, so sequence {sequence} cannot be used; leave it out")
+    tracks = reader(path, sequence)
+    positions, likelihood, names = picked(path, tracks, individuals, skeleton.parts, parts or {})
     if likelihood is not None:
-        likelihood = np.nan_to_num(likelihood[chosen])
+        likelihood = np.nan_to_num(likelihood)
         positions = np.where((likelihood >= min_score)[..., None], positions, np.nan)
     elif min_score > 0:
         raise InputError(f"{path}: it has no likelihoods, so min_score {min_score} cannot be used")
-    names = MICE if mice[0] == mice[1] else [tracks.individuals[mouse] for mouse in mice]
     keypoints, seen = fill_gaps(path, positions, names, skeleton.parts)
     rig = {"fps": fps, "frame_size": tuple(frame_size), "video": video, "skeleton": skeleton}
     name = sequence.rsplit("/", 1)[-1] if sequence else path.stem
@@ -94,57 +88,6 @@ READERS: dict[str, tuple[Callable[[bytes], bool], Reader]] = {
     "DeepLabCut csv": (lambda start: b"scorer" in start[:9].lower(), read_csv),  # after a byte order mark
     "SLEAP analysis csv": (lambda start: b"track" in start[:8] and b"frame_idx" in start[:18], read_analysis_csv),
 }
-
-
-def _individuals(path: Path, tracks: Tracks, wanted: Sequence[str] | None) -> list[int]:
-    found, listed = tracks.individuals, ", ".join(tracks.individuals)
-    if len(found) == 1:
-        raise InputError(
-            f"{path}: it does not tell two animals apart; say whose part is whose, resident:PART=NAME and intruder:"
-            f"PART=NAME for each part, out of its {', '.join(tracks.parts)}"
-        )
-    if wanted is None:
-        if len(found) != 2:
-            raise InputError(f"{path}: name the two individuals, resident first, out of its {len(found)}: {listed}")
-        return [0, 1]
-    if len(wanted) != 2 or len(set(wanted)) != 2:
-        raise InputError(f"{path}: two different individuals are needed, resident first, out of its {listed}")
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise InputError(f"{path}: it has no individual {' and no '.join(missing)}, only {listed}")
-    return [found.index(name) for name in wanted]
-
-
-def _chosen_parts(
-    path: Path, tracks: Tracks, mouse: int, role: str, wanted: Sequence[str], renamed: Mapping[str, str]
-) -> list[int]:
-    """Places of the wanted parts among those of an animal; its own names come before those without their affix."""
-    known = {*wanted, *(f"{role}:{part}" for role in MICE for part in wanted)}
-    if unknown := [name for name in renamed if name not in known]:
-        raise InputError(f"{unknown[0]!r} is none of the {len(wanted)} parts to map: {', '.join(wanted)}")
-    seen = np.isfinite(tracks.positions[:, mouse]).any((0, 2))
-    own = [part for part, there in zip(tracks.parts, seen, strict=True) if there] or list(tracks.parts)
-    named = [*tracks.parts, *_without_affix(own), *own]
-    places = {
-        bare(name): tracks.parts.index(part) for name, part in zip(named, [*tracks.parts, *own, *own], strict=True)
-    }
-    chosen = {name: places.get(bare(renamed.get(f"{role}:{name}", renamed.get(name, name)))) for name in wanted}
-    if missing := [name for name, place in chosen.items() if place is None]:
-        whose = f" of {tracks.individuals[mouse]}" if len(own) < len(tracks.parts) else ""
-        raise InputError(
-            f"{path}: missing parts{whose}: {', '.join(missing)}; map each to one that the file has: {', '.join(own)}"
-        )
-    return list(chosen.values())
-
-
-def _without_affix(parts: Sequence[str]) -> list[str]:
-    """Names of parts without the first and last words that all of them have in common."""
-    words = [re.split("[ _.-]", part) for part in parts]
-    for end in (0, -1):
-        while len(words) > 1 and min(map(len, words)) > 1 and len({name[end] for name in words}) == 1:
-            for name in words:
-                del name[end]
-    return ["_".join(name) for name in words]
 
 
 def fill_gaps(
