@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mbrepro.data.recordings import Recording
+from mbrepro.data.recordings import CLOCK_ERROR_S, Recording
 from mbrepro.data.video import VideoInfo, check_video, iter_frames
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when a clip holds other frames or pixels
 CROPS = ("frame", "mice")
-CLOCK_ERROR_S = 1e-3  # some files' clocks, Matroska's among them, tick in milliseconds
 LEAST_SIDE = 16  # px of the video; a smaller square holds no mouse, only noise
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from mbrepro import paths
 from mbrepro.data.annotations import READERS, read_behaviour, read_bouts, read_frame_labels
-from mbrepro.data.annotations.bout import Bout, frame_at
-from mbrepro.data.recordings import UNLABELLED
+from mbrepro.data.annotations.bout import Bout
+from mbrepro.data.recordings import UNLABELLED, frame_at
 from mbrepro.errors import InputError
 from tests.fixtures.annotations import BENTO, CALTECH
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mbrepro.data.annotations.boris import is_boris, read_boris
-from mbrepro.data.annotations.bout import Bout, Clock, mean_rate
+from mbrepro.data.annotations.bout import Bout
 from mbrepro.data.annotations.caltech import read_bento, read_caltech
-from mbrepro.data.recordings import UNLABELLED
+from mbrepro.data.recordings import UNLABELLED, Clock, mean_rate
 from mbrepro.errors import InputError
 
 Reader = Callable[[Path, str, Clock, Collection[str] | None], list[Bout]]  # of a file, its text, when frames are shown

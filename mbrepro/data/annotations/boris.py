@@ -9,7 +9,8 @@ import math
 from collections.abc import Collection
 from pathlib import Path
 
-from mbrepro.data.annotations.bout import Bout, Clock, check_wanted, frame_at
+from mbrepro.data.annotations.bout import Bout, check_wanted
+from mbrepro.data.recordings import Clock, frame_at
 from mbrepro.data.tables import SEPARATORS
 from mbrepro.errors import InputError
 

@@ -4,11 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from mbrepro.errors import InputError
-
-Clock = float | np.ndarray  # frames a second, or (T,) seconds at which the frames are shown, for a rate that varies
 
 
 @dataclass(frozen=True)
@@ -28,16 +24,3 @@ def check_wanted(path: Path, known: Collection[str], wanted: Collection[str] | N
     """Raise InputError if a file knows none of the behaviours that are wanted; None wants all."""
     if wanted is not None and not set(known) & set(wanted):
         raise InputError(f"{path}: no {' or '.join(map(repr, wanted))} in it, only {', '.join(sorted(known))}")
-
-
-def frame_at(seconds: float, clock: Clock) -> int:
-    """The frame nearest to a time, counted on beyond the recording's ends."""
-    if np.ndim(clock) == 0:
-        return round(seconds * clock)
-    beyond = min(seconds - clock[0], 0) + max(seconds - clock[-1], 0)
-    return round(float(np.interp(seconds, clock, np.arange(len(clock)))) + beyond * mean_rate(clock))
-
-
-def mean_rate(clock: Clock) -> float:
-    """Frames a second, on average."""
-    return float(clock) if np.ndim(clock) == 0 else max(len(clock) - 1, 1) / (float(clock[-1] - clock[0]) or 1)

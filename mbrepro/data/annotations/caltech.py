@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mbrepro.data.annotations.bout import Bout, Clock, check_wanted, frame_at
+from mbrepro.data.annotations.bout import Bout, check_wanted
+from mbrepro.data.recordings import Clock, frame_at
 from mbrepro.errors import InputError
 
 
