@@ -252,6 +252,7 @@ def test_options_without_a_use_are_refused_before_anything_is_trained(monkeypatc
         (video, "--align", "middle"): "align must be start or end, not 'middle'",
         (video, "--offset", 9, 0): "of the points lie outside the picture of 16 x 16 px",
         (video, "--compare", events, "groom"): "a comparison needs frames with the behaviour and frames without it",
+        (video, "--parts", "nose=tail_base"): "nose and tail_base lie on one spot, so its animals have no length",
     }.items():
         assert run(*rig, *options) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
