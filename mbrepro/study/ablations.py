@@ -4,6 +4,7 @@
 which model and recordings. All of it is simulated.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -49,12 +50,21 @@ def compute(data: Dataset, protocol: Protocol, seeds: int, folder: Path) -> pd.D
         for view in COMPARED
     }
     changes[CONTROL] = protocol.with_model(POSES, "pose")
+    return compare(data, changes, INDEX, seeds, folder)
+
+
+def compare(
+    data: Dataset, changes: Mapping[tuple[str, ...], Protocol], index: Sequence[str], seeds: int, folder: Path
+) -> pd.DataFrame:
+    """CalMS21's F1 and MAP of the clip row under each protocol: columns `FIGURES`, a line each, `index` naming the
+    levels of its name.
+    """
     embedder_of = cache(load_embedder)
     rows = [
         mean_and_sd(two_stages(data, changed, embedder_of(changed.embedder), seeds, folder)[0])
         for changed in changes.values()
     ]
-    return pd.DataFrame(rows, pd.MultiIndex.from_tuples(changes, names=INDEX), FIGURES)
+    return pd.DataFrame(rows, pd.MultiIndex.from_tuples(changes, names=index), FIGURES)
 
 
 def record(seeds: int, scale: float, path: Path) -> Path:
@@ -62,9 +72,13 @@ def record(seeds: int, scale: float, path: Path) -> Path:
     protocol = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
     data, folder = load_dataset("task1", "demo", scale), paths.artifacts("demo")
     table = compute(data, protocol, seeds, folder)
-    lines = table.round(recorded.DIGITS).reset_index().to_dict("records")
-    write_json(path, {"provenance": provenance(data, protocol, seeds, scale), "figures": {"table": lines}})
+    write_json(path, {"provenance": provenance(data, protocol, seeds, scale), "figures": {"table": lines(table)}})
     return path
+
+
+def lines(table: pd.DataFrame) -> list[dict[str, object]]:
+    """A table as it is recorded."""
+    return table.round(recorded.DIGITS).reset_index().to_dict("records")
 
 
 def provenance(data: Dataset, protocol: Protocol, seeds: int, scale: float) -> dict[str, object]:
@@ -87,11 +101,15 @@ def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.Data
     if not path.exists():
         raise InputError(f"{path}: no ablation is recorded; make it with make ablation")
     content = recorded.read(PAGE, path)
+    return content["provenance"], read_lines(PAGE, path, content["figures"], INDEX)
+
+
+def read_lines(page: str, path: Path, figures: Mapping, index: Sequence[str]) -> pd.DataFrame:
+    """The table that `lines` wrote among a file's figures. Raises InputError naming the file if it is damaged."""
     try:
-        table = pd.DataFrame(content["figures"]["table"]).set_index(INDEX)[FIGURES]
+        return pd.DataFrame(figures["table"]).set_index(list(index))[FIGURES]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a recorded ablation ({error}); make it again with make ablation") from None
-    return content["provenance"], table
+        raise InputError(f"{path}: not a recorded {page} ({error}); make it again with mbrepro {page}") from None
 
 
 def control(table: pd.DataFrame) -> tuple[float, float]:

