@@ -7,11 +7,10 @@ more than the whole study.
 
 import tempfile
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mbrepro import paths
 from mbrepro.artifacts import write_json
@@ -77,9 +76,10 @@ def compute(
 
 
 def costs(data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder]) -> list[dict[str, object]]:
-    """What each embedder costs: width of its views, tokens and 10^12 operations of a clip, seconds on this machine.
+    """What each embedder costs: width of its views, tokens, 10^12 operations and processor seconds of a clip.
 
-    The seconds are those of the first `TIMED` labelled clips of a test recording, its frames read and cut included.
+    The seconds are of all cores together, whatever else they do, from the first `TIMED` labelled clips of a test
+    recording, its frames read and cut included.
     """
     recording = next(r for r in data.filmed().test if r.action.any())
     starts = propose(recording, recording.action.astype(np.float32), protocol).starts[:TIMED]
@@ -87,12 +87,12 @@ def costs(data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder])
     for name, embedder in embedders.items():
         tokens, tflop = embedder.cost(embedder.settings, protocol.clips, FRAME_SIZE[::-1])
         with tempfile.TemporaryDirectory() as empty:
-            began = perf_counter()
+            began = process_time()
             rows = embed_recording(recording, starts, protocol.clips, embedder, Path(empty))
-            seconds = (perf_counter() - began) / len(starts)
+            seconds = (process_time() - began) / len(starts)
         widths = {view: values.shape[1] for view, values in rows.items()}
-        line = {"embedder": name, "widths": widths, "tokens": tokens, "tflop": tflop, "seconds": round(seconds, 4)}
-        found.append(line)
+        figures = {"tflop": round(tflop, recorded.DIGITS), "cpu_seconds": round(seconds, 4)}
+        found.append({"embedder": name, "widths": widths, "tokens": tokens, **figures})
     return found
 
 
@@ -129,7 +129,6 @@ def provenance(
         "computed_by": "mbrepro.study.encoder.compute",
         "encoder": made,
         "frames_a_clip": frame_count(protocol.clips),
-        "threads": torch.get_num_threads(),
     }
 
 

@@ -12,7 +12,7 @@ from mbrepro.demo.simulated import DemoSettings
 from mbrepro.embedding import POSES, load_embedder
 from mbrepro.errors import InputError
 from mbrepro.method import protocols
-from mbrepro.study import encoder, profiles
+from mbrepro.study import ablations, encoder, profiles
 from mbrepro.study.corrections import FIGURES
 from mbrepro.study.profiles import embedder_settings, load_dataset
 from mbrepro.study.results import score
@@ -54,7 +54,7 @@ def test_a_line_for_each_view_of_encoder_twin_and_controls(root):
     assert costs.index.tolist() == list(dict.fromkeys(name for name, _ in LINES))
     assert costs["tokens"].tolist() == [4 * 5, 4 * 5, 2 * 16, 0, 0]  # 2 x 2 patches and a class token; 4 x 4 cells
     assert costs.loc["dinov2", "tflop"] == costs.loc["dinov2, untrained", "tflop"] > 0
-    assert costs["tflop"].tolist()[-2:] == [0, 0] and (costs["seconds"] > 0).all()
+    assert costs["tflop"].tolist()[-2:] == [0, 0] and (costs["cpu_seconds"] > 0).all()
     assert costs["widths"].tolist()[:2] == [{"cls": WIDTH, "mean": WIDTH}] * 2
 
 
@@ -82,3 +82,29 @@ def test_missing_or_damaged_record_is_named(tmp_path):
     (tmp_path / "encoder.json").write_text(json.dumps({"provenance": {}, "figures": {"table": [{"a": 1}]}}))
     with pytest.raises(InputError, match=r"not a recorded encoder .* make it again with mbrepro encoder"):
         encoder.recorded_table(tmp_path / "encoder.json")
+
+
+def test_what_is_recorded_is_of_the_demo_and_the_stand_in_that_the_ablation_compared():
+    """Two lines of it are lines of the ablation, which another command recorded; that has its own test of its demo."""
+    (told, table, _), (other, ablation) = encoder.recorded_table(), ablations.recorded_table()
+    assert table.index.tolist() == LINES and told["scale"] == 1.0
+    for name in ("data", "recordings", "weights", "seeds", "scale"):
+        assert told[name] == other[name], name
+    clips = told["protocol"]["clips"]
+    assert told["protocol"] == other["protocol"] | {"clips": other["protocol"]["clips"] | {"sampled_fps": 2.0}}
+    assert told["frames_a_clip"] == max(clips["min_frames"], clips["seconds"] * clips["sampled_fps"]) == 4
+    for mine, theirs in ((LINES[4], ("mice", "2", "video_100")), (LINES[7], ablations.CONTROL)):
+        np.testing.assert_allclose(table.loc[mine].astype(float), ablation.loc[theirs].astype(float), atol=0.005)
+
+
+def test_recorded_weights_are_those_of_a_known_origin_and_their_cost_that_of_a_small_vision_transformer():
+    told, _, costs = encoder.recorded_table()
+    assert (
+        told["encoder"]["kind"] == "dinov2"
+        and encoder.ORIGINS[told["encoder"]["weights"][0]] == (told["encoder"]["origin"])
+    )
+    assert costs["widths"].tolist()[:2] == [{"cls": 384, "mean": 384}] * 2
+    tokens, width = 4 * (16 * 16 + 1), 384  # of four pictures of 224 px, in patches of 14
+    products = 2 * tokens * 12 * 12 * width**2 + 4 * 257 * tokens * width * 12 + 2 * 4 * 256 * 588 * width
+    assert costs["tokens"].tolist()[:2] == [tokens] * 2
+    assert costs["tflop"].tolist()[:2] == pytest.approx([products / 1e12] * 2, rel=0.01)
