@@ -38,7 +38,7 @@ simulate: .venv/installed ## write simulated recordings as CalMS21 is laid out, 
 test: .venv/installed-test ## set up and run every test
 	$(BIN)/ruff check mbrepro tests
 	$(BIN)/ruff format --check mbrepro tests
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book
 	$(BIN)/mbrepro verify --profile $(PROFILE) $(if $(RUN),--run $(RUN))
@@ -61,7 +61,7 @@ standin: .venv/installed ## train the stand-in vision-language model again (abou
 ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about an hour)
 	$(BIN)/mbrepro ladder
 
-record: .venv/installed ## compute the figures of the real labels again (MBREPRO_REAL_DATA or a fetched CalMS21)
+record: .venv/installed ## compute the figures of real animals again, an hour (MBREPRO_REAL_DATA; of labels also a fetched CalMS21)
 	$(BIN)/mbrepro record
 
 golden: .venv/installed-test ## record the outputs of modules whose VERSION has been raised

@@ -18,7 +18,7 @@ COMMANDS = {
     "run": "run one notebook with parameters of your own, or the whole study",
     "book": "build the book from the notebooks that have been run",
     "verify": "score stored predictions again and compare with table and book",
-    "fetch": "download a data set, or link the copy you have",
+    "fetch": "download CalMS21 or the official network, or link the copy you have",
     "simulate": "write simulated recordings to a folder",
     "estimate": "how long stage 2 takes on this machine; too long is exit status 2",
     "embed": "embed the clips the study needs, alone or as one of many jobs",
@@ -29,7 +29,7 @@ COMMANDS = {
     "ladder": "measure how much context helps on the demo, beside the published figures",
     "ablation": "compare crops, frame rates and views on the demo",
     "encoder": "compare a checkpoint such as DINOv2 with stand-in, raw pixels and poses on the demo",
-    "record": "compute the figures of the real labels again",
+    "record": "compute the figures of real animals again",
     "likeness": "measure the statistics of real labels and poses that the simulator is compared with",
     "standin": "train the stand-in vision-language model again",
 }

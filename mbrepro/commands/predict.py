@@ -1,13 +1,24 @@
-"""`mbrepro predict`: both stages on a recording of one's own."""
+"""`mbrepro predict`: both stages on a recording of one's own, stage 1 from the study or CalMS21's official network."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mbrepro.commands.options import Cpu, Model, Profile, Source, check_patience, use_profile
+from mbrepro.commands.options import Cpu, Profile, Source, check_patience, use_profile
 from mbrepro.errors import InputError
 from mbrepro.study.predict import predict
+
+OFFICIAL = "official"
+AnyModel = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="official: CalMS21's own network, trained on real mice, is stage 1 (mbrepro fetch official); "
+        "profile calms21: the vision-language model, ID@COMMIT or a folder",
+        show_default=False,
+    ),
+]
 
 
 def command(
@@ -29,18 +40,19 @@ def command(
         tuple[str, str] | None,
         typer.Option(
             metavar="EVENTS BEHAVIOUR",
-            help="a BORIS csv export and one of its behaviours; how well P(action) tells it goes into the notes",
+            help="a label file and one of its behaviours; how well P(action) tells it goes into the notes",
         ),
     ] = None,
-    profile: Profile = "demo", model: Model = "", source: Source = "", cpu: Cpu = False,
+    profile: Profile = "demo", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Write the labels of every frame and print the files' names."""
     named = dict(_pair(text) for text in parts or [])
-    use_profile(profile, model, source)
+    official = model == OFFICIAL
+    use_profile(profile, "" if official else model, source)
     check_patience(profile, cpu, 0 if stage1_only else 1)
     for path in predict(
-        video, poses, out, profile, stage1_only=stage1_only, individuals=individuals, parts=named, sequence=sequence,
-        fps=fps, frame_size=frame_size, min_score=min_score, compare=compare,
+        video, poses, out, profile, official=official, stage1_only=stage1_only, individuals=individuals, parts=named,
+        sequence=sequence, fps=fps, frame_size=frame_size, min_score=min_score, compare=compare,
     ):  # fmt: skip
         print(path)
 

@@ -31,6 +31,7 @@ DESCRIBING_FILES = (
     "added_tokens.json", "special_tokens_map.json", "chat_template.json", "chat_template.jinja",
     *PREPROCESSING_FILES,
 )  # fmt: skip
+SMALL = 50_000_000  # weights; each core can have a model of so many
 ATTENTION = "sdpa"
 # The commits that ids without one stand for: a branch of the hub moves, and the study would move with it.
 PINNED = {
@@ -218,6 +219,8 @@ class CheckpointEmbedder:
     library: the library's class that reads it. chosen: settings that the embeddings depend on. code: of the modules
     that compute them. A class adds `read(folder)`, what of the folder it needs besides the weights.
 
+    small: whether it is on a CPU and so small that each of its cores can have a model of its own.
+
     Raises InputError if the checkpoint is missing or incomplete, does not fit into memory, or its device is not there.
     """
 
@@ -233,6 +236,7 @@ class CheckpointEmbedder:
         self.device, self.dtype = choose_device(settings.device, settings.dtype)
         self.read(folder)
         check_memory(folder, self.device, self.dtype)
+        self.small = self.device == "cpu" and parameters(folder) <= SMALL
         self.model = load_model(folder, self.dtype, self.library).to(self.device)
         self.identity = {
             **identity(folder),

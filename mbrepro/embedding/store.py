@@ -53,6 +53,15 @@ def embed_recording(
     return {view: stored[view][places] for view in views}
 
 
+def missing(
+    recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder, folder: Path
+) -> list[int]:
+    """The first frames, ascending, of those clips that `folder` does not hold."""
+    if len(starts) == 0:
+        return []
+    return _missing(_read(stored_path(recording, settings, embedder, folder), ()), starts).tolist()
+
+
 def stored_path(recording: Recording, settings: ClipSettings, embedder: ClipEmbedder, folder: Path) -> Path:
     """The file that holds the embeddings of a recording's clips, or will hold them."""
     key = fingerprint(recording_key(recording, settings, embedder), embedder.identity)

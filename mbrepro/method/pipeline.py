@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import f1_score
 
-from mbrepro.data.recordings import Dataset, Prediction, Recording, other_index, split_by_animal
+from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, other_index, split_by_animal
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import proposals
 from mbrepro.method.heads import Head, fit_head
-from mbrepro.method.localizer import PoseCNN, localize
+from mbrepro.method.localizer import PoseCNN, action_probability, localize
 from mbrepro.method.proposals import Proposal, proposal_labels
 from mbrepro.method.protocols import Protocol
 
@@ -40,8 +40,8 @@ class Proposed:
 
 
 def localize_action(model: PoseCNN, recording: Recording) -> np.ndarray:
-    """(T,) P(action) from a network of two classes."""
-    return localize(model, recording)[:, 0]
+    """(T,) P(action) from a localizer or a classifier of more classes."""
+    return action_probability(localize(model, recording))
 
 
 def propose(recording: Recording, p_action: np.ndarray, protocol: Protocol) -> Proposed:
@@ -61,10 +61,17 @@ def clip_starts(found: Sequence[Proposal], recording: Recording, protocol: Proto
 
 
 def propose_for_head(recording: Recording, model: PoseCNN, protocol: Protocol) -> Proposed:
-    """The clips of a train recording that a head learns from: what stage 1 localizes there, or the labelled bouts."""
-    if protocol.head_clips == "localized":
-        return propose(recording, localize_action(model, recording), protocol)
-    return propose(recording, recording.action.astype(np.float32), protocol)
+    """The clips of a train recording that a head learns from: the labelled bouts, what stage 1 localizes, or both.
+
+    p_action is stage 1's where it has a part in them.
+    """
+    parts = []
+    if protocol.head_clips != "localized":
+        parts.append(propose(recording, recording.action.astype(np.float32), protocol))
+    if protocol.head_clips != "labelled":
+        parts.append(propose(recording, localize_action(model, recording), protocol))
+    together = (np.concatenate([getattr(part, name) for part in parts]) for name in ("starts", "labels"))
+    return Proposed(recording, parts[-1].p_action, sum((part.proposals for part in parts), ()), *together)
 
 
 def embed(proposed: Proposed, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
@@ -89,32 +96,32 @@ def fit_clip_head(
 ) -> Head:
     """A head from embeddings to classes, trained on the clips that hold a behaviour.
 
-    For a binary task (`other` and one behaviour) the clips without it are the counter-examples and are kept; where
-    stage 1 proposed no train clip at all, nothing can be learned and the head says other.
-    Raises InputError if a task of more classes has no clip to train on.
+    Clips without one are kept as counter-examples if the protocol says so, and for a binary task (`other` and one
+    behaviour) always; where stage 1 proposed no train clip of such a task, nothing can be learned and the head says
+    other. Raises InputError if a task of more classes has no clip to train on.
     """
     classes = proposed[0].recording.classes
     pooled = np.concatenate(embeddings)
     labels = np.concatenate([p.labels for p in proposed])
     if len(classes) == 2 and not len(labels):
         return Head(2, pooled.shape[1], np.array([other_index(classes)]), None)
-    kept = labels >= 0 if len(classes) == 2 else labels != other_index(classes)
-    if not kept.any():
+    held = (labels != other_index(classes)) & (labels != UNLABELLED)
+    kept = held | ((labels != UNLABELLED) & (len(classes) == 2 or protocol.counter_examples))
+    if not (held if len(classes) > 2 else kept).any():
         raise InputError("stage 1 proposes no train clip that holds a behaviour, so no head can be trained")
     return fit_head(pooled[kept], labels[kept], len(classes), protocol.head, seed)
 
 
 def train_head(
-    train: Sequence[Recording], model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int
+    proposed: Sequence[Proposed], protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int
 ) -> Head:
-    """Localize, propose and embed the train recordings, and fit a head on their clips; see `fit_clip_head`."""
-    proposed = [propose_for_head(recording, model, protocol) for recording in train]
+    """Embed the clips of `propose_for_head`, of train recordings, and fit a head on them; see `fit_clip_head`."""
     return fit_clip_head(proposed, [embed(p, protocol, embedder, folder) for p in proposed], protocol, seed)
 
 
 def name_clips(proposed: Proposed, class_scores: np.ndarray) -> Prediction:
     """A head's answers (N, C) on the clips that hold a behaviour: what the poster's clip row measures."""
-    held = proposed.labels != other_index(proposed.recording.classes)
+    held = (proposed.labels != other_index(proposed.recording.classes)) & (proposed.labels != UNLABELLED)
     scores = class_scores[held]
     return Prediction(proposed.recording.name, proposed.labels[held], scores.argmax(1), scores)
 
@@ -135,7 +142,7 @@ def write_frames(proposed: Proposed, class_scores: np.ndarray, protocol: Protoco
         labels[span][kept] = row.argmax()
     scores[:, other] = 0
     scores[:, other] = 1 - scores.sum(1)
-    return Prediction(recording.name, recording.labels, labels, scores)
+    return Prediction(recording.name, recording.labels, labels, scores, recording.fps)
 
 
 def choose_view(dataset: Dataset, model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:

@@ -11,7 +11,11 @@ from mbrepro.method.proposals import HysteresisRule, PosterRule
 
 ASSUMED_FPS = 60.0  # the poster's cutting code divides frames by 60; CalMS21 was filmed at 30 frames per second
 
-CHOICES = {"anchor": ("start", "middle"), "head_clips": ("localized", "labelled"), "written": ("action", "all")}
+CHOICES = {
+    "anchor": ("start", "middle"),
+    "head_clips": ("localized", "labelled", "both"),
+    "written": ("action", "all"),
+}
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,9 @@ class Protocol:
 
     validation_fraction: share of the train animals first held out to choose the number of epochs; 0 takes them all.
     anchor: where in a proposal its clip lies, "start" or "middle".
-    head_clips: what the head is trained on, clips "localized" by stage 1 in the train recordings or clips of the
-    bouts that were "labelled" there.
+    head_clips: what the head is trained on, clips "localized" by stage 1 in the train recordings, clips of the bouts
+    that were "labelled" there, or "both".
+    counter_examples: whether clips that hold no behaviour are among them, so that the head can say other.
     view: which of the embedder's views is a clip's embedding; "auto" for the one that is best on held-out train animals
     (`pipeline.choose_view`).
     written: which of its frames get a proposal's class, "action" those stage 1 called action, "all" every one.
@@ -38,6 +43,7 @@ class Protocol:
     validation_fraction: float
     anchor: str
     head_clips: str
+    counter_examples: bool
     view: str
     written: str
 
@@ -72,6 +78,7 @@ def published(embedder: EmbedderSettings, epochs: int = 15, assumed_fps: float =
         validation_fraction=0.0,
         anchor="start",
         head_clips="localized",
+        counter_examples=False,
         view="last_100",
         written="action",
     )
@@ -96,7 +103,8 @@ def corrected(
         head=HeadSettings(kind=head),
         validation_fraction=0.25,
         anchor="middle",
-        head_clips="labelled",
+        head_clips="both",  # held-out train animals: F1 .631, labelled bouts alone .621 (sd over seeds .009)
+        counter_examples=True,
         view=view,
         written="all",
     )
@@ -108,5 +116,5 @@ def published_few_shot(embedder: EmbedderSettings, epochs: int = 15) -> Protocol
 
 
 def corrected_few_shot(embedder: EmbedderSettings, *settings: object) -> Protocol:
-    """As `corrected`, the head trained on what stage 1 localizes: so it sees counter-examples."""
+    """As `corrected`, the head trained on what stage 1 localizes alone."""
     return replace(corrected(embedder, *settings), head_clips="localized")

@@ -52,7 +52,7 @@ def _predict(data: Dataset, settings: SingleFrameSettings, path: Path) -> tuple[
     for recording in data.test:
         with torch.inference_mode():
             scores = model(torch.from_numpy(pose_features(recording))).softmax(1).numpy()
-        videos.append(Prediction(recording.name, recording.labels, scores.argmax(1), scores))
+        videos.append(Prediction(recording.name, recording.labels, scores.argmax(1), scores, recording.fps))
     return tuple(videos)
 
 

@@ -63,7 +63,7 @@ def count_metrics(
         "precision": _divide(hits, claimed),
         "recall": _divide(hits, occurring),
     }
-    kept = [classes.index(name) for name in _behaviours(classes)]
+    kept = [classes.index(name) for name in behaviours(classes)]
     metrics = {"accuracy": _divide(hits.sum(-1), occurring.sum(-1))}
     for name, values in by_class.items():
         metrics[name] = values[..., kept].mean(-1)
@@ -111,11 +111,12 @@ def weighted_metrics(true, predicted, scores, classes, weights: np.ndarray | Non
     if scores is not None:
         for k, name in enumerate(classes):
             metrics[f"ap_{name}"] = average_precision([t == k for t in true], [s[:, k] for s in scores], weights)
-        metrics["map"] = np.mean([metrics[f"ap_{name}"] for name in _behaviours(classes)], axis=0)
+        metrics["map"] = np.mean([metrics[f"ap_{name}"] for name in behaviours(classes)], axis=0)
     return metrics
 
 
-def _behaviours(classes: Sequence[str]) -> list[str]:
+def behaviours(classes: Sequence[str]) -> list[str]:
+    """The classes but "other"."""
     return [name for name in classes if name != OTHER]
 
 

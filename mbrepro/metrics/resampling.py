@@ -1,11 +1,13 @@
 """Intervals by resampling videos: frames of a video are not independent, so whole videos are drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import Arrays, check_arrays, evaluate, weighted_metrics
+from mbrepro.metrics.labels import label_metrics
 
 RESAMPLES = 1000
 BY_VIDEO = f"95 % percentile bootstrap over videos, {RESAMPLES} resamples, seed 0"  # what intervals are, in words
@@ -28,6 +30,11 @@ class Interval:
 def draw(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """(resamples, videos) how often each video is drawn when as many as there are are drawn with replacement."""
     return np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=resamples)
+
+
+def whole_and_drawn(videos: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """(1 + resamples, videos) weights: every video once, then as in `draw`."""
+    return np.vstack([np.ones(videos), draw(videos, resamples, seed)])
 
 
 def resample_videos(
@@ -54,13 +61,38 @@ def interval(sample: np.ndarray, level: float = 0.95) -> Interval:
     return Interval(float(low), float(high), len(sample), len(sample) - len(defined))
 
 
+def estimates(
+    true: Arrays, predicted: Arrays, classes: Sequence[str], fps: float | Sequence[float], resamples: int = RESAMPLES,
+    seed: int = 0, measure: Callable[..., dict[str, np.ndarray]] = label_metrics,
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Every metric of two labellings as value, low and high, its 95 % interval over `resample_videos`' draws.
+
+    measure: `label_metrics`, or a part of it (`bout_metrics`, `banos_metrics`, `agreement_metrics`). undefined:
+    resamples without a value, which the interval leaves out. Raises InputError if the arrays do not fit each other or
+    the classes.
+    """
+    weights, found = whole_and_drawn(len(true), resamples, seed), {}
+    for name, values in measure(true, predicted, classes, fps, weights).items():
+        between = interval(values[1:])
+        found[name] = _told(values[0], between, len(true)) | {"undefined": between.undefined}
+    return found
+
+
 def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMPLES) -> dict[str, float]:
-    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws."""
+    """Sum of part over sum of whole (N,), NaN where that is 0, with a 95 % interval over `resample_videos`' draws.
+
+    low and high are NaN under `LEAST_VIDEOS` videos, here and in `f1`.
+    """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     weights = draw(len(part), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any
         between, value = interval((weights @ part) / (weights @ whole)), part.sum() / whole.sum()
-    return {"value": float(value), "low": between.low, "high": between.high}
+    return _told(value, between, len(part))
+
+
+def _told(value: float, between: Interval, videos: int) -> dict[str, float]:
+    low, high = (between.low, between.high) if videos >= LEAST_VIDEOS else (np.nan, np.nan)
+    return {"value": float(value), "low": low, "high": high}
 
 
 def f1(
@@ -69,4 +101,10 @@ def f1(
     """A metric of `metrics.evaluate`, CalMS21's macro-F1 unless named, with a 95 % interval by resampling videos."""
     value = evaluate(true, predicted, None, classes)[metric]
     between = interval(resample_videos(true, predicted, None, classes, resamples)[metric])
-    return {"value": value, "low": between.low, "high": between.high}
+    return _told(value, between, len(true))
+
+
+def bout_f1(true: Arrays, predicted: Arrays, classes: Sequence[str], resamples: int = RESAMPLES) -> dict[str, float]:
+    """Macro bout F1 at a tIoU of .5 (`bouts.found_bouts`), with a 95 % interval by resampling videos."""
+    found = estimates(true, predicted, classes, 1.0, resamples, measure=found_bouts)["bout_f1_50"]
+    return {name: found[name] for name in ("value", "low", "high")}

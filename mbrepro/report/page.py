@@ -30,8 +30,22 @@ NO_REAL_FRAMES = (
     "mars_frames/sample_arenas.png): see real ones of this arena in the documentation of MARS, "
     "github.com/neuroethology/MARS, docs."
 )
-FROM_LABELS = "Computed from the real labels of CalMS21, no model and no simulated recording involved."
+FROM_REAL = "Computed from what is known of real animals, no simulated recording involved."
+BEHAVIOURS, ACTION = "three behaviours", "action against other"  # what two people's F1 is of
 QUALITY = 60  # WebP, of 100
+BOUT_F1 = "bout_f1_50"
+METRICS = {  # what a table calls the metrics whose names say too little
+    "bout_f1_10": "bout F1 at tIoU .1", "bout_f1_25": "bout F1 at tIoU .25", "bout_f1_50": "bout F1 at tIoU .5",
+    "true_bouts": "bouts", "predicted_bouts": "bouts predicted", "fragmented": "bouts broken into several",
+    "merged": "bouts predicted over several", "edit": "order of bouts (edit score, of 100)",
+    "onset": "starts late by (s), median", "onset_abs": "starts off by (s), median",
+    "onset_abs_90": "starts off by (s), 90 %", "offset": "stops late by (s), median",
+    "offset_abs": "stops off by (s), median", "offset_abs_90": "stops off by (s), 90 %", "da": "BANOS detection",
+    "so": "BANOS overlap", "tp": "BANOS edges", "ic": "BANOS continuity",
+    "banos_absent": "share BANOS scores 1 as nobody saw it", "kappa": "Cohen's kappa", "mcc": "Matthews' correlation",
+    "f1_by_recording": "f1, mean of recordings", "f1_within_500ms": "f1 with .5 s of tolerance",
+    "near_boundary_500ms": "share of errors within .5 s of a boundary",
+}  # fmt: skip
 
 
 def banner(*datasets: Dataset) -> HTML:
@@ -111,25 +125,43 @@ def _cells(column: pd.Series) -> list[str]:
 
 
 def rows_shown(rows: pd.DataFrame) -> HTML:
-    """Rows of results as a small table: mean ± sd over seeds and the mean's 95 % interval by video."""
+    """Rows of results as a table: mean ± sd over seeds and the mean's 95 % interval by video."""
     shown = [
         {
             "protocol": row.protocol,
-            "metric": row.metric,
-            "mean ± sd over seeds": _or_undefined(row.mean, f"{row.mean:.3f} ± {row.sd:.3f}"),
+            "metric": METRICS.get(row.metric, row.metric),
+            "mean ± sd over seeds": _or_undefined(row.mean, f"{_digits(row.mean)} ± {_digits(row.sd)}"),
             "95 % interval of the mean by video": _interval(row),
             "poster (real mice)": "" if pd.isna(row.published) else f"{row.published:.2f}",
         }
         for row in rows.itertuples()
     ]
-    return table(pd.DataFrame(shown))
+    return HTML(table(pd.DataFrame(shown)).data + _people(set(rows["row"])))
+
+
+def two_people() -> dict[str, Mapping[str, float]]:
+    """What two people reach on real mice with one of them as the truth, as recorded: F1 with its interval."""
+    first = recorded.read("human")["figures"]["first"]
+    return {BEHAVIOURS: first["metrics"]["f1"], ACTION: first["action"]["f1"]}
+
+
+def _people(rows: Collection[str]) -> str:
+    """A line that says how far two people agree, for the rows of the table that label frames of Task 1."""
+    wanted = {"localization": ACTION, "baseline": BEHAVIOURS, "pose_vlm": BEHAVIOURS}
+    told = {wanted[row]: two_people()[wanted[row]] for row in sorted(rows) if row in wanted}
+    said = [f"{title}: F1 {_told(found)}" for title, found in told.items()]
+    return _line(f"Two people on other, real recordings (page 11), {'; '.join(said)}.") if said else ""
 
 
 def _interval(row) -> str:
     if 0 < row.n_videos < LEAST_VIDEOS:
         return f"none: {row.n_videos} videos"
     defined = f" (of {RESAMPLES - row.undefined:,} resamples)" if row.undefined else ""
-    return _or_undefined(row.low, f"{row.low:.3f} – {row.high:.3f}{defined}")
+    return _or_undefined(row.low, f"{_digits(row.low)} – {_digits(row.high)}{defined}")
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 def contact_sheet(dataset: Dataset, count: int = 6) -> HTML:
@@ -209,7 +241,10 @@ def values(named: Mapping[str, float]) -> HTML:
 def study_table(rows: pd.DataFrame, source: str) -> str:
     """The study's table as HTML: F1 and MAP of each row, the poster beside both protocols, the source in the head.
 
-    Under it stands why a cell has no interval, and what a mark at one means.
+    Last come two people on real mice, from what is recorded of them.
+
+    Bout F1 stands in columns of its own, for rows that label frames. Under the table stands why a cell has no interval,
+    and what a mark at one means.
     """
     lines = []
     for row in poster.ROWS:
@@ -217,11 +252,21 @@ def study_table(rows: pd.DataFrame, source: str) -> str:
         title = poster.TITLES[row] + (" (partial)" if (part["partial"] != "").any() else "")
         for metric in ("f1", "map"):
             line = {"": title if metric == "f1" else "", " ": metric.upper()}
-            line["poster (real mice)"] = f"{poster.TABLE[row][metric]:.2f}"
+            line["real mice"] = f"{poster.TABLE[row][metric]:.2f}"
             for protocol in ("published", "corrected"):
                 line[f"{protocol} ({source})"] = _cell(part, protocol, metric)
+            for protocol in ("published", "corrected"):
+                bouts = metric == "f1" and (protocol, BOUT_F1) in part.index
+                line[f"{METRICS[BOUT_F1]}, {protocol} ({source})"] = _cell(part, protocol, BOUT_F1) if bouts else ""
             lines.append(line)
-    return table(pd.DataFrame(lines)).data + _notes(rows[rows["metric"].isin(["f1", "map"])])
+    for title, told in two_people().items():
+        lines.append({"": f"Two people, {title}", " ": "F1", "real mice": _told(told)})
+    shown = table(pd.DataFrame(lines).fillna("")).data
+    return shown + _notes(rows[rows["metric"].isin(["f1", "map", BOUT_F1])])
+
+
+def _told(told: Mapping[str, float]) -> str:
+    return f"{told['value']:.2f} [{told['low']:.2f}, {told['high']:.2f}]"
 
 
 def _notes(rows: pd.DataFrame) -> str:
@@ -247,11 +292,12 @@ def _or_undefined(value: float, text: str) -> str:
     return "not defined" if pd.isna(value) else text
 
 
-def recorded_notice(page: str) -> HTML:
-    """A box that says the figures below are of real mice, and what they were computed from."""
-    told = recorded.read(page)["provenance"]
-    text = f"{told['data']}; sha256 {told['labels_sha256'][:12]}…. {told['intervals']}."
-    return HTML(_box("Real mice", f"{FROM_LABELS} {text}", "mb-real"))
+def recorded_notice(*pages: str) -> HTML:
+    """A box that says the figures below are of real animals, and what they were computed from."""
+    told = [recorded.read(page)["provenance"] for page in pages]
+    sources = dict.fromkeys(f"{made['data']}; sha256 {made['sha256'][:12]}…" for made in told)
+    text = f"{FROM_REAL} {'. '.join(sources)}. Intervals: {told[0]['intervals']}."
+    return HTML(_box("Real animals", text, "mb-real"))
 
 
 def measured_with(provenance: Mapping) -> HTML:

@@ -53,7 +53,7 @@ def evenly(things: Sequence, most: int) -> list:
     return [things[k] for k in np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)]
 
 
-def _heat(matrix: pd.DataFrame, axis: plt.Axes, **how: object) -> None:
+def heat(matrix: pd.DataFrame, axis: plt.Axes, **how: object) -> None:
     """A labelled heat map up to 1, its numbers in its cells."""
     sns.heatmap(matrix, ax=axis, annot=True, vmax=1, cmap="Blues", cbar=False, linewidths=1, **how)
     axis.tick_params(axis="y", rotation=0)
@@ -86,7 +86,7 @@ def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
         kept = np.flatnonzero(counts.sum(0) + counts.sum(1))
         names = [classes[k] for k in kept]
         shares = pd.DataFrame(row_normalised(counts[np.ix_(kept, kept)]), names, names)
-        _heat(shares, axis, fmt=".2f", vmin=0, square=True)
+        heat(shares, axis, fmt=".2f", vmin=0, square=True)
         axis.set(title=protocol, xlabel="predicted", ylabel="true")
         axis.tick_params(axis="x", rotation=30)
     return figure
@@ -236,11 +236,11 @@ POLICIES = {  # colour, and where a point's length is written: offset in points,
 
 def touch_curve(
     curve: Mapping[str, Sequence[Mapping]], titles: Mapping[str, str], points: Mapping[str, Mapping] | None = None,
-    baseline: float | None = None,
+    lines: Mapping[str, float] | None = None, reached_by: str = "best reachable F1 of the behaviours",
 ) -> plt.Figure:  # fmt: skip
-    """Share of the video looked at against the best reachable F1, a line a policy; its bands are intervals by video.
+    """Share of the video looked at against the F1 reached, a line a policy; its bands are intervals by video.
 
-    curve, points: figures as of `sparsity.curve` and `sparsity.point`. baseline: the published F1 of poses alone.
+    curve, points: figures as of `sparsity.curve` and `sparsity.point`. lines: other F1 to compare with, by their names.
     """
     figure, axis = plt.subplots(figsize=(8.2, 5.0))
     for policy, title in titles.items():
@@ -256,10 +256,10 @@ def touch_curve(
                 axis.annotate(said, told, offset, textcoords="offset points", fontsize=8, color=colour, ha=side)
     for marker, (name, p) in zip("D*s", (points or {}).items(), strict=False):
         axis.plot(p["touched"]["value"], p["f1"]["value"], marker, color="black", markersize=8, label=name)
-    if baseline is not None:
-        axis.axhline(baseline, **DOTTED)
-        axis.text(0.005, baseline, f"poses alone, published: {baseline:.2f}", va="bottom", fontsize=8)
-    axis.set(xlabel="share of the video looked at", ylabel="best reachable F1 of the behaviours", xlim=(0, 1))
+    for name, value in (lines or {}).items():
+        axis.axhline(value, **DOTTED)
+        axis.text(0.995, value, f"{name}: {value:.2f}", va="bottom", ha="right", fontsize=8)
+    axis.set(xlabel="share of the video looked at", ylabel=reached_by, xlim=(0, 1))
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.grid(color=GRID)
     axis.legend(loc="best", fontsize=9)
@@ -279,7 +279,7 @@ def ceiling_grids(ceilings_by_split: Mapping[str, Mapping]) -> plt.Figure:
         values = pd.DataFrame(ceilings).T.map(lambda cell: cell["value"])
         values.columns = ["no limit" if name == "whole" else f"{name[:-1]} s" for name in values]
         values.index = [f"≤ {name.removeprefix('gap_')[:-1]} s" for name in values.index]
-        _heat(values, axis, fmt=".3f", vmin=0.6)
+        heat(values, axis, fmt=".3f", vmin=0.6)
         axis.set(title=split, xlabel="longest proposal", ylabel="gaps closed")
     return figure
 

@@ -61,7 +61,7 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
         _compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
                   f1.get(("pose_vlm", "published", "calms21_f1")), "of the published one on the same metric"),
         _compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
-                  "F1 of", *control, "of the corrected protocol's embedding"),
+                  "F1 of", *control, "of the embedding that the corrected protocol reads"),
         _compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
                   " of the test recordings", ".0%"),
         _compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),

@@ -1,5 +1,7 @@
 """What is shown of steps: the worth of each correction of a protocol, and of each pass over the train recordings."""
 
+import html
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -33,6 +35,17 @@ def waterfall(table: pd.DataFrame) -> plt.Figure:
         axis.tick_params(axis="y", length=0)
     axes[0].set_yticks(lines, table["step"])
     return figure
+
+
+def in_words(table: pd.DataFrame) -> HTML:
+    """What all steps of `corrections.correction_scores` add to F1, how many take from it, and which adds most."""
+    gains = table.set_index("step")["F1 gain"].dropna()
+    losing = int((gains < 0).sum())
+    steps = f"{losing} of the {len(gains)} steps {'takes' if losing == 1 else 'take'} from it"
+    told = f"All steps together add {gains.sum():+.3f} to the end-to-end F1; {steps}."
+    if len(gains) and gains.max() > 0:
+        told += f" The largest gain, {gains.max():+.3f}, is that of: {html.escape(str(gains.idxmax()))}."
+    return HTML(f"<p>{told}</p>")
 
 
 def epochs_chosen(curves: np.ndarray) -> HTML:

@@ -84,14 +84,18 @@ def _percent(share: Mapping[str, float]) -> str:
     return f"{share['value']:.1%} ({share['low']:.0%} – {share['high']:.0%})"
 
 
-def end_to_end_table(clips: Mapping, always: Mapping) -> pd.DataFrame:
-    """Frame F1 of the poster beside what its clips allow two perfect stages: three behaviours, and four classes."""
+def end_to_end_table(clips: Mapping, always: Mapping, human: Mapping) -> pd.DataFrame:
+    """Frame F1 of the poster beside what its clips allow two perfect stages: three behaviours, and four classes.
+
+    human: the metrics of two people (`people.compared`).
+    """
     rows = {
         "poster, from its confusion matrix": poster.readings(),
         f"perfect stages, clips {audit.CUT_TITLES['as_cut']}": _values(clips["as_cut"]["end_to_end"]),
         "the same, guessing where that pays": _values(clips["as_cut"]["guesser_end_to_end"]),
         f"perfect stages, clips {audit.CUT_TITLES['cut_right']}": _values(clips["cut_right"]["end_to_end"]),
         "perfect stage 1, then always investigation": always,
+        "two people, on other recordings": _values(human),
     }
     names = {"f1": "F1 of 3 behaviours", "macro_f1": "F1 of 4 classes"}
     return pd.DataFrame(rows).T[list(names)].rename(columns=names)

@@ -13,12 +13,14 @@ import pandas as pd
 import torch
 import transformers
 
-from mbrepro import paths
-from mbrepro.artifacts import fingerprint, write_json
+from mbrepro import method, paths
+from mbrepro.artifacts import fingerprint, versions, write_json
+from mbrepro.data import clips
 from mbrepro.data.recordings import Dataset
-from mbrepro.embedding import POSES, load_embedder
+from mbrepro.demo import simulated
+from mbrepro.embedding import POSES, load_embedder, packing, qwen
 from mbrepro.errors import InputError
-from mbrepro.method import protocols
+from mbrepro.method import localizer, protocols, training
 from mbrepro.method.protocols import Protocol
 from mbrepro.study import recorded
 from mbrepro.study.corrections import FIGURES, mean_and_sd
@@ -67,9 +69,18 @@ def compare(
     return pd.DataFrame(rows, pd.MultiIndex.from_tuples(changes, names=index), FIGURES)
 
 
+def labelled_bouts(protocol: Protocol) -> Protocol:
+    """The protocol with a head that learns from labelled bouts alone, the same clips whatever stage 1 proposes.
+
+    Fewer clips are then embedded; page 08 tells what the others add.
+    """
+    return replace(protocol, head_clips="labelled", counter_examples=False)
+
+
 def record(seeds: int, scale: float, path: Path) -> Path:
     """Compute the demo's table and write it with what it was made from; returns the file."""
-    protocol = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
+    corrected = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
+    protocol = labelled_bouts(corrected)
     data, folder = load_dataset("task1", "demo", scale), paths.artifacts("demo")
     table = compute(data, protocol, seeds, folder)
     write_json(path, {"provenance": provenance(data, protocol, seeds, scale), "figures": {"table": lines(table)}})
@@ -91,6 +102,7 @@ def provenance(data: Dataset, protocol: Protocol, seeds: int, scale: float) -> d
         "seeds": seeds,
         "scale": scale,
         "computed_by": "mbrepro.study.ablations.compute",
+        "versions": versions(simulated, method, localizer, training, clips, packing, qwen),
         "libraries": {"torch": torch.__version__.partition("+")[0], "transformers": transformers.__version__},
     }
 

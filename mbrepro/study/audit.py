@@ -30,6 +30,7 @@ CLIP = ClipSettings(seconds=5.0, sampled_fps=0.1)  # the published code's clip: 
 CUTS = {"as_cut": ASSUMED_FPS, "cut_right": None}  # the rate at which frames are turned into seconds
 CUT_TITLES = {"as_cut": "cut at frame / 60", "cut_right": "cut at the true time"}
 NOTHING = "no behaviour"
+AUTHOR_FOLDER = "author_predictions_mouse071"
 
 # Values per token (hidden size) of each checkpoint, from its config.json on the Hugging Face hub.
 HIDDEN_SIZES = {
@@ -60,7 +61,7 @@ def clips(tracks: Sequence[Track], train: Sequence[Track]) -> dict[str, object]:
     Shares have intervals by video. `seen`: label → what the clip shows → clips.
     """
     classes, other = tracks[0].classes, other_index(tracks[0].classes)
-    found: dict[str, object] = {}
+    found, actions = {}, [track.action for track in tracks]
     for name, assumed in CUTS.items():
         proposals, labels, seen, of_all = _cut(tracks, assumed)
         counts, guess = [len(p) for p in proposals], guesses(train, assumed)
@@ -75,24 +76,30 @@ def clips(tracks: Sequence[Track], train: Sequence[Track]) -> dict[str, object]:
             "observer_f1": resampling.f1(labels, seen, classes),
             "guesser": _agreement(labels, guessed),
             "seen": _seen(np.concatenate(labels), np.concatenate(seen), classes),
-            "end_to_end": _end_to_end(tracks, proposals, seen),
-            "guesser_end_to_end": _end_to_end(tracks, proposals, guessed),
+            "end_to_end": end_to_end(tracks, actions, proposals, seen),
+            "guesser_end_to_end": end_to_end(tracks, actions, proposals, guessed),
         }
     return found
 
 
 def _cut(tracks: Sequence[Track], assumed_fps: float | None) -> tuple[list, ...]:
     """Of each video: proposals, their labels, and the most frequent behaviour and class that their clips show."""
-    proposals, labels, seen, of_all = [], [], [], []
-    for track in tracks:
-        proposals.append(propose(track.action, PosterRule()))
-        labels.append(proposal_labels(track.labels, proposals[-1], track.classes))
-        windows = clip_windows(proposals[-1], track.fps, assumed_fps)
-        spans = [Proposal(w.start, min(w.stop, len(track)), 1.0) for w in windows]
-        seen.append(proposal_labels(track.labels, spans, track.classes))
+    proposals = [propose(track.action, PosterRule()) for track in tracks]
+    labels, seen, of_all = [], [], []
+    for track, spans in zip(tracks, proposals, strict=True):
+        labels.append(proposal_labels(track.labels, spans, track.classes))
+        seen.append(observed(track, spans, assumed_fps))
+        windows = clip_windows(spans, track.fps, assumed_fps)
         counts = [np.bincount(track.labels[w], minlength=len(track.classes)) for w in windows]
         of_all.append(np.array([c.argmax() for c in counts], np.int64))
     return proposals, labels, seen, of_all
+
+
+def observed(namer: Track, proposals: Sequence[Proposal], assumed_fps: float | None) -> np.ndarray:
+    """(N,) the behaviour most frequent in the poster's clip of each proposal, as the labels of `namer` have it."""
+    windows = clip_windows(proposals, namer.fps, assumed_fps)
+    shown = [Proposal(w.start, min(w.stop, len(namer)), 1.0) for w in windows]
+    return proposal_labels(namer.labels, shown, namer.classes)
 
 
 def guesses(tracks: Sequence[Track], assumed_fps: float | None) -> np.ndarray:
@@ -112,16 +119,20 @@ def _seen(labels: np.ndarray, seen: np.ndarray, classes: Sequence[str]) -> dict[
     return counts.drop(index=OTHER).rename(columns={OTHER: NOTHING}).to_dict("index")
 
 
-def _end_to_end(
-    tracks: Sequence[Track], proposals: Sequence[Sequence[Proposal]], named: Sequence[np.ndarray]
-) -> dict[str, dict[str, float]]:
-    """Frame F1 with each proposal's name written over its action frames: CalMS21's mean, and the poster's of four."""
+def end_to_end(
+    tracks: Sequence[Track], actions: Sequence[np.ndarray], proposals: Sequence[Sequence[Proposal]],
+    named: Sequence[np.ndarray],
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Frame F1 with each proposal's name written over those of its frames that stage 1 calls action (T,) bool.
+
+    CalMS21's mean, and the poster's of four.
+    """
     written = []
-    for track, spans, names in zip(tracks, proposals, named, strict=True):
+    for action, spans, names, track in zip(actions, proposals, named, tracks, strict=True):
         labels = np.full(len(track), other_index(track.classes))
         for span, name in zip(spans, names, strict=True):
             labels[span.start : span.stop] = name
-        written.append(np.where(track.action, labels, other_index(track.classes)))
+        written.append(np.where(action, labels, other_index(track.classes)))
     true = [t.labels for t in tracks]
     return {metric: resampling.f1(true, written, tracks[0].classes, metric) for metric in ("f1", "macro_f1")}
 
@@ -263,7 +274,7 @@ def binary_scores(runs_by_name: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
 
 def read() -> tuple[LabelSet, Path | None] | None:
     """CalMS21's real labels where this machine has them, and the folder of the author's predictions, no part of it."""
-    data, folder = level.real_labels(), Path(os.environ.get("MBREPRO_REAL_DATA", "")) / "author_predictions_mouse071"
+    data, folder = level.real_labels(), Path(os.environ.get("MBREPRO_REAL_DATA", "")) / AUTHOR_FOLDER
     return data and (data, folder if folder.is_dir() else None)
 
 

@@ -19,6 +19,6 @@ def baseline(
     runs = []
     for seed, model in enumerate(models):
         scored = [(recording, localize(model, recording)) for recording in data.test]
-        videos = tuple(Prediction(r.name, r.labels, scores.argmax(1), scores) for r, scores in scored)
+        videos = tuple(Prediction(r.name, r.labels, scores.argmax(1), scores, r.fps) for r, scores in scored)
         runs.append(Run(seed, data.task, data.classes, videos))
     return runs

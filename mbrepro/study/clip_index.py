@@ -18,6 +18,7 @@ from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import clip_starts, embed, localize_action, propose, propose_for_head
 from mbrepro.method.proposals import Proposal
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.together import embed_together
 from mbrepro.study.language import agreement, category, named_behaviours
 
 
@@ -40,8 +41,12 @@ class FoundClips:
 def find_clips(data: Dataset, protocol: Protocol, folder: Path) -> list[FoundClips]:
     """The clips of a protocol's first seed: what its head is trained on in the train split, its proposals in the test
     split, of recordings with video. They are those `two_stages` embeds, so its stored embeddings are used again.
+
+    Of a head that learns from the labelled bouts and from what stage 1 localizes, which overlap, the bouts are taken.
     """
     filmed = data.filmed()
+    if protocol.head_clips == "both":
+        protocol = replace(protocol, head_clips="labelled")
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
     by_split = [("train", propose_for_head(r, model, protocol)) for r in filmed.train]
     by_split += [("test", propose(r, localize_action(model, r), protocol)) for r in filmed.test]
@@ -78,6 +83,7 @@ def clip_frame(found: Sequence[FoundClips]) -> pd.DataFrame:
 
 def embeddings_of(found: Sequence[FoundClips], protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
     """(N, D) embeddings of the clips in the protocol's view, in order."""
+    embed_together(found, protocol.clips, embedder, folder)
     return np.concatenate([embed(f, protocol, embedder, folder) for f in found])
 
 

@@ -31,7 +31,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "mean over the video's tokens": ("view",),
     "short proposals, clips in their middle": ("rule", "clips.seconds", "anchor"),
     "another head": ("head",),
-    "head learns from labelled bouts": ("head_clips",),
+    "head learns from labelled bouts too, and what is none": ("head_clips", "counter_examples"),
     "written over the whole proposal": ("written",),
 }
 

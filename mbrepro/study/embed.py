@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm import tqdm
 
 from mbrepro import paths
 from mbrepro.data.recordings import TASK3_BEHAVIOURS, Dataset, Recording
 from mbrepro.embedding import load_embedder
-from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import protocols
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import localize_action, propose, propose_for_head
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.together import embed_together
 from mbrepro.study import poster
 from mbrepro.study.few_shot import filmed_tasks
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
@@ -91,6 +90,4 @@ def run(jobs: Sequence[Job], protocol: Protocol, profile: str, engine: str = "lo
 
         embed_with_ray([(j.recording, j.starts) for j in jobs], protocol.clips, protocol.embedder, folder, workers)
         return
-    embedder = load_embedder(protocol.embedder)
-    for job in tqdm(jobs, "embed", unit="recording", disable=None):
-        embed_recording(job.recording, job.starts, protocol.clips, embedder, folder)
+    embed_together(jobs, protocol.clips, load_embedder(protocol.embedder), folder)

@@ -1,4 +1,4 @@
-"""Both stages on a recording of one's own."""
+"""Both stages on a recording of one's own, stage 1 a profile's localizer or the official network."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,49 +9,63 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths
-from mbrepro.artifacts import write_json, write_text
+from mbrepro.artifacts import file_hash, write_json, write_text
 from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
-from mbrepro.data.annotations import read_boris_events
-from mbrepro.data.recordings import FPS, Dataset, Recording, runs
+from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.calms21.network import find_network, published_network
+from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording, runs
 from mbrepro.data.tracking import read_tracking
 from mbrepro.data.video import probe
 from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
-from mbrepro.method.localizer import PoseCNN
+from mbrepro.method.localizer import LOCALIZER_CLASSES, PoseCNN, action_probability, localize
 from mbrepro.method.networks import train_localizers
-from mbrepro.method.pipeline import localize_action
+from mbrepro.method.official import BODY_LENGTH, load_official
 from mbrepro.method.proposals import propose
+from mbrepro.method.together import embed_together
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
 
 SEED = 0  # the first of the study's seeds; its models are used on own recordings
+REAL_MICE = "CalMS21's real mice"  # which the official network has seen
 
 
 def predict(
-    video: Path | None, poses: Path, out: Path, profile: str = "demo", *, stage1_only: bool = False,
-    compare: tuple[Path, str] | None = None, **how: object,
+    video: Path | None, poses: Path, out: Path, profile: str = "demo", *, official: bool = False,
+    stage1_only: bool = False, compare: tuple[Path, str] | None = None, **how: object,
 ) -> list[Path]:  # fmt: skip
     """Label every frame of one recording with a profile's models; return the files written into `out`.
 
     `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
-    says how they were made. Earlier files of the same name are replaced. With `stage1_only`, labels are action and
-    other. compare: a BORIS csv export and one of its behaviours; the notes then hold how well P(action) tells it.
-    how: as of `read_own`. Raises InputError if poses or video cannot be used; nothing is written then.
+    says how they were made. Earlier files of the same name are replaced. official: the official network is stage 1 in
+    place of the profile's. stage1_only: labels are action and other, where the localizer proposes; the official
+    network's are each frame's most probable class of its four. compare: a label file and one of its behaviours; the
+    notes then hold how well P(action) tells it. how: as of `read_own`. Raises InputError if poses or video cannot
+    be used, or the official network was not fetched; nothing is written then.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
-    events = read_boris_events(*compare, recording.fps, len(recording)) if compare else None
-    data, folder = load_dataset("task1", profile), paths.artifacts(profile)
+    events = read_behaviour(*compare, recording.fps, len(recording)) if compare else None
+    published = _official() if official else None  # one that was not fetched is missed before recordings are made
+    folder, data = paths.artifacts(profile), None if official and stage1_only else load_dataset("task1", profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
-    (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [SEED], folder)
-    p_action = localize_own(model, recording, data)
-    if stage1_only:
-        classes, made = ("action", "other"), _stage1_labels(p_action, recording.fps, protocol)
-    else:
+    model, length, about = published or _trained(data, protocol, folder)
+    scaled = to_training_scale(recording, length)
+    scores = localize_own(model, scaled)
+    p_action = action_probability(scores)
+    if not stage1_only:
         classes, made = data.classes, _stage2_labels(recording, p_action, data.filmed(), model, protocol, folder)
-    notes |= {"profile": profile, "models_trained_on": f"{data.source} recordings", "stages": 1 if stage1_only else 2}
+    elif official:
+        classes, made = TASK1_CLASSES, (scores.argmax(1), scores)
+    else:
+        classes, made = LOCALIZER_CLASSES, _stage1_labels(p_action, recording.fps, protocol)
+    notes |= {"profile": profile if data else None, "stages": 1 if stage1_only else 2, **about}
+    notes["points_outside_the_training_frame"] = outside_frame(scaled)
+    notes["models_trained_on"] = f"{data.source} recordings" if data else REAL_MICE
+    if official and data:
+        notes["models_trained_on"] = f"{REAL_MICE} (stage 1), {data.source} recordings (stage 2)"
     if compare:
         notes["compared_with"] = {"behaviour": compare[1]} | agreement(events, p_action)
     return _write(Path(out), (video or poses).stem, recording, classes, *made, p_action, notes)
@@ -78,10 +92,14 @@ def read_own(
     return recording, notes
 
 
-def localize_own(model: PoseCNN, recording: Recording, dataset: Dataset) -> np.ndarray:
-    """(T,) P(action) of a recording from another rig: poses are brought to the training recordings' scale and rate."""
-    scaled = to_training_scale(recording, body_length(dataset.train))
-    return back_to_frames(localize_action(model, resample(scaled, FPS)), FPS, recording)
+def localize_own(model: PoseCNN, scaled: Recording) -> np.ndarray:
+    """(T, classes) probabilities of a recording brought to the training's scale (`to_training_scale`), at its rate."""
+    return back_to_frames(localize(model, resample(scaled, FPS)), FPS, scaled)
+
+
+def outside_frame(scaled: Recording) -> float:
+    """Share of points outside the frame of the training recordings, where the network has seen no mouse."""
+    return float(((scaled.keypoints < 0) | (scaled.keypoints > scaled.frame_size)).any(-1).mean())
 
 
 def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
@@ -98,6 +116,20 @@ def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
     }
 
 
+def _official() -> tuple[PoseCNN, float, dict]:
+    """The official network, the body length of its mice (px), and notes on it."""
+    path, info = find_network(), published_network()
+    told = {"network": info.title, "source": info.source, "file": str(path), "sha256": file_hash(path)}
+    told |= {"trained_on": REAL_MICE, "poses_scaled_to_body_length_px": BODY_LENGTH}
+    return load_official(path), BODY_LENGTH, {"stage1": told}
+
+
+def _trained(data: Dataset, protocol: protocols.Protocol, folder: Path) -> tuple[PoseCNN, float, dict]:
+    """The same of a profile's own localizer."""
+    (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [SEED], folder)
+    return model, body_length(data.train), {}
+
+
 def _stage1_labels(p_action: np.ndarray, fps: float, protocol: protocols.Protocol) -> tuple[np.ndarray, np.ndarray]:
     labels = np.ones(len(p_action), int)
     for proposal in propose(p_action, protocol.rule, fps):
@@ -107,7 +139,9 @@ def _stage1_labels(p_action: np.ndarray, fps: float, protocol: protocols.Protoco
 
 def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tuple[np.ndarray, np.ndarray]:
     embedder = load_embedder(protocol.embedder)
-    head = pipeline.train_head(dataset.train, model, protocol, embedder, folder, SEED)
+    learned = [pipeline.propose_for_head(r, model, protocol) for r in dataset.train]
+    embed_together(learned, protocol.clips, embedder, folder)
+    head = pipeline.train_head(learned, protocol, embedder, folder, SEED)
     proposed = pipeline.propose(replace(recording, classes=dataset.classes), p_action, protocol)
     scores = head.scores(pipeline.embed(proposed, protocol, embedder, folder))
     prediction = pipeline.write_frames(proposed, scores, protocol)

@@ -5,6 +5,7 @@ agree. `mbrepro record` records them anew.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from mbrepro.artifacts import write_json
 from mbrepro.data import labels
 from mbrepro.data.labels import NEEDS_LABELS
 from mbrepro.errors import InputError
-from mbrepro.study import audit, sparsity
+from mbrepro.study import audit, namer, official, people, rats, sparsity
 
 TOLERANCE = 1e-9
 DIGITS = 10  # what is kept of a number: more than the tolerance, less than processors differ in
+
+
+NEEDS_ALL = "set MBREPRO_REAL_DATA to the folder of the study's real data, whose sources the provenance names"
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Page:
 
     read: the real data, or None where this machine has none. figures, provenance: of what it read. needs: what to set
     or fetch for it. optional: figures of files apart; where they are absent, so are the figures, and what provenance
-    tells of them is None.
+    tells of them is None. again: some of the figures, all that are computed again where computing every one takes long.
     """
 
     read: Callable[[], object | None]
@@ -34,11 +38,17 @@ class Page:
     provenance: Callable[[object], dict]
     needs: str
     optional: tuple[str, ...] = ()
+    again: Callable[[object], dict] | None = None
 
 
 PAGES = {
     "audit": Page(audit.read, audit.figures, audit.provenance, NEEDS_LABELS, ("mouse071",)),
+    "feral": Page(people.read_feral, lambda pair: people.compared(*pair), people.feral_provenance, NEEDS_ALL),
+    "human": Page(people.read_human, people.human, people.human_provenance, NEEDS_ALL),
+    "namer": Page(namer.read, namer.figures, namer.provenance, NEEDS_ALL),
     "sparsity": Page(labels.real_labels, sparsity.figures, sparsity.provenance, NEEDS_LABELS),
+    "official": Page(official.read, official.figures, official.provenance, official.NEEDS),
+    "rats": Page(rats.read, rats.figures, rats.provenance, NEEDS_ALL, again=rats.facts),
 }
 
 
@@ -65,8 +75,9 @@ def figures(page: str) -> dict:
     kept, made = read(page)["figures"], PAGES[page]
     data = made.read()
     if data is not None:
-        again = compute(page, data)
-        compare(path_of(page), kept, again | {name: kept[name] for name in made.optional if name not in again})
+        again = _rounded((made.again or made.figures)(data))
+        spared = kept if made.again else made.optional
+        compare(path_of(page), kept, again | {name: kept[name] for name in spared if name not in again})
     return kept
 
 
@@ -117,7 +128,9 @@ def _rounded(value: object) -> object:
         return {key: _rounded(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_rounded(part) for part in value]
-    return round(value, DIGITS) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, DIGITS)  # JSON has no NaN: there is no such figure
+    return value
 
 
 def numbers(found: Mapping, prefix: str) -> Iterator[tuple[str, float]]:

@@ -20,8 +20,9 @@ from mbrepro import paths
 from mbrepro.artifacts import file_hash, fingerprint, replacing, write_json, write_text
 from mbrepro.data.recordings import Prediction
 from mbrepro.errors import InputError
-from mbrepro.metrics.frames import evaluate
-from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES, interval, resample_videos
+from mbrepro.metrics.frames import check_arrays, weighted_metrics
+from mbrepro.metrics.labels import label_metrics
+from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES, interval, whole_and_drawn
 from mbrepro.study import poster
 
 NUMBERS = ["mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"]
@@ -40,6 +41,13 @@ READINGS = {
 }
 CALMS21_READING = {"f1": "f1", "map": "map"}  # every row of the corrected protocol
 ALSO = {"calms21_f1": "f1", "calms21_map": "map", "accuracy": "accuracy", "precision": "precision", "recall": "recall"}
+# Of rows that label frames, as names of `metrics.label_metrics`.
+OF_FRAMES = (
+    "bout_f1_10", "bout_f1_25", "bout_f1_50", "true_bouts", "predicted_bouts", "fragmented", "merged", "edit",
+    "onset", "onset_abs", "onset_abs_90", "offset", "offset_abs", "offset_abs_90", "da", "so", "tp", "ic",
+    "banos_absent", "kappa", "mcc", "f1_by_recording", "f1_within_500ms", "near_boundary_500ms",
+)  # fmt: skip
+CLIPS = "clip"  # the row that labels clips
 
 PREDICTIONS, WHOLE = "predictions_sha256", "content"  # in a row's file: hash of its predictions, and of all the rest
 
@@ -54,9 +62,10 @@ class Run:
     videos: tuple[Prediction, ...]
 
 
-def reading(row: str, protocol: str) -> dict[str, str]:
-    """Names of the metrics a row of the table shows → names in `metrics.evaluate`."""
-    return {**READINGS.get((row, protocol), CALMS21_READING), **ALSO}
+def reading(row: str, protocol: str, frames: bool) -> dict[str, str]:
+    """Names of the metrics a row of the table shows → names in `metrics`; frames: the row labels frames, not clips."""
+    shown = {**READINGS.get((row, protocol), CALMS21_READING), **ALSO}
+    return shown | {name: name for name in OF_FRAMES if frames}
 
 
 def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPLES) -> pd.DataFrame:
@@ -66,27 +75,42 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPL
     test videos of the mean over seeds and tasks. n_videos: test videos of the task that has fewest, as the interval is
     no better founded than there; under `LEAST_VIDEOS` low and high are NaN. undefined: resamples without a value (no
     frame of a behaviour, for average precision), which the interval leaves out. published: the poster's figure, for f1
-    and map. Raises InputError without any run.
+    and map. A mean is NaN if a seed or task has no value. Where predictions have an fps, `OF_FRAMES` are scored too.
+    Raises InputError without any run.
     """
     if not runs:
         raise InputError(f"{row} has no predictions to score: seeds must be at least 1")
     seeds = sorted({run.seed for run in runs})
-    values = [_mean_over([evaluate(*_arrays(r), r.classes) for r in runs if r.seed == seed]) for seed in seeds]
-    samples, videos = _resampled(runs, resamples), min(len(run.videos) for run in runs)
-    rows = []
-    for metric, name in reading(row, protocol).items():
-        by_seed = np.array([v[name] for v in values])
-        low, high, undefined = _between(samples[name], videos)
+    measured, videos = _measured(runs, resamples), min(len(run.videos) for run in runs)
+    values = [_mean_over([m for m, r in zip(measured, runs, strict=True) if r.seed == seed]) for seed in seeds]
+    samples, rows = _mean_over(measured), []
+    for metric, name in reading(row, protocol, _of_frames(runs)).items():
+        by_seed = np.array([v[name][0] for v in values])
+        low, high, undefined = _between(samples[name][1:], videos)
         known = poster.TABLE[row].get(metric, np.nan)
         spread = (by_seed.mean(), by_seed.std(), low, high)
         rows.append((row, protocol, metric, *spread, len(seeds), videos, undefined, known, ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _resampled(runs: Sequence[Run], resamples: int) -> dict[str, np.ndarray]:
-    """Every metric (resamples,), means over runs; a task's seeds draw the same videos, different tasks their own."""
-    tasks = sorted({run.task for run in runs})
-    return _mean_over([resample_videos(*_arrays(r), r.classes, resamples, tasks.index(r.task)) for r in runs])
+def _of_frames(runs: Sequence[Run]) -> bool:
+    return all(video.fps is not None for run in runs for video in run.videos)
+
+
+def _measured(runs: Sequence[Run], resamples: int) -> list[dict[str, np.ndarray]]:
+    """Every metric (1 + resamples,) of each run, of its videos and then of resampled ones.
+
+    A task's seeds draw the same videos, different tasks their own.
+    """
+    tasks, frames, measured = sorted({run.task for run in runs}), _of_frames(runs), []
+    for run in runs:
+        true, labels, scores = _arrays(run)
+        check_arrays(true, labels, scores, run.classes)
+        weights = whole_and_drawn(len(true), resamples, tasks.index(run.task))
+        fps = [video.fps for video in run.videos]
+        by_bout = label_metrics(true, labels, run.classes, fps, weights) if frames else {}
+        measured.append(by_bout | weighted_metrics(true, labels, scores, run.classes, weights))
+    return measured
 
 
 def _between(sample: np.ndarray, videos: int) -> tuple[float, float, int]:
@@ -113,11 +137,10 @@ def difference(
         kept = [_only(run, names) for run in runs]
         if any(not np.array_equal(v.true, shared[v.name]) for run in kept for v in run.videos):
             raise InputError("two rows were predicted for other labels of the same videos: run both again")
-        parts.append((_mean_over([evaluate(*_arrays(r), r.classes) for r in kept]), _resampled(kept, resamples)))
-    (values, samples), (values_, samples_) = parts
-    low, high, undefined = _between(samples[metric] - samples_[metric], len(names))
-    value = float(values[metric] - values_[metric])
-    return {"value": value, "low": low, "high": high, "n_videos": len(names), "undefined": undefined}
+        parts.append(_mean_over(_measured(kept, resamples))[metric])
+    gain = parts[0] - parts[1]
+    low, high, undefined = _between(gain[1:], len(names))
+    return {"value": float(gain[0]), "low": low, "high": high, "n_videos": len(names), "undefined": undefined}
 
 
 def _only(run: Run, names: Sequence[str]) -> Run:
@@ -126,7 +149,8 @@ def _only(run: Run, names: Sequence[str]) -> Run:
 
 
 def _arrays(run: Run) -> tuple[list[np.ndarray], ...]:
-    return tuple([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
+    videos = [video.labelled() for video in run.videos]
+    return tuple([getattr(video, field) for video in videos] for field in ("true", "labels", "scores"))
 
 
 def _mean_over(parts: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
@@ -162,7 +186,7 @@ def leave_out(row: str, protocol: str, profile: str, run: str = "") -> pd.DataFr
     for path in _files(folder, row, protocol):
         path.unlink(missing_ok=True)
     write_table(folder)
-    known = [(metric, poster.TABLE[row].get(metric, np.nan)) for metric in reading(row, protocol)]
+    known = [(metric, poster.TABLE[row].get(metric, np.nan)) for metric in reading(row, protocol, row != CLIPS)]
     empty = [(row, protocol, metric, *4 * [np.nan], 0, 0, 0, value, "") for metric, value in known]
     return pd.DataFrame(empty, columns=COLUMNS)
 
@@ -200,24 +224,27 @@ def _rows(content: Mapping[str, object]) -> pd.DataFrame:
 def _store_predictions(path: Path, runs: Sequence[Run]) -> None:
     arrays, index = {}, []
     for number, run in enumerate(runs):
-        index.append({**vars(run), "videos": [video.name for video in run.videos]})
+        index.append({**vars(run), "videos": [{"name": video.name, "fps": video.fps} for video in run.videos]})
         for place, video in enumerate(run.videos):
             for field in ("true", "labels"):
-                arrays[f"{number}/{place}/{field}"] = np.asarray(getattr(video, field), np.uint8)
+                values = np.asarray(getattr(video, field))
+                arrays[f"{number}/{place}/{field}"] = values.astype(np.int8 if (values < 0).any() else np.uint8)
             arrays[f"{number}/{place}/scores"] = np.ascontiguousarray(video.scores, np.float64)
     with replacing(path) as temporary:
         save_file(arrays, temporary, metadata={"index": json.dumps(index)})
 
 
 def read_predictions(path: Path) -> list[Run]:
-    """Read what `record` stored of one row and protocol."""
+    """Read what `record` stored of one row and protocol. Raises InputError for what another version stored."""
     runs = []
     with safe_open(path, "numpy") as file:
         for number, entry in enumerate(json.loads(file.metadata()["index"])):
             videos = []
-            for place, name in enumerate(entry["videos"]):
-                fields = [file.get_tensor(f"{number}/{place}/{field}") for field in ("true", "labels", "scores")]
-                videos.append(Prediction(name, *fields))
+            for place, video in enumerate(entry["videos"]):
+                if not isinstance(video, dict):
+                    raise InputError(f"{path} was stored before predictions had a frame rate: run make reproduce")
+                fields = {field: file.get_tensor(f"{number}/{place}/{field}") for field in ("true", "labels", "scores")}
+                videos.append(Prediction(**video, **fields))
             runs.append(Run(**entry | {"classes": tuple(entry["classes"]), "videos": tuple(videos)}))
     return runs
 

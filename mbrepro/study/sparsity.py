@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import binary_dilation
 
 from mbrepro.data import labels as level
 from mbrepro.data.labels import LabelSet, Track
@@ -70,15 +71,16 @@ def _view(proposal: Proposal, frames: int, length: int | None, anchor: str) -> t
     return start, min(start + length, frames)
 
 
-def watch_windows(track: Track, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and frames looked at if each window gets its most frequent class, behaviours before other."""
+def watch_windows(track: Track, seconds: float, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and frames looked at if each window with action (T,) gets its most frequent class, behaviours first."""
     length = max(1, round(seconds * track.fps))
     order = [*(track.classes.index(name) for name in behaviours(track.classes)), other_index(track.classes)]
     labels, seen = np.empty(len(track), np.int64), np.zeros(len(track), bool)
     for start in range(0, len(track), length):
         span = slice(start, start + length)
-        labels[span] = order[np.bincount(track.labels[span], minlength=len(order))[order].argmax()]
-        seen[span] = track.action[span].any()
+        seen[span] = action[span].any()
+        found = order[np.bincount(track.labels[span], minlength=len(order))[order].argmax()]
+        labels[span] = found if seen[start] else order[-1]
     return labels, seen
 
 
@@ -90,34 +92,56 @@ def without_short(action: np.ndarray, frames: int) -> np.ndarray:
     return kept
 
 
-def watched(policy: str, seconds: float, track: Track) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and frames looked at (both (T,)) under one of `POLICIES`, stage 1 being the labels themselves."""
+def watched(policy: str, seconds: float, action: np.ndarray, namer: Track) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and frames looked at (both (T,)) under one of `POLICIES`.
+
+    action: (T,) bool, what stage 1 finds. namer: the labels that stage 2 sees where it looks.
+    """
     if policy == "windows":
-        return watch_windows(track, seconds)
+        return watch_windows(namer, seconds, action)
     if policy == "longest":
-        action = without_short(track.action, round(seconds * track.fps))
-        return watch(track, propose(action, anchor_rule(0.0, PIECE), track.fps))
+        action = without_short(action, round(seconds * namer.fps))
+        return watch(namer, propose(action, anchor_rule(0.0, PIECE), namer.fps))
     longest = seconds if policy == "clips" else PIECE
-    labels, seen = watch(track, propose(track.action, anchor_rule(0.0, longest), track.fps), seconds)
-    return labels, seen & track.action if policy == "glance" else seen
+    labels, seen = watch(namer, propose(action, anchor_rule(0.0, longest), namer.fps), seconds)
+    return labels, seen & action if policy == "glance" else seen
 
 
-def point(tracks: Sequence[Track], views: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
-    """Share of the videos looked at and the macro-F1 reached, each with its interval by video."""
+def point(
+    tracks: Sequence[Track], views: Sequence[tuple[np.ndarray, np.ndarray]], context: int = 0
+) -> dict[str, dict[str, float]]:
+    """Share of the videos looked at and the macro-F1 reached, each with its interval by video.
+
+    context: frames on either side that whoever names a frame has seen too; if there are any, the share with them is
+    `seen`, and the bout F1 at a tIoU of .5 is told too.
+    """
     labels, seen = zip(*views, strict=True)
-    return {
-        "touched": resampling.share([s.sum() for s in seen], [len(t) for t in tracks]),
-        "f1": resampling.f1([t.labels for t in tracks], labels, tracks[0].classes),
+    whole = [len(t) for t in tracks]
+    true, classes = [t.labels for t in tracks], tracks[0].classes
+    found = {
+        "touched": resampling.share([s.sum() for s in seen], whole),
+        "f1": resampling.f1(true, labels, classes),
     }
+    if context:
+        wide = np.ones(2 * context + 1)
+        found["bout_f1"] = resampling.bout_f1(true, labels, classes)
+        found["seen"] = resampling.share([binary_dilation(s, wide).sum() for s in seen], whole)
+    return found
 
 
 def curve(
-    tracks: Sequence[Track], lengths: Sequence[float] = LENGTHS, glances: Sequence[float] = GLANCES
-) -> dict[str, list[dict]]:
-    """Share of video touched against the best reachable F1: policy → points, each with its length in seconds."""
+    tracks: Sequence[Track], lengths: Sequence[float] = LENGTHS, glances: Sequence[float] = GLANCES,
+    actions: Sequence[np.ndarray] | None = None, namers: Sequence[Track] | None = None, context: int = 0,
+) -> dict[str, list[dict]]:  # fmt: skip
+    """Share of video touched against the F1 reached: policy → points, each with its length in seconds.
+
+    actions: what stage 1 finds in each video, and namers: what stage 2 sees there; without them the labels themselves,
+    and the F1 is the best reachable. context: as of `point`.
+    """
+    jobs = list(zip(actions or [t.action for t in tracks], namers or tracks, strict=True))
     grid = {"clips": lengths, "glance": glances, "windows": lengths, "longest": SHORTEST}
     return {
-        policy: [{"seconds": s, **point(tracks, [watched(policy, s, t) for t in tracks])} for s in seconds]
+        policy: [{"seconds": s, **point(tracks, [watched(policy, s, *job) for job in jobs], context)} for s in seconds]
         for policy, seconds in grid.items()
     }
 
@@ -139,8 +163,11 @@ def ceilings(
 
 def windows(tracks: Sequence[Track], lengths: Sequence[float] = LENGTHS) -> dict[str, dict]:
     """Best macro-F1 with one label a window of fixed length, every window being looked at: length (s) → F1."""
-    true, classes = [t.labels for t in tracks], tracks[0].classes
-    return {f"{s:g}s": resampling.f1(true, [watch_windows(t, s)[0] for t in tracks], classes) for s in lengths}
+    true, classes, found = [t.labels for t in tracks], tracks[0].classes, {}
+    for seconds in lengths:
+        labels = [watch_windows(t, seconds, t.action)[0] for t in tracks]
+        found[f"{seconds:g}s"] = resampling.f1(true, labels, classes)
+    return found
 
 
 def posters_rule(tracks: Sequence[Track]) -> dict[str, dict[str, float]]:

@@ -1,11 +1,11 @@
 """Rows "clip" and "pose_vlm": both stages, and what their proposals watch."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from mbrepro.data.clips import clip_frames
 from mbrepro.data.recordings import Dataset
@@ -15,6 +15,7 @@ from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import Proposed, localize_action, propose
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.together import embed_together
 from mbrepro.study.results import Run
 
 
@@ -43,10 +44,13 @@ def by_seed(
 
     models: the localizer of each seed. Every recording needs video.
     """
-    for seed, model in enumerate(tqdm(models, data.task, disable=None)):
-        head = pipeline.train_head(data.train, model, protocol, embedder, folder, seed)
-        proposed = [propose(recording, localize_action(model, recording), protocol) for recording in data.test]
-        yield seed, [(one, head.scores(pipeline.embed(one, protocol, embedder, folder))) for one in proposed]
+    learned = [[pipeline.propose_for_head(r, model, protocol) for r in data.train] for model in models]
+    proposed = [[propose(r, localize_action(model, r), protocol) for r in data.test] for model in models]
+    pipeline.check_view(protocol, embedder)
+    embed_together(chain(*learned, *proposed), protocol.clips, embedder, folder)
+    for seed, (train, test) in enumerate(zip(learned, proposed, strict=True)):
+        head = pipeline.train_head(train, protocol, embedder, folder, seed)
+        yield seed, [(one, head.scores(pipeline.embed(one, protocol, embedder, folder))) for one in test]
 
 
 def with_view(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:

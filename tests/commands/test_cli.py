@@ -84,7 +84,7 @@ REFUSED = {
     "ablation --scale -1": "--scale must be a positive number, not -1.0",
     "standin --steps 0": "Invalid value for '--steps'",
     "likeness nowhere": "No such file or directory: nowhere",
-    "record": "figures are recorded from real labels",
+    "record": "the figures of audit are recorded from real data",
     "ladder now": "Got unexpected extra argument",
     "dance": "No such command 'dance'",
     "": "Missing command",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mbrepro.data import labels as level
 from mbrepro.data.calms21.release import Fetched, data_folder, record
 from mbrepro.data.labels import LabelSet, LabelTrack, read_labels, real_labels
-from mbrepro.data.recordings import TASK1_CLASSES
+from mbrepro.data.recordings import TASK1_CLASSES, Recording
 from mbrepro.errors import InputError
 from mbrepro.metrics import resampling
 from mbrepro.metrics.frames import evaluate
@@ -30,20 +30,32 @@ def test_bouts_gaps_and_transitions_by_hand():
     assert level.class_frames(tracks, TASK1_CLASSES).tolist() == [2, 2, 4, 6]
 
 
+def test_unlabelled_frames_are_no_bouts_frames_or_transitions_of_any_class():
+    """They are no class, though Python's -1 is the last one, here a behaviour; they keep what they part apart."""
+    labels = np.array([1, 1, -1, 1, 0, -1, -1, 0, 1])
+    recording = Recording("v", np.ones((9, 2, 7, 2)), ("other", "groom"), labels, fps=1.0, partly_labelled=True)
+    assert [level.bout_seconds([recording], name)[0].tolist() for name in ("groom", None)] == [[2, 1, 1], [2, 1, 1]]
+    assert level.class_frames([recording], recording.classes).tolist() == [2, 4]
+    assert level.transitions([recording], recording.classes).tolist() == [[0, 1], [1, 0]]
+
+
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=6))
 def test_share_is_the_pooled_one_and_lies_in_its_interval_of_equal_videos(pairs):
     part, whole = [min(a, b) for a, b in pairs], [b for _, b in pairs]
     share = resampling.share(part, whole, resamples=200)
     assert share["value"] == pytest.approx(sum(part) / sum(whole))
-    assert 0 <= share["low"] <= share["high"] <= 1
-    same = resampling.share([3] * 5, [4] * 5, resamples=50)
+    if len(part) < resampling.LEAST_VIDEOS:
+        assert np.isnan([share["low"], share["high"]]).all()
+    else:
+        assert 0 <= share["low"] <= share["high"] <= 1
+    same = resampling.share([3] * 8, [4] * 8, resamples=50)
     assert same == {"value": 0.75, "low": 0.75, "high": 0.75}
 
 
 def test_share_draws_the_videos_that_the_metrics_draw():
     """Accuracy is a share of frames, so both bootstraps must give one interval."""
     rng = np.random.default_rng(0)
-    true = [rng.integers(0, 4, n) for n in (5, 30, 11, 60)]
+    true = [rng.integers(0, 4, n) for n in (5, 30, 11, 60, 8, 9, 20, 7)]
     said = [rng.integers(0, 4, len(t)) for t in true]
     by_metric = resampling.f1(true, said, TASK1_CLASSES, "accuracy")
     by_share = resampling.share([(a == b).sum() for a, b in zip(true, said, strict=True)], [len(t) for t in true])

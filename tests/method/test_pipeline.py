@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mbrepro.data.recordings import TASK1_CLASSES, Recording
+from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Recording
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
-from mbrepro.method import protocols
+from mbrepro.method import pipeline, protocols
 from mbrepro.method.pipeline import (
     Proposed,
     choose_view,
@@ -18,10 +18,12 @@ from mbrepro.method.pipeline import (
     fit_clip_head,
     name_clips,
     propose,
+    propose_for_head,
     view_scores,
     write_frames,
 )
 from mbrepro.method.proposals import Proposal
+from mbrepro.method.protocols import CHOICES
 
 PUBLISHED = protocols.published(EmbedderSettings())
 CORRECTED = protocols.corrected(EmbedderSettings())
@@ -77,8 +79,12 @@ def test_a_head_learns_from_clips_that_hold_a_behaviour_and_in_a_binary_task_fro
     spans = [(k, k + 1) for k in range(4)]
     four = proposed(np.ones(4), spans, np.array([0, 0, 3, 1]))
     assert fit_clip_head([four], [points], PUBLISHED, seed=0).known.tolist() == [0, 1]
+    assert fit_clip_head([four], [points], CORRECTED, seed=0).known.tolist() == [0, 1, 3]  # counter-examples
     two = proposed(np.ones(4), spans, np.array([0, 0, 1, 1]), ("other", "groom"))
     assert fit_clip_head([two], [points], PUBLISHED, seed=0).known.tolist() == [0, 1]
+    for labels, classes in ((np.array([0, 0, UNLABELLED, 1]), TASK1_CLASSES), (two.labels, two.recording.classes)):
+        unlabelled = proposed(np.ones(4), spans, np.where(np.arange(4) == 2, UNLABELLED, labels), classes)
+        assert fit_clip_head([unlabelled], [points], PUBLISHED, seed=0).known.tolist() == [0, 1]
 
 
 def test_a_binary_task_without_any_proposal_finds_nothing():
@@ -87,14 +93,28 @@ def test_a_binary_task_without_any_proposal_finds_nothing():
     assert head.scores(np.zeros((2, 2))).tolist() == [[1, 0], [1, 0]]
 
 
-def test_no_clip_with_a_behaviour_is_said():
+@pytest.mark.parametrize("protocol", [PUBLISHED, CORRECTED])
+def test_no_clip_with_a_behaviour_is_said(protocol):
     with pytest.raises(InputError, match="no train clip that holds a behaviour"):
-        fit_clip_head([proposed([1.0], [(0, 1)], np.array([3]))], [np.zeros((1, 2))], PUBLISHED, seed=0)
+        fit_clip_head([proposed([1.0], [(0, 1)], np.array([3]))], [np.zeros((1, 2))], protocol, seed=0)
+
+
+def test_clips_for_a_head_are_labelled_bouts_what_stage_1_localizes_or_both(monkeypatch):
+    labels = np.r_[np.full(30, 3), np.full(60, 1), np.full(60, 3)]
+    one = recording(150, labels)
+    p_action = np.r_[np.zeros(40), np.ones(40), np.zeros(30), np.ones(40)].astype(np.float32)  # the second is false
+    monkeypatch.setattr(pipeline, "localize_action", lambda *_: p_action)
+    found = {kind: propose_for_head(one, None, replace(CORRECTED, head_clips=kind)) for kind in CHOICES["head_clips"]}
+    assert set(found["labelled"].labels) == {1} and set(found["localized"].labels) == {1, 3}
+    assert found["labelled"].proposals[0].start < 31 < 39 <= found["localized"].proposals[0].start
+    for name in ("starts", "labels", "proposals"):
+        parts = [list(getattr(found[kind], name)) for kind in ("labelled", "localized")]
+        assert list(getattr(found["both"], name)) == parts[0] + parts[1]
 
 
 def test_clips_named_are_those_that_hold_a_behaviour():
-    three = proposed(np.ones(9), [(0, 3), (3, 6), (6, 9)], np.array([2, 3, 0]))
-    named = name_clips(three, np.array([[0.1, 0.2, 0.7, 0], [0.9, 0.1, 0, 0], [0.3, 0.6, 0.1, 0]]))
+    four = proposed(np.ones(9), [(0, 3), (3, 6), (6, 9), (9, 9)], np.array([2, 3, 0, UNLABELLED]))
+    named = name_clips(four, np.array([[0.1, 0.2, 0.7, 0], [0.9, 0.1, 0, 0], [0.3, 0.6, 0.1, 0], [1, 0, 0, 0]]))
     assert (named.true.tolist(), named.labels.tolist()) == ([2, 0], [2, 1])
 
 
@@ -144,7 +164,7 @@ def test_auto_takes_the_view_that_is_best_on_held_out_train_animals_and_reads_no
     labels = np.repeat([3, 0, 3, 1, 3, 2, 3, 0, 3, 1, 3, 2], 60)
     train = tuple(recording(720, np.roll(labels, 120 * k), f"mouse{k:03}") for k in range(4))
     data = SimpleNamespace(train=train)  # without a test split there is none to read
-    auto = replace(CORRECTED, view="auto", head=replace(CORRECTED.head, kind="knn"))
+    auto = replace(CORRECTED, view="auto", head=replace(CORRECTED.head, kind="knn"), head_clips="labelled")
     scores = view_scores(data, None, auto, Numbered(), tmp_path)
     assert list(scores) == ["noise", "pose"] and scores["pose"] > scores["noise"]
     assert choose_view(data, None, auto, Numbered(), tmp_path) == replace(auto, view="pose")

@@ -15,7 +15,7 @@ from mbrepro.method.heads import HeadSettings
     ("setting", "value", "sentence"),
     [
         ("anchor", "end", "anchor must be start or middle, not 'end'"),
-        ("head_clips", "all", "head_clips must be localized or labelled, not 'all'"),
+        ("head_clips", "all", "head_clips must be localized or labelled or both, not 'all'"),
         ("written", "", "written must be action or all, not ''"),
         ("view", "", "view is empty"),
         ("validation_fraction", 1.0, "from 0 to below 1, not 1.0"),

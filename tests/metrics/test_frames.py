@@ -138,6 +138,7 @@ def test_interval_is_seeded_wide_over_unlike_videos_and_a_point_for_one():
     assert single.low == single.high == evaluate(true[1:2], wrong[1:2], None, TASK1_CLASSES)["f1"]
 
 
+@settings(deadline=None)
 @given(predictions())
 def test_confusion_matrix_is_scikit_learns(made):
     true, predicted = np.concatenate(made[0]), np.concatenate(made[1])

@@ -15,7 +15,7 @@ from mbrepro.data.recordings import Dataset, Recording
 from mbrepro.data.video import write_video
 from mbrepro.report import page
 from mbrepro.report.pictures import REAL_FRAMES, Shown
-from mbrepro.study import results
+from mbrepro.study import poster, results
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +147,25 @@ def test_an_interval_of_fewer_defined_resamples_is_marked():
     assert "[0.20, 0.40]*<" in shown and "[0.20, 0.40]<" in shown
     assert "* Up to 43 of 1,000 resamples have no value and are left out." in shown
     assert cells(page.rows_shown(row(undefined=43)))[1][3] == "0.200 – 0.400 (of 957 resamples)"
+
+
+def test_bout_f1_has_columns_of_its_own_where_frames_are_labelled():
+    framed = pd.concat([row(), row(0.1, 0.2, metric="bout_f1_50", undefined=7)]).assign(row="baseline")
+    shown = cells(SimpleNamespace(data=page.study_table(pd.concat([framed, row()]), "simulated")))
+    places = [k for k, head in enumerate(shown[0]) if head.startswith("bout F1 at tIoU .5,")]
+    assert [shown[0][k][20:] for k in places] == ["published (simulated)", "corrected (simulated)"]
+    lines = {line[0]: [line[k] for k in places] for line in shown[1:] if line[0]}
+    assert lines[poster.TITLES["baseline"]] == ["", "0.30 ± 0.01 [0.10, 0.20]*"]
+    assert lines[poster.TITLES["clip"]] == ["", ""]
+    assert "* Up to 7 of 1,000 resamples" in page.study_table(framed, "simulated")
+
+
+def test_rows_say_what_a_metric_is_and_counts_have_fewer_digits():
+    counted = row(100.0, 1200.0, metric="merged").assign(mean=345.678)
+    assert cells(page.rows_shown(counted))[1][1:4] == [
+        "bouts predicted over several", "345.7 ± 0.010", "100.0 – 1,200.0",
+    ]  # fmt: skip
+    assert set(page.METRICS) == set(results.OF_FRAMES)
 
 
 def test_a_row_is_glued_with_its_interval_spread_and_videos():

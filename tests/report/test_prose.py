@@ -53,7 +53,7 @@ def test_each_line_compares_as_its_two_numbers_do():
     glued = {"watched_published": "0.21", "watched_corrected": "0.57", "few_shot_always": "0.14"}
     said = prose.corrections(rows, glued, recorded(0.86, 0.70))
     for part in (
-        "F1 of 0.63, more than the 0.25 of the published one", "F1 of 0.86, more than the 0.70 of the corrected",
+        "F1 of 0.63, more than the 0.25 of the published one", "F1 of 0.86, more than the 0.70 of the embedding",
         "cover 57% of the test recordings, more than the 21% that", "F1 of 0.11, less than the 0.14 that calling",
     ):  # fmt: skip
         assert part in said, part

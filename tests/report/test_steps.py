@@ -29,6 +29,17 @@ def test_a_bar_reaches_from_the_line_before_to_its_own():
     assert [label.get_text() for label in f1.get_yticklabels()] == ["as published", "up", "down"]
 
 
+def test_words_say_what_the_steps_add_and_which_most():
+    table = pd.DataFrame({"step": ["as published", "up & up", "down", "no"], "F1 gain": [np.nan, 0.3, -0.1, 0.0]})
+    said = steps.in_words(table).data
+    assert (
+        "add +0.200 to" in said
+        and "1 of the 3 steps takes from it" in said
+        and "+0.300, is that of: up &amp; up." in said
+    )
+    assert "largest" not in steps.in_words(table.iloc[[0, 2, 3]]).data
+
+
 def test_words_say_which_number_of_passes_was_chosen_and_by_what():
     text = steps.epochs_chosen(CURVES[:, :2]).data
     assert "1 to 2 passes, 2 are best" in text and "F1 0.500, the mean of 2 divisions" in text

@@ -48,7 +48,8 @@ def test_a_line_for_each_crop_rate_and_view_and_the_poses_last(small):
 
 
 def test_a_line_is_the_clip_row_under_that_protocol(small):
-    protocol = protocols.corrected(embedder_settings("demo", "corrected"), 1, sampled_fps=2.0, crop="frame")
+    corrected = protocols.corrected(embedder_settings("demo", "corrected"), 1, sampled_fps=2.0, crop="frame")
+    protocol = ablation.labelled_bouts(corrected)
     control = replace(protocol, embedder=replace(protocol.embedder, model=POSES), view="pose")
     data, folder = load_dataset("task1", "demo", 0.1), paths.artifacts("demo")
     _, table = ablation.recorded_table(small)
@@ -91,7 +92,8 @@ def test_what_the_page_says_of_the_recorded_table_holds():
 
 def test_what_is_recorded_is_of_the_model_that_is_shipped_and_the_demo_that_is_simulated(tmp_path):
     told, table = ablation.recorded_table()
-    protocol = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
+    corrected = protocols.corrected(embedder_settings("demo", "corrected"), training_epochs("demo", "localizer"))
+    protocol = ablation.labelled_bouts(corrected)
     data = demo_dataset("task1", DemoSettings(), tmp_path, videos=False)
     now = json.loads(json.dumps(ablation.provenance(data, protocol, told["seeds"], told["scale"])))
     assert told == now | {"libraries": told["libraries"]}

@@ -69,10 +69,10 @@ def cost(settings, clips):
 
 
 def test_estimate_counts_both_tasks_and_multiplies(unfilmed, capsys):
-    """Clips by hand from the labels' own proposals: of labelled bouts once, of localized ones for every seed."""
+    """Clips by hand from the labels' own proposals: of labelled bouts once, of localized ones for each of two seeds."""
     sets = embed.filmed_sets("demo", "corrected", ["task1", "task3"], 0.1)
     (data, protocol), *rest = sets
-    one = proposed(data.train, protocol) + 2 * proposed(data.test, protocol)
+    one = 3 * proposed(data.train, protocol) + 2 * proposed(data.test, protocol)
     three = sum(2 * proposed(task.recordings, few_shot) for task, few_shot in rest)
     assert one > 0 and three > 0 and len(rest) == 7
     costs = estimate.estimate("demo", 2, tasks=["task1", "task3"], scale=0.1, names=["corrected"]).loc["corrected"]
@@ -83,6 +83,17 @@ def test_estimate_counts_both_tasks_and_multiplies(unfilmed, capsys):
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("clips", "tokens", "TFLOP", "hours", "corrected", f" {one} "))
     assert not list(paths.artifacts("demo").rglob("*.safetensors"))  # nothing was trained or embedded
+
+
+def test_estimate_counts_the_steps_between_the_protocols(unfilmed):
+    """Five of page 08's steps show clips that neither protocol does."""
+    (data, published), *_ = embed.filmed_sets("demo", "published", ["task1"], 0.1)
+    (_, corrected), *_ = embed.filmed_sets("demo", "corrected", ["task1"], 0.1)
+    poster = proposed(data.train, published) + proposed(data.test, published)
+    short = proposed(data.train, corrected) + proposed(data.test, corrected)
+    found = estimate.estimate("demo", 2, scale=0.1).loc[estimate.STEPS]
+    # epochs, true time, frames a second, crop: the poster's proposals; then short ones, localized
+    assert found["clips"] == 2 * (4 * poster + short)
 
 
 def test_encoders_and_controls_are_estimated_too(tmp_path):

@@ -1,6 +1,7 @@
 """Fine-tuning from the command line: which clips it learns from, and that a study can take what it writes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def test_clips_are_those_a_head_is_trained_on(small_demo):
     protocol = protocols.corrected(embedder_settings("demo", "corrected"))
     made = labelled_clips(small_demo, protocol)
     for recording in small_demo.filmed().train:
-        used = propose_for_head(recording, None, protocol)
+        used = propose_for_head(recording, None, replace(protocol, head_clips="labelled"))
         mine = [clip for clip in made if clip.animal == recording.animal]
         assert [clip.label for clip in mine] == [k for k in used.labels if k != 3]
         middles = [(p.start + p.stop) // 2 for p, k in zip(used.proposals, used.labels, strict=True) if k != 3]

@@ -8,10 +8,15 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mbrepro import cli
-from mbrepro.data.annotations import read_boris_events
-from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES
+from mbrepro.artifacts import file_hash
+from mbrepro.data.alignment import to_training_scale
+from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES, Recording
 from mbrepro.data.video import probe
+from mbrepro.method.localizer import action_probability, localize
+from mbrepro.method.official import BODY_LENGTH, load_official
 from mbrepro.study import predict, profiles
+from tests.fixtures.keras_network import write_network
 
 pytestmark = pytest.mark.study
 SCALE = 0.15
@@ -121,8 +126,108 @@ def test_real_poses_without_video(small_study, real_data, tmp_path):
         "--fps", 30, "--frame-size", 1280, 1024, "--compare", folder / "labels_boris.csv", "interact",
     ) == 0  # fmt: skip
     _, frames, notes = read(tmp_path, "poses_dlc")
-    interact = read_boris_events(folder / "labels_boris.csv", "interact", 30, 5700)
+    interact = read_behaviour(folder / "labels_boris.csv", "interact", 30, 5700)
     assert len(frames) == 5700
     assert notes["compared_with"]["share_of_frames"] == pytest.approx(663 / 5700)
     assert notes["compared_with"]["auroc"] == pytest.approx(roc_auc_score(interact, frames["p_action"]), abs=1e-3)
     assert notes["compared_with"]["auroc"] > 0.5
+
+
+# --- the official network as stage 1 --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made_network(monkeypatch, tmp_path):
+    """A network of the official layout in place of the published one."""
+    path = write_network(tmp_path / "network.h5")
+    monkeypatch.setattr(predict, "find_network", lambda: path)
+    return path
+
+
+def check_official_notes(notes, network):
+    told = notes["stage1"]
+    assert told["network"] == "CalMS21's official Task 1 network, seed 42" and told["trained_on"] == predict.REAL_MICE
+    assert (told["file"], told["sha256"]) == (str(network), file_hash(network))
+    assert told["poses_scaled_to_body_length_px"] == BODY_LENGTH
+
+
+def test_official_network_alone_names_each_frame_and_needs_no_recordings_of_a_profile(
+    made_network, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(predict, "load_dataset", lambda *_: pytest.fail("no recording of a profile is needed"))
+    at_scale = np.random.default_rng(0).uniform(0, 500, (200, 2, 7, 2)).round(1)
+    at_scale[:, :, 0] = at_scale[:, :, 6] + (0, BODY_LENGTH)
+    low, high = np.percentile(at_scale.reshape(-1, 2), [1, 99], axis=0)
+    at_scale += np.array([512, 285]) - (low + high) / 2  # already where the poses are brought to
+    poses = write_deeplabcut(tmp_path / "tracked.csv", Recording("a", at_scale / 2 + 40))
+    out = tmp_path / "out"
+    assert run(
+        "--stage1-only", "--model", "official", "--poses", poses, "--out", out, "--fps", 30, "--frame-size", 900, 700
+    ) == 0  # fmt: skip
+    segments, frames, notes = read(out, "tracked")
+    check_agreement(segments, frames, TASK1_CLASSES, 30)
+    expected = localize(load_official(made_network), Recording("a", at_scale))
+    np.testing.assert_allclose(frames[[f"score_{name}" for name in TASK1_CLASSES]], expected, atol=2e-3)
+    np.testing.assert_allclose(frames["p_action"], 1 - frames["score_other"], atol=1e-4)
+    sure = np.sort(expected, 1)[:, -1] - np.sort(expected, 1)[:, -2] > 0.01
+    assert (frames["label"][sure] == np.array(TASK1_CLASSES)[expected.argmax(1)][sure]).all() and sure.mean() > 0.9
+    check_official_notes(notes, made_network)
+    assert (notes["stages"], notes["profile"], notes["models_trained_on"]) == (1, None, predict.REAL_MICE)
+    outside = ((at_scale < 0) | (at_scale > (1024, 570))).any(-1).mean()
+    assert notes["points_outside_the_training_frame"] == pytest.approx(outside, abs=2e-3)
+
+
+def test_official_network_that_was_not_fetched_is_asked_for(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MBREPRO_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MBREPRO_REAL_DATA", str(tmp_path / "none"))
+    poses = write_deeplabcut(tmp_path / "tracked.csv", Recording("a", np.random.default_rng(0).random((9, 2, 7, 2))))
+    options = ("--poses", poses, "--out", tmp_path / "out", "--fps", 30, "--frame-size", 900, 700)
+    assert run("--stage1-only", "--model", "official", *options) == 2
+    assert capsys.readouterr().err.endswith("official yet: run mbrepro fetch official\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_official_network_proposes_what_stage_2_names(small_study, made_network, tmp_path):
+    recording = small_study.test[0]
+    poses = write_deeplabcut(tmp_path / "tracked.csv", recording)
+    assert run(
+        recording.video, "--model", "official", "--poses", poses, "--out", tmp_path, "--frame-size", 1024, 570
+    ) == 0  # fmt: skip
+    segments, frames, notes = read(tmp_path, recording.video.stem)
+    check_agreement(segments, frames, TASK1_CLASSES, 30)
+    check_official_notes(notes, made_network)
+    assert notes["models_trained_on"] == "CalMS21's real mice (stage 1), simulated recordings (stage 2)"
+    scaled = to_training_scale(recording, BODY_LENGTH)
+    expected = action_probability(localize(load_official(made_network), scaled))
+    np.testing.assert_allclose(frames["p_action"], expected, atol=1e-2)  # poses in the file are rounded
+    proposed = frames["score_other"] < 1
+    behaviours = frames[[f"score_{name}" for name in TASK1_CLASSES[:3]]]
+    assert proposed.any()
+    # of each proposal the head leaves other one share, the same at all of its frames
+    share = (behaviours.sum(axis=1) / frames["p_action"])[proposed].round(3)
+    assert share.between(0, 1.001).all() and share.max() > 0.5 and share.nunique() <= proposed.sum() / 15
+
+
+def test_official_network_on_real_poses(real_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("MBREPRO_REAL_DATA", str(real_data))
+    folder, name = real_data / "ethome_dyad", "EGS8X2MN4SSUGFWAV976"
+    assert run(
+        "--stage1-only", "--model", "official", "--poses", folder / "poses_dlc.csv", "--out", tmp_path,
+        "--parts", "tail_base=tail", "--fps", 30, "--frame-size", 1280, 1024,
+        "--compare", folder / "labels_boris.csv", "interact",
+    ) == 0  # fmt: skip
+    _, frames, notes = read(tmp_path, "poses_dlc")
+    assert notes["compared_with"]["auroc"] >= 0.97 and notes["compared_with"]["average_precision"] >= 0.86
+    interact = read_behaviour(folder / "labels_boris.csv", "interact", 30, 5700)
+    assert roc_auc_score(interact, frames["p_action"]) >= 0.97
+    folder = real_data / "mabe22_video"
+    assert run(
+        folder / f"{name}.mp4", "--stage1-only", "--model", "official", "--poses", folder / f"{name}.h5",
+        "--out", tmp_path, "--individuals", "mouse1", "mouse2",
+        "--parts", "left_hip=left hindpaw", "right_hip=right hindpaw",
+    ) == 0  # fmt: skip
+    segments, frames, notes = read(tmp_path, name)
+    check_agreement(segments, frames, TASK1_CLASSES, 30)
+    # In the video mouse2 joins the two that huddle at 39 s and one leaves at 42 s; before it is at the other side.
+    assert frames["p_action"][1200:1260].min() > 0.9 and frames["p_action"][:1100].max() < 0.1
+    assert notes["points_outside_the_training_frame"] > 0.9  # its arena is many times CalMS21's

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from mbrepro.artifacts import write_json
+from mbrepro.commands import record
 from mbrepro.data import labels
 from mbrepro.errors import InputError
 from mbrepro.report import page, tables
@@ -35,7 +36,7 @@ def test_recorded_figures_are_what_the_real_labels_give(page, real_data, monkeyp
     before = recorded.path_of(page).read_bytes()
     kept = recorded.read(page)
     assert recorded.figures(page) == kept["figures"]  # computed again and compared
-    assert kept["provenance"]["labels_sha256"] == labels.sha256(labels.real_labels())
+    assert kept["provenance"]["sha256"] == labels.sha256(labels.real_labels())
     monkeypatch.setattr(recorded, "path_of", lambda name: tmp_path / f"{name}.json")
     assert recorded.record(page).read_bytes() == before
 
@@ -98,7 +99,16 @@ def test_every_interval_holds_its_value_and_no_label_is_recorded(page):
     for name, told in intervals:
         assert told["low"] <= told["value"] <= told["high"], name
     assert "task1_annotator1" not in recorded.path_of(page).read_text()
-    assert len(content["provenance"]["labels_sha256"]) == 64
+    assert len(content["provenance"]["sha256"]) == 64
+
+
+def test_pages_are_recorded_by_name(monkeypatch, capsys):
+    monkeypatch.setattr(recorded, "record", lambda page: f"{page}.json")
+    record.command(["rats", "audit"])
+    record.command()
+    assert capsys.readouterr().out.split() == [f"{page}.json" for page in ("rats", "audit", *recorded.PAGES)]
+    with pytest.raises(InputError, match=r"no figures are recorded of 'mice', only of audit, .*rats"):
+        record.command(["mice"])
 
 
 def test_a_difference_is_named(no_real_labels, monkeypatch, tmp_path):
@@ -138,7 +148,7 @@ def test_recording_without_the_authors_predictions_keeps_theirs(audit_figures, m
     recorded.record("audit")
     again = recorded.read("audit")
     assert again["figures"] == {"test": 1, "mouse071": audit_figures["mouse071"]}
-    assert again["provenance"] == kept["provenance"] | {"labels_sha256": labels.sha256(data)}
+    assert again["provenance"] == kept["provenance"] | {"sha256": labels.sha256(data)}
 
 
 def test_missing_or_broken_record_is_named(monkeypatch, tmp_path):
@@ -156,9 +166,9 @@ def test_numbers_are_flat():
     assert dict(recorded.numbers(found, "p")) == expected
 
 
-def test_notice_says_that_the_mice_are_real():
+def test_notice_says_that_the_animals_are_real():
     for name in PAGES:
-        assert "Real mice." in page.recorded_notice(name).data
+        assert "Real animals." in page.recorded_notice(name).data
         assert "imulated recording involved" in page.recorded_notice(name).data
 
 
@@ -174,7 +184,9 @@ def test_nine_points_hold_the_recorded_figures(audit_figures, sparsity_figures):
 
 def test_tables_show_what_is_recorded(audit_figures, sparsity_figures):
     test = audit_figures["test"]
-    rows = tables.end_to_end_table(test["clips"], test["always_investigation"])
+    people = recorded.read("human")["figures"]["first"]["metrics"]
+    rows = tables.end_to_end_table(test["clips"], test["always_investigation"], people)
+    assert rows.loc["two people, on other recordings"].round(3).tolist() == [0.826, 0.853]
     assert rows.loc["poster, from its confusion matrix"].round(3).tolist() == [0.382, 0.523]
     assert rows.iloc[1].round(3).tolist() == [0.434, 0.542]
     clips = tables.clip_table(audit_figures)

@@ -6,11 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, precision_score
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, precision_score
 
 from mbrepro.artifacts import fingerprint
-from mbrepro.data.recordings import TASK1_CLASSES, Prediction
+from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Prediction
 from mbrepro.errors import InputError
+from mbrepro.metrics.resampling import estimates
 from mbrepro.report import page
 from mbrepro.study import poster, results
 from mbrepro.study.results import Run
@@ -22,7 +25,7 @@ def study(tmp_path, monkeypatch):
     return tmp_path / "results" / "demo"
 
 
-def random_runs(seeds=2, videos=3, classes=TASK1_CLASSES, task="task1", frames=200):
+def random_runs(seeds=2, videos=3, classes=TASK1_CLASSES, task="task1", frames=200, fps=30.0):
     rng = np.random.default_rng(0)
     true = [rng.integers(len(classes), size=frames) for _ in range(videos)]
     runs = []
@@ -30,7 +33,7 @@ def random_runs(seeds=2, videos=3, classes=TASK1_CLASSES, task="task1", frames=2
         made = []
         for number, labels in enumerate(true):
             scores = rng.dirichlet(np.ones(len(classes)), frames) + 0.5 * np.eye(len(classes))[labels]
-            made.append(Prediction(f"v{number}", labels, scores.argmax(1), scores))
+            made.append(Prediction(f"v{number}", labels, scores.argmax(1), scores, fps))
         runs.append(Run(seed, task, classes, tuple(made)))
     return runs
 
@@ -84,6 +87,48 @@ def test_several_tasks_are_scored_one_by_one_and_averaged():
     both = results.score("few_shot", "corrected", first + second, resamples=20)
     apart = [results.score("few_shot", "corrected", runs, resamples=20) for runs in (first, second)]
     assert value(both, "f1") == pytest.approx(np.mean([value(rows, "f1") for rows in apart]))
+
+
+def test_frames_are_scored_by_bout_and_beyond_chance_and_clips_are_not():
+    runs = random_runs(videos=8)
+    rows = results.score("baseline", "corrected", runs, resamples=20)
+    assert set(results.OF_FRAMES) < set(rows["metric"])
+    kappas, by_hand = [], []
+    for run in runs:
+        true, labels, _ = pooled(run)
+        kappas.append(cohen_kappa_score(true, labels))
+        pair = [[getattr(video, field) for video in run.videos] for field in ("true", "labels")]
+        by_hand.append(estimates(*pair, TASK1_CLASSES, 30.0, 20))
+    assert value(rows, "kappa") == pytest.approx(np.mean(kappas))
+    for metric in results.OF_FRAMES:
+        found = [each[metric]["value"] for each in by_hand]
+        assert (value(rows, metric), value(rows, metric, "sd")) == pytest.approx((np.mean(found), np.std(found))), (
+            metric
+        )
+    (single,) = by_hand[:1]
+    rows = results.score("baseline", "corrected", runs[:1], resamples=20)
+    for metric in ("bout_f1_50", "onset_abs", "fragmented"):
+        between = single[metric]["low"], single[metric]["high"]
+        assert (value(rows, metric, "low"), value(rows, metric, "high")) == pytest.approx(between), metric
+    clips = results.score("clip", "corrected", random_runs(fps=None), resamples=20)
+    assert not set(results.OF_FRAMES) & set(clips["metric"])
+
+
+def test_seconds_follow_the_frame_rate():
+    slow, fast = (results.score("baseline", "corrected", random_runs(fps=fps), 20) for fps in (10.0, 30.0))
+    assert value(slow, "onset_abs_90") == pytest.approx(3 * value(fast, "onset_abs_90")) != 0
+    assert value(slow, "bout_f1_50") == value(fast, "bout_f1_50")
+
+
+def test_what_no_behaviour_gives_a_value_is_not_defined():
+    """Nothing of it occurs or is predicted in one of the tasks: the mean over tasks has no value, and says so."""
+    first = random_runs(seeds=1, classes=("other", "groom"), task="task3/groom", videos=8)
+    second = random_runs(seeds=1, classes=("other", "approach"), task="task3/approach", videos=8)
+    nothing = tuple(replace(v, true=np.zeros(200, int), labels=np.zeros(200, int)) for v in second[0].videos)
+    rows = results.score("few_shot", "corrected", [*first, replace(second[0], videos=nothing)], resamples=20)
+    assert np.isnan([value(rows, "bout_f1_50"), value(rows, "onset"), value(rows, "bout_f1_50", "low")]).all()
+    assert value(rows, "bout_f1_50", "undefined") == 20
+    assert value(rows, "edit") > 0 and value(rows, "f1") > 0
 
 
 def test_the_interval_holds_the_mean_and_is_given_from_eight_videos_on():
@@ -225,7 +270,7 @@ def test_verify_names_the_line_of_a_changed_table_and_what_is_missing(study):
         results.record(row, "corrected", random_runs(), "demo")
     table, rows, predictions = (study / name for name in ("table.csv", "rows", "predictions"))
     before = changed(table, b"clip,corrected,f1,0.", b"clip,corrected,f1,1.")
-    with pytest.raises(InputError, match=r"table\.csv: line 9 is clip,corrected,f1,1\."):
+    with pytest.raises(InputError, match=r"table\.csv: line 33 is clip,corrected,f1,1\."):
         results.verify("demo")
     table.write_bytes(before)
     for path in (predictions / "clip-corrected.safetensors", rows / "clip-corrected.json"):
@@ -236,7 +281,7 @@ def test_verify_names_the_line_of_a_changed_table_and_what_is_missing(study):
         path.write_bytes(kept)
     for path in (predictions / "clip-corrected.safetensors", rows / "clip-corrected.json"):
         path.unlink()
-    with pytest.raises(InputError, match=r"table\.csv: line 9 is clip,corrected,f1.* rows give nothing"):
+    with pytest.raises(InputError, match=r"table\.csv: line 33 is clip,corrected,f1.* rows give nothing"):
         results.verify("demo")
 
 
@@ -279,15 +324,28 @@ def test_what_a_killed_write_left_is_read_by_nobody(study):
 
 
 def test_stored_predictions_come_back_whole(study):
-    runs = random_runs()
+    runs = [*random_runs(1), *random_runs(1, fps=None)]
     results.record("clip", "corrected", runs, "demo")
     back = results.read_predictions(study / "predictions/clip-corrected.safetensors")
     for before, after in zip(runs, back, strict=True):
         assert (before.seed, before.task, before.classes) == (after.seed, after.task, after.classes)
         for one, other in zip(before.videos, after.videos, strict=True):
-            assert one.name == other.name
+            assert (one.name, one.fps) == (other.name, other.fps)
             np.testing.assert_array_equal(one.labels, other.labels)
             np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_predictions_stored_before_they_had_a_frame_rate_are_named(study):
+    results.record("clip", "corrected", random_runs(), "demo")
+    path = study / "predictions/clip-corrected.safetensors"
+    with safe_open(path, "numpy") as file:
+        index = json.loads(file.metadata()["index"])
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for run in index:
+        run["videos"] = [video["name"] for video in run["videos"]]
+    save_file(arrays, path, metadata={"index": json.dumps(index)})
+    with pytest.raises(InputError, match=r"clip-corrected\.safetensors was stored before predictions had a frame rate"):
+        results.read_predictions(path)
 
 
 def test_a_partial_row_says_so_wherever_it_is_shown(study):
@@ -311,6 +369,23 @@ def test_a_row_that_cannot_be_measured_leaves_the_table(study):
     assert "not run" in page.study_table(results.read_rows(study), "CalMS21")
     results.verify("demo")
     results.leave_out("few_shot", "published", "demo")  # again, with nothing left to take out
+
+
+def test_unlabelled_frames_are_stored_and_scored_nowhere(study):
+    runs = random_runs()
+    for run in runs:
+        for video in run.videos:
+            video.true[:50] = UNLABELLED
+    rows = results.record("baseline", "corrected", runs, "demo")
+    fields = ("true", "labels", "scores")
+    cut = [
+        replace(run, videos=tuple(replace(v, **{name: getattr(v, name)[50:] for name in fields}) for v in run.videos))
+        for run in runs
+    ]
+    pd.testing.assert_frame_equal(rows, results.score("baseline", "corrected", cut).assign(partial=""))
+    assert results.verify("demo")["mean"].tolist() == rows["mean"].tolist()
+    (first, *_) = results.read_row("baseline", "corrected", study)
+    assert first.videos[0].true[:51].tolist() == [UNLABELLED] * 50 + [runs[0].videos[0].true[50]]
 
 
 def test_no_seed_is_said():

@@ -42,10 +42,10 @@ def test_watching_by_hand():
 
 def test_windows_by_hand():
     video = track("aa..i.....im", fps=1.0)  # a behaviour goes before other of equals, the first before the second
-    labels, seen = sparsity.watch_windows(video, 4.0)
+    labels, seen = sparsity.watch_windows(video, 4.0, video.action)
     assert text(labels) == "aaaa........"
     assert seen.tolist() == [True] * 12
-    labels, seen = sparsity.watch_windows(video, 2.0)
+    labels, seen = sparsity.watch_windows(video, 2.0, video.action)
     assert text(labels) == "aa..ii....ii"
     assert np.flatnonzero(seen).tolist() == [0, 1, 4, 5, 10, 11]
 
@@ -63,15 +63,15 @@ def test_short_stretches_of_action_are_dropped_whole(video, frames):
 @given(TRACKS, st.sampled_from([0.3, 0.5, 1.0, 3.0]))
 def test_what_policies_look_at(video, seconds):
     action = video.action
-    labels, seen = sparsity.watched("clips", seconds, video)
+    labels, seen = sparsity.watched("clips", seconds, video.action, video)
     assert (seen >= action).all()  # a clip covers its whole piece
     assert ((labels != 3) == action).all()
-    labels, glanced = sparsity.watched("glance", seconds, video)
+    labels, glanced = sparsity.watched("glance", seconds, video.action, video)
     assert (glanced <= action).all()
     assert ((labels != 3) == action).all()
-    labels, windows = sparsity.watched("windows", seconds, video)
+    labels, windows = sparsity.watched("windows", seconds, video.action, video)
     assert (windows >= action).all()
-    labels, longest = sparsity.watched("longest", seconds, video)
+    labels, longest = sparsity.watched("longest", seconds, video.action, video)
     np.testing.assert_array_equal(longest, sparsity.without_short(action, round(10 * seconds)))
     np.testing.assert_array_equal(labels != 3, longest)
 
@@ -82,7 +82,7 @@ def test_a_label_for_every_frame_loses_nothing(video):
     labels, seen = sparsity.watch(video, propose(video.action, sparsity.anchor_rule(0.0, 0.1), video.fps), 0.1)
     np.testing.assert_array_equal(labels, video.labels)
     np.testing.assert_array_equal(seen, video.action)
-    np.testing.assert_array_equal(sparsity.watch_windows(video, 0.1)[0], video.labels)
+    np.testing.assert_array_equal(sparsity.watch_windows(video, 0.1, video.action)[0], video.labels)
 
 
 @settings(max_examples=40, deadline=None)

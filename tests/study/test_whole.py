@@ -19,6 +19,7 @@ from mbrepro.study import poster, results
 
 pytestmark = pytest.mark.study
 
+REAL = "11_real"  # shows recorded figures of real animals, nothing simulated
 SMALL = {"scale": 0.15, "seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face"}
 
 
@@ -108,7 +109,7 @@ def test_a_number_too_many_or_too_few_is_named(whole):
     html = BeautifulSoup(before, "html.parser")
     html.select("span.pasted-text")[3].decompose()
     path.write_text(str(html), encoding="utf-8")
-    with pytest.raises(InputError, match=r"index\.html: localization_published_f1 of 02_localization is "):
+    with pytest.raises(InputError, match=r"index\.html: human_action_f1 of 11_real is "):
         book.verify("demo")
     path.write_text(before.replace("</article>", '<span class="pasted-text">1</span></article>', 1), encoding="utf-8")
     with pytest.raises(InputError, match=r"index\.html: one more number is '1'"):
@@ -177,7 +178,7 @@ def test_the_index_shows_the_tables_numbers_beside_the_posters(study, table):
         mean = table.set_index(["row", "protocol", "metric"]).loc[(row, "corrected", "f1"), "mean"]
         cell = lines[poster.TITLES[row]][head.index("corrected (simulated)")]
         assert cell.startswith(f"{mean:.2f} ± ")
-        assert lines[poster.TITLES[row]][head.index("poster (real mice)")] == f"{poster.TABLE[row]['f1']:.2f}"
+        assert lines[poster.TITLES[row]][head.index("real mice")] == f"{poster.TABLE[row]['f1']:.2f}"
 
 
 def test_prose_numbers_are_the_results(study, table):
@@ -190,7 +191,9 @@ def test_prose_numbers_are_the_results(study, table):
 
 def test_every_page_with_simulated_numbers_says_so(study):
     found = pages(study)
-    for name in ["index.html", "methods.html", *(f"notebooks/{n}.html" for n in runner.notebook_names())]:
+    simulated = [name for name in runner.notebook_names() if name != REAL]
+    assert found[f"notebooks/{REAL}.html"].find(class_="mb-real")
+    for name in ["index.html", "methods.html", *(f"notebooks/{n}.html" for n in simulated)]:
         banner = found[name].find(class_="mb-banner")
         assert banner is not None and page.SIMULATED in banner.get_text(), name
 

@@ -37,11 +37,7 @@ def fetch(
     otherwise told by its size. Raises InputError for whatever goes wrong; what has come is kept for the next call.
     """
     folder, source = data_folder(source), releases.normal(source)
-    if any(folder.resolve().is_relative_to(project.resolve()) for project in (paths.SOURCE, paths.root())):
-        raise InputError(
-            f"{folder}: lies inside the project, which never holds data; set MBREPRO_DATA to a folder elsewhere"
-        )
-    with _alone(folder):
+    with alone(folder):
         origin = (Server if releases.is_url(source) or not source else Folder)(folder, source, _release(folder, source))
         names = releases.choose_videos(origin.release, videos)
         tasks = [task for task in tasks if not _has_task(folder, task)]
@@ -61,7 +57,12 @@ def chosen_videos(wanted: Sequence[str], source: str = "") -> list[str]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
+    """Let one fetch write to a data folder; raises InputError if another does, or it lies inside the project."""
+    if any(folder.resolve().is_relative_to(project.resolve()) for project in (paths.SOURCE, paths.root())):
+        raise InputError(
+            f"{folder}: lies inside the project, which never holds data; set MBREPRO_DATA to a folder elsewhere"
+        )
     try:
         with filelock.FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0):
             yield

@@ -581,7 +581,7 @@ def test_a_mirror_that_has_changed_is_told(tmp_path, made):
 
 def test_two_fetches_at_once_are_refused(made):
     source = str(made / "unpacked")
-    with fetch_module._alone(data_folder(source)), pytest.raises(InputError, match="another mbrepro fetch"):
+    with fetch_module.alone(data_folder(source)), pytest.raises(InputError, match="another mbrepro fetch"):
         fetch(source=source)
 
 

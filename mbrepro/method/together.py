@@ -1,0 +1,58 @@
+"""The clips of many proposals, embedded at once and ahead of their use."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import Recording
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.embedder import ClipEmbedder, EmbedderSettings
+from mbrepro.embedding.store import embed_recording, missing
+from mbrepro.method.processes import one_thread, side_by_side
+
+WORTH = 200  # clips; with fewer to embed, starting interpreters takes longer than it saves
+
+
+class Clips(Protocol):
+    """Clips of a recording by their first frames, as `pipeline.Proposed` has them."""
+
+    recording: Recording
+    starts: Sequence[int] | np.ndarray
+
+
+def embed_together(wanted: Iterable[Clips], clips: ClipSettings, embedder: ClipEmbedder, folder: Path) -> None:
+    """Embed the wanted clips that `folder` lacks; `pipeline.embed` then finds them there.
+
+    Those of a recording are embedded together, whichever seed proposed them, so that its video is read once. With a
+    small model on a CPU, recordings are embedded in processes of their own, each on one thread: the bytes are the same.
+    """
+    by_name: dict[str, tuple[Recording, list]] = {}
+    for one in wanted:
+        by_name.setdefault(one.recording.name, (one.recording, []))[1].append(one.starts)
+    jobs = []
+    for recording, parts in by_name.values():
+        lacking = missing(recording, np.unique(np.concatenate(parts)), clips, embedder, folder)
+        if lacking:
+            jobs.append((recording, lacking))
+    if getattr(embedder, "small", False) and sum(len(lacking) for _, lacking in jobs) >= WORTH:
+        longest_first = sorted(jobs, key=lambda job: -len(job[1]))
+        work = [(_embed, *job, clips, embedder.settings, folder) for job in longest_first]
+        side_by_side(work, "embed", "recording")
+        return
+    for recording, lacking in tqdm(jobs, "embed", unit="recording", disable=None):
+        embed_recording(recording, lacking, clips, embedder, folder)
+
+
+def _embed(
+    recording: Recording, starts: list[int], clips: ClipSettings, chosen: EmbedderSettings, folder: Path
+) -> None:
+    with one_thread():
+        embed_recording(recording, starts, clips, _loaded(chosen), folder)
+
+
+_loaded = cache(load_embedder)  # once in each process

@@ -1,0 +1,135 @@
+"""Tables and figures of the page on real animals, from recorded figures."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from mbrepro.data.recordings import OTHER, TASK1_CLASSES, behaviours
+from mbrepro.metrics.agreement import TOLERANCES
+from mbrepro.metrics.banos import MEASURES
+from mbrepro.metrics.bouts import COUNTS, THRESHOLDS
+from mbrepro.metrics.frames import row_normalised
+from mbrepro.report.page import BOUT_F1, METRICS
+from mbrepro.report.plots import BEHAVIOUR, COLOURS, GRID, heat
+from mbrepro.study import audit, poster
+from mbrepro.study.ladder import PUBLISHED
+
+# Macro-F1 of others on CalMS21's Task 1 test videos as they print it.
+PRINTED = {
+    "official network, ±200 frames (Sun et al. 2021)": PUBLISHED["±200 frames"],
+    "winner of the MABe challenge, from poses (Sun et al. 2021)": {"f1": 0.864},
+    "boosted pose features, smoothed (vassi)": {"f1": 0.840},
+}
+LINES = {"two people": COLOURS["mount"], "FERAL, every frame seen": BEHAVIOUR}
+
+
+def frame_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:
+    """Frame metrics of labellings (`people.compared`), a line each, then the poster and `PRINTED`, with intervals."""
+    shown = {"F1 of 3 behaviours": "f1"} | {name: f"f1_{name}" for name in (*behaviours(TASK1_CLASSES), OTHER)}
+    rows = {}
+    for title, told in pairs.items():
+        line = {column: _with_interval(told["metrics"][name]) for column, name in shown.items()}
+        line["action against other"] = _with_interval(told["action"]["f1"])
+        rows[title] = line | {"kappa": _with_interval(told["metrics"]["kappa"])}
+    known = {"the poster, both stages (its confusion matrix)": poster.readings()} | PRINTED
+    for title, told in known.items():
+        rows[title] = {column: f"{told[name]:.3f}" if name in told else "" for column, name in shown.items()}
+    return pd.DataFrame(rows).T.fillna("").rename_axis("labels").reset_index()
+
+
+def bout_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:
+    """Bout metrics of labellings (`people.compared`), a column each, a line a metric, with intervals."""
+    of_behaviours = {f"{BOUT_F1}_{name}": f"{METRICS[BOUT_F1]}, {name}" for name in behaviours(TASK1_CLASSES)}
+    edges = [f"{edge}{kind}" for edge in ("onset", "offset") for kind in ("_abs", "_abs_90", "")]
+    at = [f"bout_f1_{100 * threshold:.0f}" for threshold in THRESHOLDS]
+    rows = {}
+    for name in (*at, *of_behaviours, *MEASURES, "edit", *edges, *COUNTS):
+        form = ("{:,.0f}" if name in COUNTS else "{:.1f}" if name == "edit" else "{:.2f}").format
+        line = {title: _with_interval(told["metrics"][name], form) for title, told in pairs.items()}
+        rows[(METRICS | of_behaviours)[name]] = line
+    return pd.DataFrame(rows).T.rename_axis("").reset_index()
+
+
+def _with_interval(told: Mapping[str, float], form=None) -> str:
+    form = form or "{:.3f}".format
+    between = "" if told["low"] is None else f" [{form(told['low'])}, {form(told['high'])}]"
+    return "not defined" if told["value"] is None else form(told["value"]) + between
+
+
+def pieces_table(stage: Mapping) -> pd.DataFrame:
+    """What FERAL's eye is worth by how much it is shown, from one stage 1's curve (`namer.looked`)."""
+    titles = {
+        "clips": "pieces of at most {:g} s, seen whole",
+        "glance": "{:.2g} s in the middle of pieces of at most 2 s",
+    }
+    rows = [
+        {
+            "looked at": title.format(p["seconds"]),
+            "share shown": f"{p['touched']['value']:.1%}",
+            "with 32 frames either side": f"{p['seen']['value']:.1%}",
+            "F1": _with_interval(p["f1"]),
+            "bout F1, tIoU 0.5": _with_interval(p["bout_f1"], "{:.2f}".format),
+        }
+        for policy, title in titles.items()
+        for p in stage["curve"][policy]
+    ]
+    return pd.DataFrame(rows)
+
+
+def cuts_table(found: Mapping) -> pd.DataFrame:
+    """The poster's rule and clips with FERAL's eye, by stage 1 and by when clips are cut, beside the poster."""
+    rows = {}
+    for name, told in {**found["all"], **found["mouse071"]}.items():
+        where = "19 test videos" if name in found["all"] else "mouse071 alone"
+        line = {audit.CUT_TITLES[cut]: _with_interval(told["poster"][cut]["f1"]) for cut in audit.CUTS}
+        rows[name] = {"on": where} | line
+    rows["the poster, both stages its own"] = {
+        "on": "19 test videos",
+        "cut at frame / 60": f"{poster.readings()['f1']:.3f}",
+    }
+    return pd.DataFrame(rows).T.fillna("").rename_axis("stage 1").reset_index()
+
+
+def tolerance_curves(pairs: Mapping[str, Mapping]) -> plt.Figure:
+    """Frame F1 against the tolerance in time, a line a pair with its interval by video."""
+    figure, axis = plt.subplots(figsize=(7.4, 3.4))
+    seconds = [0.0, *TOLERANCES]
+    for title, told in pairs.items():
+        names = ["f1", *(f"f1_within_{1000 * s:.0f}ms" for s in TOLERANCES)]
+        value, low, high = ([told["metrics"][name][key] for name in names] for key in ("value", "low", "high"))
+        axis.fill_between(seconds, low, high, color=LINES[title], alpha=0.12, linewidth=0)
+        axis.plot(seconds, value, "o-", color=LINES[title], label=title, markersize=4.5)
+    axis.set(xlabel="tolerance in time (s)", ylabel="F1 of 3 behaviours", ylim=(0.7, 1))
+    axis.grid(color=GRID)
+    axis.legend(loc="lower right")
+    return figure
+
+
+def matrices(counts: Mapping[str, Sequence]) -> plt.Figure:
+    """Confusion matrices side by side, rows true: counts of frames, or the poster's shares, by title."""
+    figure, axes = plt.subplots(1, len(counts), figsize=(3.2 * len(counts), 3.6), sharey=True)
+    for axis, (title, values) in zip(np.atleast_1d(axes), counts.items(), strict=True):
+        shares = pd.DataFrame(row_normalised(np.array(values, float)), TASK1_CLASSES, TASK1_CLASSES)
+        heat(shares, axis, fmt=".2f", vmin=0, square=True)
+        axis.set(title=title, xlabel="predicted")
+        axis.tick_params(axis="x", rotation=30)
+    axes[0].set_ylabel("true")
+    return figure
+
+
+def dyad_table(official: Mapping) -> pd.DataFrame:
+    """How well P(action) of the official network, and closeness alone, tell interaction in a recorded dyad."""
+    titles = {"official": "official network, P(action)", "closeness": "closeness of the two mice"}
+    shown = {"AUROC": "auroc", "average precision": "average_precision"}
+    told = official["dyad"]["interact"]
+    rows = {title: {column: told[name][key] for column, key in shown.items()} for name, title in titles.items()}
+    return pd.DataFrame(rows).T
+
+
+def pairs_table(official: Mapping) -> pd.DataFrame:
+    """What the official network calls the frames of each pair of three mice, the first being its resident."""
+    names = ("action", *TASK1_CLASSES)
+    rows = {pair: {name: f"{told['called'][name]:.1%}" for name in names} for pair, told in official["pairs"].items()}
+    return pd.DataFrame(rows).T.rename_axis("resident and intruder").reset_index()

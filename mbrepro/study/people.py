@@ -1,0 +1,73 @@
+"""How far labels of real mice agree: two people's of the same videos, and a video model's with the released ones.
+
+The two people's recordings are none of CalMS21's 89, so what they reach is a ceiling by analogy.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mbrepro import paths
+from mbrepro.artifacts import file_hash
+from mbrepro.data import labels as level
+from mbrepro.data import real
+from mbrepro.data.labels import LabelTrack
+from mbrepro.method.localizer import LOCALIZER_CLASSES
+from mbrepro.metrics import resampling
+from mbrepro.metrics.frames import confusion
+
+Pair = tuple[Sequence[LabelTrack], Sequence[LabelTrack]]  # true and predicted tracks of the same videos
+
+
+def read_human() -> Pair | None:
+    """The two people's labels, or None where this machine has none."""
+    folder = paths.real_data()
+    return real.human_pairs(folder) if folder and (folder / real.PEOPLE).exists() else None
+
+
+def read_feral() -> Pair | None:
+    """CalMS21's test labels and FERAL's predictions, or None unless this machine has both."""
+    labels, folder = level.real_labels(), paths.real_data()
+    if labels is None or folder is None or not (folder / real.PREDICTIONS).exists():
+        return None
+    return labels.test, real.feral_predictions(folder, labels.test)
+
+
+def human(pair: Pair) -> dict[str, object]:
+    """Every metric of the two people, either being the truth: "first" and "second", as of `compared`."""
+    return {"first": compared(*pair), "second": compared(*pair[::-1])}
+
+
+def compared(true: Sequence[LabelTrack], predicted: Sequence[LabelTrack]) -> dict[str, object]:
+    """Two labellings: "metrics" of the classes and "action" of action against other, as of `resampling.estimates`.
+
+    "confusion": frames by true and predicted class.
+    """
+    classes, fps = true[0].classes, [t.fps for t in true]
+    every = [[t.labels for t in tracks] for tracks in (true, predicted)]
+    binary = [[np.where(t.action, 0, 1) for t in tracks] for tracks in (true, predicted)]
+    return {
+        "videos": len(true),
+        "frames": sum(map(len, true)),
+        "metrics": resampling.estimates(*every, classes, fps),
+        "action": resampling.estimates(*binary, LOCALIZER_CLASSES, fps),
+        "confusion": sum(confusion(t, p, len(classes)) for t, p in zip(*every, strict=True)).tolist(),
+    }
+
+
+def human_provenance(_: Pair) -> dict[str, object]:
+    """What is recorded beside `human`."""
+    return {**real.HUMAN, **_provenance(real.PEOPLE, "human")}
+
+
+def feral_provenance(_: Pair) -> dict[str, object]:
+    """What is recorded beside what `compared` gives of `read_feral`."""
+    return {**real.FERAL, **_provenance(real.PREDICTIONS, "compared")}
+
+
+def _provenance(name: str, function: str) -> dict[str, str]:
+    return {
+        "sha256": file_hash(paths.real_data() / name),
+        "computed_by": f"mbrepro.study.people.{function}",
+        "intervals": resampling.BY_VIDEO,
+    }
