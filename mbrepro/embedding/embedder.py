@@ -12,7 +12,7 @@ from mbrepro.errors import InputError
 POSTER_PIXELS = 360 * 420
 PROMPT = "what are the two mice doing in this video"  # the poster's question (Douglas 2025)
 STAND_IN = "stand-in"
-POSES, PIXELS = "poses", "pixels"
+CONTROLS = POSES, PIXELS = "poses", "pixels"  # need no checkpoint
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 

@@ -24,7 +24,6 @@ def untrained_twin(model: str, folder: Path, seed: int) -> Path:
     made_from = source / "config.json", *prepared, seed, VERSION, versions(torch, transformers)
     twin = Path(folder) / f"twin-{fingerprint(*made_from)}"
     if not twin.exists():
-        tokenizer = None if encoder else checkpoint.load_tokenizer(source)
         torch.manual_seed(seed)
         network = kind.untrained(checkpoint.read_config(source))
         with checkpoint.new_folder(twin) as partial:
@@ -33,5 +32,5 @@ def untrained_twin(model: str, folder: Path, seed: int) -> Path:
                 for path in prepared:
                     shutil.copy(path, partial)
             else:
-                checkpoint.save_checkpoint(network, tokenizer, partial)
+                checkpoint.save_checkpoint(network, checkpoint.load_tokenizer(source), partial)
     return twin

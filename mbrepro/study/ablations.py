@@ -83,13 +83,14 @@ def record(seeds: int, scale: float, path: Path) -> Path:
     protocol = labelled_bouts(corrected)
     data, folder = load_dataset("task1", "demo", scale), paths.artifacts("demo")
     table = compute(data, protocol, seeds, folder)
-    write_json(path, {"provenance": provenance(data, protocol, seeds, scale), "figures": {"table": lines(table)}})
+    return write_table(path, provenance(data, protocol, seeds, scale), table)
+
+
+def write_table(path: Path, provenance: Mapping[str, object], table: pd.DataFrame) -> Path:
+    """Record a table with what it was made from; returns the file."""
+    rows = table.round(recorded.DIGITS).reset_index().to_dict("records")
+    write_json(path, {"provenance": provenance, "figures": {"table": rows}})
     return path
-
-
-def lines(table: pd.DataFrame) -> list[dict[str, object]]:
-    """A table as it is recorded."""
-    return table.round(recorded.DIGITS).reset_index().to_dict("records")
 
 
 def provenance(data: Dataset, protocol: Protocol, seeds: int, scale: float) -> dict[str, object]:
@@ -112,14 +113,16 @@ def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.Data
     path = path or recorded.path_of(PAGE)
     if not path.exists():
         raise InputError(f"{path}: no ablation is recorded; make it with make ablation")
-    content = recorded.read(PAGE, path)
-    return content["provenance"], read_lines(PAGE, path, content["figures"], INDEX)
+    return read_table(PAGE, path, INDEX, FIGURES)
 
 
-def read_lines(page: str, path: Path, figures: Mapping, index: Sequence[str]) -> pd.DataFrame:
-    """The table that `lines` wrote among a file's figures. Raises InputError naming the file if it is damaged."""
+def read_table(
+    page: str, path: Path, index: Sequence[str], columns: Sequence[str]
+) -> tuple[dict[str, object], pd.DataFrame]:
+    """The provenance and the table that `write_table` wrote. Raises InputError naming the file if it is damaged."""
+    content = recorded.read(page, path)
     try:
-        return pd.DataFrame(figures["table"]).set_index(list(index))[FIGURES]
+        return content["provenance"], pd.DataFrame(content["figures"]["table"]).set_index(list(index))[list(columns)]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a recorded {page} ({error}); make it again with mbrepro {page}") from None
 

@@ -5,34 +5,30 @@ simulated. What looks at pictures sees the same few frames of each clip, round b
 more than the whole study.
 """
 
-import tempfile
 from pathlib import Path
-from time import process_time
 
-import numpy as np
 import pandas as pd
 
 from mbrepro import paths
-from mbrepro.artifacts import write_json
+from mbrepro.artifacts import versions
 from mbrepro.data.clips import frame_count
-from mbrepro.data.recordings import FRAME_SIZE, Dataset
-from mbrepro.embedding import load_embedder
+from mbrepro.data.recordings import Dataset
+from mbrepro.embedding import encoders, load_embedder, pictures, pixels, pose, twin
 from mbrepro.embedding.embedder import PIXELS, POSES, STAND_IN, ClipEmbedder
 from mbrepro.embedding.encoders import EncoderEmbedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.errors import InputError
 from mbrepro.method import protocols
-from mbrepro.method.pipeline import propose
 from mbrepro.method.protocols import Protocol
 from mbrepro.study import ablations, recorded
+from mbrepro.study.corrections import FIGURES
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
 
 PAGE = "encoder"
-INDEX = ["embedder", "view"]
+INDEX, COLUMNS = ["embedder", "view"], [*FIGURES, "dims"]
 SAMPLED_FPS = 2.0  # the fewest frames that a clip may have, 4
 TWIN_SEED = 0
-TIMED = 8  # clips from whose embedding the time of one is measured
 
 # Where checkpoints without a declaration of their own are known to come from, by the SHA-256 of their weights.
 ORIGINS = {
@@ -65,57 +61,37 @@ def compute(
 ) -> pd.DataFrame:
     """CalMS21's F1 and MAP of the clip row with each embedder in each of its views, of the stand-in in the protocol's.
 
-    See `ablations.compare`; levels of a line's name are embedder and view.
+    As of `ablations.compare`, a line's name being embedder and view, and the width of the view, "dims".
     """
     changes = {
         (name, view): protocol.with_model(embedder.settings.model, view)
         for name, embedder in embedders.items()
         for view in ([protocol.view] if name == "stand-in" else embedder.views)
     }
-    return ablations.compare(data, changes, INDEX, seeds, folder)
-
-
-def costs(data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder]) -> list[dict[str, object]]:
-    """What each embedder costs: width of its views, tokens, 10^12 operations and processor seconds of a clip.
-
-    The seconds are of all cores together, whatever else they do, from the first `TIMED` labelled clips of a test
-    recording, its frames read and cut included.
-    """
-    recording = next(r for r in data.filmed().test if r.action.any())
-    starts = propose(recording, recording.action.astype(np.float32), protocol).starts[:TIMED]
-    found = []
-    for name, embedder in embedders.items():
-        tokens, tflop = embedder.cost(embedder.settings, protocol.clips, FRAME_SIZE[::-1])
-        with tempfile.TemporaryDirectory() as empty:
-            began = process_time()
-            rows = embed_recording(recording, starts, protocol.clips, embedder, Path(empty))
-            seconds = (process_time() - began) / len(starts)
-        widths = {view: values.shape[1] for view, values in rows.items()}
-        figures = {"tflop": round(tflop, recorded.DIGITS), "cpu_seconds": round(seconds, 4)}
-        found.append({"embedder": name, "widths": widths, "tokens": tokens, **figures})
-    return found
+    table = ablations.compare(data, changes, INDEX, seeds, folder)
+    of_none = {name: embed_recording(data.test[0], [], protocol.clips, e, folder) for name, e in embedders.items()}
+    return table.assign(dims=[of_none[name][view].shape[1] for name, view in table.index])
 
 
 def record(model: str, seeds: int, scale: float, path: Path) -> Path:
     """Compare the encoder in a folder on the demo and write what was found with what it was made from; the file.
 
-    Raises InputError as `load_embedders` does.
+    The head learns from labelled bouts, as in what `ablations` records. Raises InputError as `load_embedders` does.
     """
     settings, epochs = embedder_settings("demo", "corrected"), training_epochs("demo", "localizer")
-    protocol, folder = protocols.corrected(settings, epochs, sampled_fps=SAMPLED_FPS), paths.artifacts("demo")
+    protocol = ablations.labelled_bouts(protocols.corrected(settings, epochs, sampled_fps=SAMPLED_FPS))
+    folder = paths.artifacts("demo")
     embedders = load_embedders(protocol, model, folder)
     data = load_dataset("task1", "demo", scale)
     table = compute(data, protocol, embedders, seeds, folder)
-    figures = {"table": ablations.lines(table), "cost": costs(data, protocol, embedders)}
-    write_json(path, {"provenance": provenance(data, protocol, embedders, seeds, scale), "figures": figures})
-    return path
+    return ablations.write_table(path, provenance(data, protocol, embedders, seeds, scale), table)
 
 
 def provenance(
     data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder], seeds: int, scale: float
 ) -> dict[str, object]:
     """What the figures were made from: as of `ablations.provenance`, and the encoder's and its twin's weights."""
-    real, twin, *_ = embedders.values()
+    real, untrained, *_ = embedders.values()
     weights = real.identity["weights"]
     made = {
         "kind": real.kind,
@@ -123,21 +99,17 @@ def provenance(
         "weights": weights,
         "configuration": real.identity["configuration"],
         "twin_seed": TWIN_SEED,
-        "twin_weights": twin.identity["weights"],
+        "twin_weights": untrained.identity["weights"],
     }
-    return ablations.provenance(data, protocol, seeds, scale) | {
+    common = ablations.provenance(data, protocol, seeds, scale)
+    return common | {
         "computed_by": "mbrepro.study.encoder.compute",
         "encoder": made,
         "frames_a_clip": frame_count(protocol.clips),
+        "versions": common["versions"] | versions(encoders, pictures, pixels, pose, twin),
     }
 
 
-def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.DataFrame, pd.DataFrame]:
-    """What is recorded: provenance, the table of `compute` and the costs, a line an embedder.
-
-    Raises InputError naming the file if it is not there or damaged.
-    """
-    path = path or recorded.path_of(PAGE)
-    content = recorded.read(PAGE, path)
-    table = ablations.read_lines(PAGE, path, content["figures"], INDEX)
-    return content["provenance"], table, pd.DataFrame(content["figures"]["cost"]).set_index("embedder")
+def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.DataFrame]:
+    """The provenance and the table that are recorded. Raises InputError naming the file if it is absent or damaged."""
+    return ablations.read_table(PAGE, path or recorded.path_of(PAGE), INDEX, COLUMNS)

@@ -8,8 +8,8 @@ import pytest
 from mbrepro import cli, paths
 from mbrepro.data.recordings import Dataset
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
-from mbrepro.embedding import POSES, checkpoint, embedder_class
-from mbrepro.embedding.embedder import PIXELS, EmbedderSettings
+from mbrepro.embedding import checkpoint, embedder_class
+from mbrepro.embedding.embedder import CONTROLS, EmbedderSettings
 from mbrepro.method.proposals import propose
 from mbrepro.study import embed, estimate
 from tests.fixtures.tiny_checkpoint import write_checkpoint
@@ -103,5 +103,5 @@ def test_encoders_and_controls_are_estimated_too(tmp_path):
         folder = write_encoder(tmp_path / kind, kind)
         found, tflop = cost(EmbedderSettings(str(folder)), clips)
         assert found == tokens and tflop > 0
-    for control in (POSES, PIXELS):
+    for control in CONTROLS:
         assert cost(EmbedderSettings(control), clips) == (0, 0.0)
