@@ -1,8 +1,8 @@
 """A real encoder of pictures on the demo, beside its untrained twin, the stand-in, raw pixels and poses: recorded.
 
 `mbrepro encoder FOLDER` computes the table into `results/recorded/encoder.json`. The encoder may be real; the mice are
-simulated. What looks at pictures sees the same few frames of each clip, round both mice: a real encoder costs a CPU
-more than the whole study.
+simulated. What looks at pictures sees the same few frames of each clip, round both mice: an encoder's time on a CPU
+grows with them.
 """
 
 from pathlib import Path
