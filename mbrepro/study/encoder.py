@@ -5,6 +5,8 @@ simulated. What looks at pictures sees the same few frames of each clip, round b
 grows with them.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -113,3 +115,10 @@ def provenance(
 def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.DataFrame]:
     """The provenance and the table that are recorded. Raises InputError naming the file if it is absent or damaged."""
     return ablations.read_table(PAGE, path or recorded.path_of(PAGE), INDEX, COLUMNS)
+
+
+def numbers() -> Iterator[tuple[str, float]]:
+    """The recorded F1 of each line under one flat name: encoder_dinov2_cls_f1 and so on."""
+    _, table = recorded_table()
+    for (embedder, view), row in table.iterrows():
+        yield "_".join(["encoder", *re.findall(r"\w+", embedder), view, "f1"]), float(row["F1"])
