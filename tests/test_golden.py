@@ -188,6 +188,11 @@ def pose(_):
     return {view: told(rows) for view, rows in embedded.items()}
 
 
+def pixels(_):
+    embedded = load_embedder(EmbedderSettings("pixels")).embed(smooth_clips(), 4.0)
+    return {view: told(rows) for view, rows in embedded.items()}
+
+
 def twin(tmp_path):
     embedder = load_embedder(EmbedderSettings(str(untrained_twin("stand-in", tmp_path, 0)), max_pixels=56 * 84))
     return {"vision": told(embedder.embed(smooth_clips(), 4.0)["vision"])}
@@ -305,6 +310,7 @@ MAKERS = {
     "mbrepro.embedding.qwen3": qwen3,
     "mbrepro.embedding.encoders": encoders,
     "mbrepro.embedding.pose": pose,
+    "mbrepro.embedding.pixels": pixels,
     "mbrepro.embedding.twin": twin,
     "mbrepro.method": method,
     "mbrepro.metrics": metrics,

@@ -6,17 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mbrepro.data.recordings import (
-    FPS,
-    OTHER,
-    UNLABELLED,
-    Clock,
-    behaviours,
-    frame_at,
-    mean_rate,
-    other_index,
-    runs,
-)
+from mbrepro.data.recordings import FPS, OTHER, UNLABELLED, Clock, behaviours, frame_at, mean_rate, other_index, runs
 from mbrepro.errors import InputError
 
 
