@@ -64,7 +64,7 @@ standin: .venv/installed ## train the stand-in vision-language model again (abou
 ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about an hour)
 	$(BIN)/mbrepro ladder
 
-record: .venv/installed ## compute the figures of real animals again (MBREPRO_REAL_DATA; of labels also a fetched CalMS21)
+record: .venv/installed ## compute the figures of real animals again, an hour (MBREPRO_REAL_DATA; of labels also a fetched CalMS21)
 	$(BIN)/mbrepro record
 
 golden: .venv/installed-test ## record the outputs of modules whose VERSION has been raised

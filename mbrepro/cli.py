@@ -29,6 +29,7 @@ COMMANDS = {
     "soak": "kill embedding at random moments and compare the bytes with a straight run's",
     "ladder": "measure how much context helps on the demo, beside the published figures",
     "ablation": "compare crops, frame rates and views on the demo",
+    "encoder": "compare a checkpoint such as DINOv2 with stand-in, raw pixels and poses on the demo",
     "record": "compute the figures of real animals again",
     "likeness": "measure the statistics of real labels and poses that the simulator is compared with",
     "standin": "train the stand-in vision-language model again",

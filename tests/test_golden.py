@@ -32,6 +32,8 @@ from mbrepro.embedding.pictures import prepare, read_preparation
 from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
+from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.features import dyad_features
 from mbrepro.method.heads import HeadSettings, fit_head
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, localize, pose_features
 from mbrepro.method.pipeline import propose, write_frames
@@ -109,6 +111,18 @@ def single(tmp_path):
     return {"scores": told(prediction.scores), "settings": asdict(SingleFrameSettings())}
 
 
+def features(_):
+    seen = np.random.default_rng(0).random((len(mouse()), 2, 7)) < 0.7
+    partly = dyad_features(replace(mouse(), seen=seen))
+    return {"whole": told(dyad_features(mouse())), "partly": told(np.nan_to_num(partly)), "seen": told(partly[:, -42:])}
+
+
+def boosting(_):
+    recording, settings = mouse(), BoostingSettings(iterations=5)
+    scores = fit_boosting([recording], [recording.labels], 4, settings, 0).scores(mouse("mouse002_task1_annotator1"))
+    return {"scores": told(scores), "settings": asdict(BoostingSettings())}
+
+
 def clips(tmp_path):
     recording, made = film(tmp_path), {}
     for name, settings in {
@@ -171,6 +185,11 @@ def encoders(tmp_path):
 def pose(_):
     embedder = load_embedder(EmbedderSettings("poses"))
     embedded = embedder.embed_poses(mouse(), [np.arange(0, 60, 4), np.arange(100, 160, 4)])
+    return {view: told(rows) for view, rows in embedded.items()}
+
+
+def pixels(_):
+    embedded = load_embedder(EmbedderSettings("pixels")).embed(smooth_clips(), 4.0)
     return {view: told(rows) for view, rows in embedded.items()}
 
 
@@ -281,6 +300,8 @@ MAKERS = {
     "mbrepro.method.localizer": localizer,
     "mbrepro.method.training": training,
     "mbrepro.method.single_frame": single,
+    "mbrepro.method.features": features,
+    "mbrepro.method.boosting": boosting,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
     "mbrepro.embedding.packing": packing,
@@ -289,6 +310,7 @@ MAKERS = {
     "mbrepro.embedding.qwen3": qwen3,
     "mbrepro.embedding.encoders": encoders,
     "mbrepro.embedding.pose": pose,
+    "mbrepro.embedding.pixels": pixels,
     "mbrepro.embedding.twin": twin,
     "mbrepro.method": method,
     "mbrepro.metrics": metrics,

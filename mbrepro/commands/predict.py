@@ -40,7 +40,7 @@ def command(
         tuple[str, str] | None,
         typer.Option(
             metavar="EVENTS BEHAVIOUR",
-            help="a BORIS csv export and one of its behaviours; how well P(action) tells it goes into the notes",
+            help="a label file and one of its behaviours; how well P(action) tells it goes into the notes",
         ),
     ] = None,
     profile: Profile = "demo", model: AnyModel = "", source: Source = "", cpu: Cpu = False,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbrepro.data.recordings import FRAME_SIZE, KEYPOINTS, Recording
+from mbrepro.data.recordings import FRAME_SIZE, Recording
 from mbrepro.data.video import VideoInfo
 from mbrepro.errors import InputError
 
@@ -25,15 +25,21 @@ def fit_to_video(recording: Recording, info: VideoInfo, tolerance_s: float = 1.0
 
 
 def body_length(recordings: Sequence[Recording]) -> float:
-    """Median distance from nose to tail base, px, over all frames and both mice of some recordings of one scale.
+    """Median distance from front to rear (nose to tail base), px, over both animals of some recordings of one scale.
 
-    Raises InputError naming the first if it is 0, as where every keypoint lies on one spot.
+    Counted are all frames in which both points were seen. Raises InputError naming the first recording if there are
+    none, or if it is 0, as where every keypoint lies on one spot.
     """
-    nose, tail = KEYPOINTS.index("nose"), KEYPOINTS.index("tail_base")
-    lengths = [np.linalg.norm(r.keypoints[:, :, nose] - r.keypoints[:, :, tail], axis=-1).ravel() for r in recordings]
-    length = float(np.median(np.concatenate(lengths)))
-    if length == 0:
-        raise InputError(f"{recordings[0].name}: nose and tail base lie on one spot, so its mice have no length")
+    lengths = []
+    for recording in recordings:
+        ends = recording.keypoints[:, :, recording.skeleton.ends]
+        seen = slice(None) if recording.seen is None else recording.seen[:, :, recording.skeleton.ends].all(-1)
+        lengths.append(np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=-1)[seen].ravel())
+    lengths = np.concatenate(lengths)
+    if not len(lengths) or not (length := float(np.median(lengths))):
+        front, rear = recordings[0].skeleton.front, recordings[0].skeleton.rear
+        why = "lie on one spot" if len(lengths) else "are never seen together"
+        raise InputError(f"{recordings[0].name}: {front} and {rear} {why}, so its animals have no length")
     return length
 
 
@@ -50,7 +56,7 @@ def to_training_scale(recording: Recording, reference_body_length_px: float) -> 
 
 
 def resample(recording: Recording, fps: float) -> Recording:
-    """Poses and scores at another frame rate, linear in time; labels are the nearest frame's. The video is dropped."""
+    """Poses and scores at another frame rate, linear in time; the rest is the nearest frame's. The video is dropped."""
     if fps == recording.fps:
         return recording
     frames = max(1, round(len(recording) * fps / recording.fps))

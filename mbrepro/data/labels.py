@@ -10,7 +10,17 @@ import numpy as np
 
 from mbrepro.data.calms21.read import load_labels
 from mbrepro.data.calms21.release import data_folder, fetched, json_path
-from mbrepro.data.recordings import FPS, SPLITS, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
+from mbrepro.data.recordings import (
+    FPS,
+    SPLITS,
+    TASK1_CLASSES,
+    UNLABELLED,
+    Dataset,
+    Recording,
+    behaviours,
+    other_index,
+    runs,
+)
 from mbrepro.errors import InputError
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -137,14 +147,15 @@ def sha256(labels: LabelSet | Dataset) -> str:
 
 def class_frames(tracks: Sequence[Track], classes: Sequence[str]) -> np.ndarray:
     """(C,) number of frames of each class."""
-    return sum((np.bincount(t.labels, minlength=len(classes)) for t in tracks), np.zeros(len(classes), np.int64))
+    counted = (np.bincount(t.labels[t.labels != UNLABELLED], minlength=len(classes)) for t in tracks)
+    return sum(counted, np.zeros(len(classes), np.int64))
 
 
 def bout_seconds(tracks: Sequence[Track], name: str | None = None) -> list[np.ndarray]:
     """Durations (s) of each video's bouts, of one behaviour or of all; a bout is an unbroken run of one behaviour."""
     wanted = behaviours(tracks[0].classes) if name is None else (name,)
     return [
-        np.array([(stop - start) / t.fps for start, stop, value in runs(t.labels) if t.classes[value] in wanted])
+        np.array([(b - a) / t.fps for a, b, value in runs(t.labels) if value >= 0 and t.classes[value] in wanted])
         for t in tracks
     ]
 
@@ -160,5 +171,6 @@ def transitions(tracks: Sequence[Track], classes: Sequence[str]) -> np.ndarray:
     counts = np.zeros((len(classes), len(classes)), np.int64)
     for track in tracks:
         values = np.array([value for *_, value in runs(track.labels)])
-        np.add.at(counts, (values[:-1], values[1:]), 1)
+        known = (values[:-1] != UNLABELLED) & (values[1:] != UNLABELLED)
+        np.add.at(counts, (values[:-1][known], values[1:][known]), 1)
     return counts

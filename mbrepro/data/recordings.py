@@ -17,19 +17,50 @@ TASK3_BEHAVIOURS = ("approach", "disengaged", "groom", "intromission", "mount_at
 SPLITS = ("train", "test")
 FRAME_SIZE = (1024, 570)  # CalMS21 videos, width and height in px
 FPS = 30.0  # CalMS21 videos, frames per second
+UNLABELLED = -1  # the label of a frame that nobody labelled: it counts nowhere, neither in training nor in a score
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The K points tracked on each animal, and which of them are its front and its rear.
+
+    Raises InputError if a part occurs twice, or if front and rear are not two of them.
+    """
+
+    parts: tuple[str, ...] = KEYPOINTS
+    front: str = "nose"
+    rear: str = "tail_base"
+
+    def __post_init__(self):
+        listed = ", ".join(self.parts)
+        if len(set(self.parts)) != len(self.parts):
+            raise InputError(f"a part is named twice: {listed}")
+        if self.front == self.rear or not {self.front, self.rear} <= set(self.parts):
+            raise InputError(f"front and rear must be two of the parts {listed}, not {self.front!r} and {self.rear!r}")
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Places of front and rear among the parts."""
+        return self.parts.index(self.front), self.parts.index(self.rear)
+
+
+MOUSE = Skeleton()
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One filmed session of two mice, checked when it is made.
+    """One filmed session of two animals, checked when it is made.
 
-    keypoints: (T, 2, 7, 2) float32, px of `frame_size`; axes are frame, mouse (`MICE`), part (`KEYPOINTS`), x and y.
+    keypoints: (T, 2, K, 2) float32, px of `frame_size`; axes are frame, animal, part of `skeleton`, x and y.
     labels: (T,) int64 index into `classes`, or None for an unlabelled recording.
-    scores: (T, 2, 7) float32 tracking confidence, or None.
+    scores: (T, 2, K) float32 tracking confidence, or None.
     fps: frames per second. frame_size: (width, height) px of the frame the keypoints refer to.
     video: the video file, or None; it may be smaller than `frame_size` (keypoints are scaled when they are used on it).
     animal: who was filmed; recordings of one animal never lie on both sides of a split.
     video_start: index of the video's frame that shows the recording's frame 0, for a video that begins before it.
+    skeleton: the K parts, by default CalMS21's seven of a mouse.
+    seen: (T, 2, K) bool, False where a point is not the tracker's but filled in; None if all are, or nobody knows.
+    partly_labelled: some frames may be labelled `UNLABELLED`.
     Raises InputError naming the recording if a shape, a value or a label is wrong.
     """
 
@@ -43,11 +74,17 @@ class Recording:
     video: Path | None = None
     animal: str = ""
     video_start: int = 0
+    skeleton: Skeleton = MOUSE
+    seen: np.ndarray | None = None
+    partly_labelled: bool = False
 
     def __post_init__(self):
-        object.__setattr__(self, "keypoints", self._floats("keypoints", (*np.shape(self.keypoints)[:1], 2, 7, 2)))
+        points = (2, len(self.parts))
+        object.__setattr__(self, "keypoints", self._floats("keypoints", (*np.shape(self.keypoints)[:1], *points, 2)))
         if self.scores is not None:
-            object.__setattr__(self, "scores", self._floats("scores", (len(self), 2, 7)))
+            object.__setattr__(self, "scores", self._floats("scores", (len(self), *points)))
+        if self.seen is not None and (self.seen.shape != (len(self), *points) or self.seen.dtype != bool):
+            raise InputError(f"{self.name}: seen must be bool of shape {(len(self), *points)}")
         if self.labels is not None:
             object.__setattr__(self, "labels", self._checked_labels())
         if not (np.isfinite(self.fps) and self.fps > 0):
@@ -70,13 +107,18 @@ class Recording:
         return len(self) / self.fps
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the K points of each animal."""
+        return self.skeleton.parts
+
+    @property
     def action(self) -> np.ndarray:
         """(T,) bool, True where the label is any class but "other"."""
-        return self.labels != other_index(self.classes)
+        return (self.labels != other_index(self.classes)) & (self.labels != UNLABELLED)
 
     def at(self, frames: slice | np.ndarray, **changes) -> "Recording":
         """The recording's poses, scores and labels at some of its frames, with `changes` of other fields."""
-        arrays = {field: getattr(self, field) for field in ("keypoints", "scores", "labels")}
+        arrays = {field: getattr(self, field) for field in ("keypoints", "scores", "labels", "seen")}
         return replace(self, **{k: None if v is None else v[frames] for k, v in arrays.items()}, **changes)
 
     def _floats(self, field: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -95,7 +137,7 @@ class Recording:
             raise InputError(f"{self.name}: labels have shape {labels.shape}, but there are {len(self)} frames")
         if not np.issubdtype(labels.dtype, np.integer):
             raise InputError(f"{self.name}: labels must be whole numbers, not {labels.dtype}")
-        outside = (labels < 0) | (labels >= len(self.classes))
+        outside = (labels < (UNLABELLED if self.partly_labelled else 0)) | (labels >= len(self.classes))
         if outside.any():
             frame = int(np.argmax(outside))
             raise InputError(
@@ -110,8 +152,8 @@ class Dataset:
     """Recordings of one task with the released split. `source` is "simulated" or "CalMS21" and is shown everywhere.
 
     pose_only: names of recordings that were never filmed, so that a study of the others' videos is not a partial one.
-    Raises InputError for a recording of other classes or without labels, a name that occurs twice, or an animal on both
-    sides of the split.
+    Raises InputError for a recording of other classes or parts or without labels, a name that occurs twice, or an
+    animal on both sides of the split.
     """
 
     task: str
@@ -128,6 +170,8 @@ class Dataset:
                 raise InputError(
                     f"{recording.name}: its classes {recording.classes} are not {self.task}'s {self.classes}"
                 )
+            if recording.skeleton != self.recordings[0].skeleton:
+                raise InputError(f"{recording.name}: its parts are not those of {self.recordings[0].name}")
             if recording.labels is None:
                 raise InputError(f"{recording.name}: it has no labels, which {self.task} needs")
             if names.count(recording.name) > 1:
@@ -162,7 +206,7 @@ class Dataset:
 class Prediction:
     """What was predicted for one video, with the truth beside it; a unit is a frame or a clip.
 
-    true: (N,) class index, or None for an unlabelled recording. labels: (N,) predicted class index.
+    true: (N,) class index or `UNLABELLED`, or None for an unlabelled recording. labels: (N,) predicted class index.
     scores: (N, classes), larger is more likely. fps: frames per second where a unit is a frame, None where a clip.
     """
 
@@ -171,6 +215,12 @@ class Prediction:
     labels: np.ndarray
     scores: np.ndarray
     fps: float | None = None
+
+    def labelled(self) -> "Prediction":
+        """The units that somebody labelled, all that a metric counts; bouts on either side of others are joined."""
+        kept = self.true != UNLABELLED
+        cut = {field: getattr(self, field)[kept] for field in ("true", "labels", "scores")}
+        return self if kept.all() else replace(self, **cut)
 
 
 def task_classes(task: str) -> tuple[str, ...]:

@@ -56,10 +56,14 @@ class PoseEmbedder:
         return 0, 0.0
 
     def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """(N, D) float32 of clips given as (F,) frames of the recording; InputError if F differs or a frame lies
-        outside.
+        """(N, D) float32 of clips given as (F,) frames of the recording; InputError if F differs, a frame lies outside
+        or the animals have other parts than a mouse's seven.
         """
         counts, name = {len(frames) for frames in clips}, recording.name
+        if recording.parts != KEYPOINTS:
+            raise InputError(
+                f"{name}: {POSES!r} embeds the parts {', '.join(KEYPOINTS)}, not {', '.join(recording.parts)}"
+            )
         if len(counts) > 1:
             raise InputError(f"{name}: clips embedded together must have as many frames, not {sorted(counts)}")
         unit, rows = body_length([recording]) if counts else 1.0, []

@@ -22,14 +22,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mbrepro.artifacts import replacing
-from mbrepro.data.recordings import Recording
+from mbrepro.data.recordings import UNLABELLED, Recording, other_index
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when training or inference gives other values
 
 LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action
 PUBLISHED_BATCH = 128  # windows a step in the official baseline
-FEATURES = 28  # 2 mice x 7 keypoints x (x, y)
+FEATURES = 28  # 2 mice x 7 keypoints x (x, y); of other animals, 2 x K x (x, y)
 _FRAMES_AT_ONCE = 50_000  # bounds the memory of `localize` on long recordings
 
 
@@ -140,16 +140,17 @@ class _PoolNeighbours(torch.autograd.Function):
 class PoseCNN(nn.Module):
     """BatchNorm → n x [Conv1d, valid → BatchNorm → ReLU → MaxPool 2 → Dropout] → Flatten → Linear, in two equal forms.
 
+    features: coordinates a frame, below written as the 28 of two mice.
     Weights start as Keras starts them (Glorot uniform, zero bias) and BatchNorm has Keras's epsilon, 1e-3. Its momentum
     is PyTorch's .1 and not Keras's .99 (.01 in PyTorch's terms): a dense epoch has far fewer, larger steps than the
     published one, and running statistics that average 100 of them would lag behind the weights.
     """
 
-    def __init__(self, settings: LocalizerSettings):
+    def __init__(self, settings: LocalizerSettings, features: int = FEATURES):
         super().__init__()
         self.settings = settings
-        self.input_norm = nn.BatchNorm1d(FEATURES, eps=1e-3)
-        widths = (FEATURES, *settings.channels)
+        self.input_norm = nn.BatchNorm1d(features, eps=1e-3)
+        widths = (features, *settings.channels)
         self.convs = nn.ModuleList(nn.Conv1d(a, b, settings.kernel) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width, eps=1e-3) for width in settings.channels)
         self.classify = nn.Linear(widths[-1] * settings.pooled_samples, settings.classes)
@@ -218,20 +219,33 @@ class PoseCNN(nn.Module):
 
 
 def pose_features(recording: Recording) -> np.ndarray:
-    """The network's input: (T, 28) float32 in the order mouse, part, (x, y), as fractions of the frame's size."""
+    """The network's input: (T, 28) float32 in the order animal, part, (x, y), as fractions of the frame's size."""
     scaled = recording.keypoints / np.asarray(recording.frame_size, np.float32)
-    return scaled.reshape(len(recording), FEATURES)
+    return scaled.reshape(len(recording), -1)
 
 
 def action_targets(recording: Recording) -> np.ndarray:
-    """(T,) int64 targets of the localizer, in the order of `LOCALIZER_CLASSES`: 0 any behaviour, 1 other."""
-    return np.where(recording.action, 0, 1).astype(np.int64)
+    """(T,) int64 targets of the localizer, in the order of `LOCALIZER_CLASSES`: 0 any behaviour, 1 other.
+
+    Unlabelled frames stay `UNLABELLED`.
+    """
+    return action_labels(recording.labels, recording.classes)
+
+
+def action_labels(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """(T,) int64 labels of classes as those of `LOCALIZER_CLASSES`."""
+    return np.where(labels == UNLABELLED, labels, labels == other_index(classes)).astype(np.int64)
 
 
 def localize(model: PoseCNN, recording: Recording) -> np.ndarray:
-    """Softmax probabilities (T, classes) of every frame, in the precision of the network's weights."""
+    """Softmax probabilities (T, classes) of every frame, in the precision of the network's weights.
+
+    Raises InputError if the network was trained on animals of another number of points.
+    """
     context = (model.settings.context_before, model.settings.context_after)
     features = np.pad(pose_features(recording), (context, (0, 0)))
+    if features.shape[1] != (known := model.input_norm.num_features):
+        raise InputError(f"{recording.name}: {features.shape[1]} coordinates a frame, and the network knows {known}")
     parts = []
     model.eval()
     with torch.inference_mode():
@@ -259,7 +273,7 @@ def load_localizer(path: Path) -> PoseCNN:
             stored = json.loads((file.metadata() or {})["settings"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, the file is no dict
         tuples = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
-        model = PoseCNN(LocalizerSettings(**{**stored, **tuples}))
+        model = PoseCNN(LocalizerSettings(**{**stored, **tuples}), len(weights["input_norm.weight"]))
         model.load_state_dict(weights)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such localizer file") from error

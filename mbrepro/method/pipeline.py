@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import f1_score
 
-from mbrepro.data.recordings import Dataset, Prediction, Recording, other_index, split_by_animal
+from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, other_index, split_by_animal
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
@@ -105,8 +105,8 @@ def fit_clip_head(
     labels = np.concatenate([p.labels for p in proposed])
     if len(classes) == 2 and not len(labels):
         return Head(2, pooled.shape[1], np.array([other_index(classes)]), None)
-    held = labels != other_index(classes)
-    kept = held | (len(classes) == 2 or protocol.counter_examples)
+    held = (labels != other_index(classes)) & (labels != UNLABELLED)
+    kept = held | ((labels != UNLABELLED) & (len(classes) == 2 or protocol.counter_examples))
     if not (held if len(classes) > 2 else kept).any():
         raise InputError("stage 1 proposes no train clip that holds a behaviour, so no head can be trained")
     return fit_head(pooled[kept], labels[kept], len(classes), protocol.head, seed)
@@ -121,7 +121,7 @@ def train_head(
 
 def name_clips(proposed: Proposed, class_scores: np.ndarray) -> Prediction:
     """A head's answers (N, C) on the clips that hold a behaviour: what the poster's clip row measures."""
-    held = proposed.labels != other_index(proposed.recording.classes)
+    held = (proposed.labels != other_index(proposed.recording.classes)) & (proposed.labels != UNLABELLED)
     scores = class_scores[held]
     return Prediction(proposed.recording.name, proposed.labels[held], scores.argmax(1), scores)
 

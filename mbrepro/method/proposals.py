@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mbrepro.data.recordings import FPS, OTHER, behaviours, other_index, runs
+from mbrepro.data.recordings import FPS, OTHER, UNLABELLED, behaviours, other_index, runs
 from mbrepro.errors import InputError
 
 
@@ -131,8 +131,13 @@ def proposal_labels(labels: np.ndarray, proposals: Sequence[Proposal], classes: 
     """(N,) int64: the most frequent behaviour in each proposal, the first in `classes` of equals, "other" if none.
 
     labels: (T,) of the recording. "Other" never outvotes a behaviour, as in the poster's code (see `PosterRule`).
+    A proposal of unlabelled frames is `UNLABELLED`.
     """
     names = [classes.index(name) for name in behaviours(classes)]
-    counts = [np.bincount(labels[p.start : p.stop], minlength=len(classes))[names] for p in proposals]
     fallback = other_index(classes) if OTHER in classes else names[0]
-    return np.array([names[int(c.argmax())] if c.any() else fallback for c in counts], np.int64)
+    found = []
+    for span in (labels[p.start : p.stop] for p in proposals):
+        counts = np.bincount(span[span != UNLABELLED], minlength=len(classes))
+        most = names[int(counts[names].argmax())] if counts[names].any() else fallback
+        found.append(UNLABELLED if len(span) and not counts.any() else most)
+    return np.array(found, np.int64)

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import f1_score
 
-from mbrepro.data.recordings import Recording, other_index
+from mbrepro.data.recordings import UNLABELLED, Recording, other_index
 from mbrepro.errors import InputError
 from mbrepro.method.localizer import LocalizerSettings, PoseCNN, localize, pose_features
 
 VERSION = 1  # raise it when training gives other weights
-_IGNORED = -100  # target of frames outside the recording
+_IGNORED = UNLABELLED  # also the target of frames outside the recording
 
 
 def fit_localizer(
@@ -25,7 +25,8 @@ def fit_localizer(
     and shuffles the crops of all recordings; a crop holds every `step`-th frame, as neighbouring frames teach little
     more than one, and the frames between are in crops of their own, so every frame is visited once. The published
     training draws 128 separate windows a step; its learning rate (see `LocalizerSettings`) and missing class weights
-    are kept. Crops are many and short, as what a step teaches depends on how many places it sees.
+    are kept. Crops are many and short, as what a step teaches depends on how many places it sees. Unlabelled frames
+    teach nothing, but are seen as the context of others; crops of them alone are left out.
 
     Returns the network in evaluation mode and one dict an epoch: epoch (from 1), loss, and with validation recordings
     validation_f1, as the rows of the table are scored: of action with 2 classes, else the mean over the behaviours. The
@@ -38,8 +39,9 @@ def fit_localizer(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
-        model = PoseCNN(settings)
-        model.normalise_input([pose_features(recording) for recording in recordings])
+        features = [pose_features(recording) for recording in recordings]
+        model = PoseCNN(settings, features[0].shape[1])
+        model.normalise_input(features)
         optimizer = torch.optim.Adam(model.parameters(), lr=settings.step_rate, eps=1e-7, fused=True)  # Keras's eps
         for epoch in range(1, settings.epochs + 1):
             row = {"epoch": epoch, "loss": train_epoch(model, optimizer, recordings, targets, rng)}
@@ -57,7 +59,7 @@ def _check_targets(pairs: Sequence[tuple[Recording, np.ndarray]], classes: int) 
     for recording, target in pairs:
         if np.shape(target) != (len(recording),):
             raise InputError(f"{recording.name}: targets have shape {np.shape(target)}, not ({len(recording)},)")
-        if np.min(target) < 0 or np.max(target) >= classes:
+        if np.min(target) < UNLABELLED or np.max(target) >= classes:
             raise InputError(f"{recording.name}: targets must be from 0 to {classes - 1}")
 
 
@@ -86,10 +88,12 @@ def _batches(
     edges = (s.context_before + span, s.context_after + span + stride)  # crops may reach beyond either end
     features = [np.pad(pose_features(r), (edges, (0, 0))) for r in recordings]
     padded = [np.pad(target, (span, span + stride), constant_values=_IGNORED) for target in targets]
+    partly = {i for i, target in enumerate(targets) if (target == UNLABELLED).any()}
     tiles = []
     for i, recording in enumerate(recordings):
         first = 1 + int(rng.integers(span))
         tiles += [(i, a + k) for a in range(first, len(recording) + span, span) for k in range(stride)]
+    tiles = [(i, a) for i, a in tiles if i not in partly or (padded[i][a : a + span : stride] != _IGNORED).any()]
     tiles = [tiles[k] for k in rng.permutation(len(tiles))]
     window = span + (s.samples - 1) * s.step
     for first in range(0, len(tiles), s.batch_crops):
@@ -102,6 +106,7 @@ def _batches(
 def _validation_f1(model: PoseCNN, validation: Sequence[tuple[Recording, np.ndarray]]) -> float:
     predicted = np.concatenate([localize(model, recording).argmax(1) for recording, _ in validation])
     true = np.concatenate([target for _, target in validation])
+    true, predicted = true[true != UNLABELLED], predicted[true != UNLABELLED]
     classes = model.settings.classes
     kept = [0] if classes == 2 else [k for k in range(classes) if k != other_index(validation[0][0].classes)]
     return float(f1_score(true, predicted, labels=kept, average="macro", zero_division=0))

@@ -16,7 +16,7 @@ from mbrepro.data.clips import ClipSettings, cut_clips
 from mbrepro.data.recordings import Dataset, Recording, partial
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
 from mbrepro.report.pictures import Shown, behaviour_clips, real_frames, sample_frames, strip
-from mbrepro.study import ablations, poster, recorded
+from mbrepro.study import ablations, encoder, poster, recorded
 from mbrepro.study.language import CATEGORIES
 
 SIMULATED = (
@@ -315,7 +315,23 @@ def recorded_ablation(path: Path | None = None) -> HTML:
         told = "No ablation is recorded yet; make ablation computes it on the demo."
         return HTML(source_notice(["simulated"]) + _line(told))
     made, found = ablations.recorded_table(path)
-    found = found.map("{:.3f}".format)
-    lines = pd.DataFrame({name: found[name] + " ± " + found[f"{name} sd"] for name in ("F1", "MAP")}).reset_index()
     told = f"{made['data']}, {made['seeds']} seeds: mean ± sd over them. Weights sha256 {made['weights'][0][:12]}…."
-    return HTML(source_notice(["simulated"]) + _line(told) + table(lines, words=True).data)
+    return HTML(source_notice(["simulated"]) + _line(told) + table(_with_sd(found).reset_index(), words=True).data)
+
+
+def recorded_encoder(path: Path | None = None) -> HTML:
+    """The recorded table of a real encoder and its controls, under the notice that its mice are simulated."""
+    made, found = encoder.recorded_table(path)
+    real = made["encoder"]
+    told = (
+        f"{made['data']}, {made['seeds']} seeds: mean ± sd over them, {made['frames_a_clip']} frames a clip. "
+        f"{real['kind']} is a real encoder ({real['origin']}); the mice of this table are not, and it says nothing of "
+        "how well it tells what real mice do."
+    )
+    lines = _with_sd(found).assign(dims=found["dims"]).reset_index()
+    return HTML(_box("Simulated mice", told) + table(lines, words=True).data)
+
+
+def _with_sd(found: pd.DataFrame) -> pd.DataFrame:
+    shown = found.map("{:.3f}".format)
+    return pd.DataFrame({name: shown[name] + " ± " + shown[f"{name} sd"] for name in ("F1", "MAP")})

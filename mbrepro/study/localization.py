@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mbrepro.data.recordings import Dataset, Prediction, other_index
-from mbrepro.method.localizer import LOCALIZER_CLASSES, LocalizerSettings
+from mbrepro.method.localizer import LOCALIZER_CLASSES, LocalizerSettings, action_labels, action_targets
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import localize_action
 from mbrepro.study.results import Run
@@ -23,7 +23,7 @@ def localization(
         for recording in data.test:
             p_action = localize_action(model, recording)
             scores = np.stack([p_action, 1 - p_action], 1)
-            true = np.where(recording.action, 0, 1)
+            true = action_targets(recording)
             videos.append(Prediction(recording.name, true, scores.argmax(1), scores, recording.fps))
         runs.append(Run(seed, data.task, LOCALIZER_CLASSES, tuple(videos)))
     return runs
@@ -37,7 +37,7 @@ def collapsed(runs: Sequence[Run]) -> list[Run]:
         videos = []
         for video in run.videos:
             scores = np.stack([1 - video.scores[:, other], video.scores[:, other]], 1)
-            true, labels = (np.where(values != other, 0, 1) for values in (video.true, video.labels))
+            true, labels = (action_labels(values, run.classes) for values in (video.true, video.labels))
             videos.append(Prediction(video.name, true, labels, scores, video.fps))
         out.append(Run(run.seed, run.task, LOCALIZER_CLASSES, tuple(videos)))
     return out

@@ -14,7 +14,7 @@ import numpy as np
 from mbrepro import paths
 from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
-from mbrepro.data.annotations import read_boris_events
+from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.calms21.network import FETCH, find_network, published_network
 from mbrepro.data.recordings import FPS, TASK1_CLASSES, Recording
 from mbrepro.data.tracking import read_tracking
@@ -61,7 +61,7 @@ def read() -> RealMice | None:
         return None
     poses, labels = (folder / name for name in DYAD)
     dyad = read_tracking(poses, parts={"tail_base": "tail"}, fps=FPS, frame_size=(1280, 1024))
-    interact = read_boris_events(labels, "interact", FPS, len(dyad))
+    interact = read_behaviour(labels, "interact", FPS, len(dyad))
     pairs = {f"{a} and {b}": _two_of_three(folder / TRIO, (a, b)) for a, b in permutations(TRIO_MICE, 2)}
     files = {name: file_hash(folder / name) for name in (*DYAD, TRIO)}
     # In double precision no two frames change places from one processor to the next.

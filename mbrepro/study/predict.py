@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mbrepro import paths
 from mbrepro.artifacts import file_hash, write_json, write_text
 from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
-from mbrepro.data.annotations import read_boris_events
+from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.calms21.network import find_network, published_network
 from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording, runs
 from mbrepro.data.tracking import read_tracking
@@ -40,14 +40,14 @@ def predict(
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
     says how they were made. Earlier files of the same name are replaced. official: the official network is stage 1 in
     place of the profile's. stage1_only: labels are action and other, where the localizer proposes; the official
-    network's are each frame's most probable class of its four. compare: a BORIS csv export and one of its behaviours;
-    the notes then hold how well P(action) tells it. how: as of `read_own`. Raises InputError if poses or video cannot
+    network's are each frame's most probable class of its four. compare: a label file and one of its behaviours; the
+    notes then hold how well P(action) tells it. how: as of `read_own`. Raises InputError if poses or video cannot
     be used, or the official network was not fetched; nothing is written then.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
-    events = read_boris_events(*compare, recording.fps, len(recording)) if compare else None
+    events = read_behaviour(*compare, recording.fps, len(recording)) if compare else None
     published = _official() if official else None  # one that was not fetched is missed before recordings are made
     folder, data = paths.artifacts(profile), None if official and stage1_only else load_dataset("task1", profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))

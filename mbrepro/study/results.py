@@ -149,7 +149,8 @@ def _only(run: Run, names: Sequence[str]) -> Run:
 
 
 def _arrays(run: Run) -> tuple[list[np.ndarray], ...]:
-    return tuple([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
+    videos = [video.labelled() for video in run.videos]
+    return tuple([getattr(video, field) for video in videos] for field in ("true", "labels", "scores"))
 
 
 def _mean_over(parts: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:
@@ -226,7 +227,8 @@ def _store_predictions(path: Path, runs: Sequence[Run]) -> None:
         index.append({**vars(run), "videos": [{"name": video.name, "fps": video.fps} for video in run.videos]})
         for place, video in enumerate(run.videos):
             for field in ("true", "labels"):
-                arrays[f"{number}/{place}/{field}"] = np.asarray(getattr(video, field), np.uint8)
+                values = np.asarray(getattr(video, field))
+                arrays[f"{number}/{place}/{field}"] = values.astype(np.int8 if (values < 0).any() else np.uint8)
             arrays[f"{number}/{place}/scores"] = np.ascontiguousarray(video.scores, np.float64)
     with replacing(path) as temporary:
         save_file(arrays, temporary, metadata={"index": json.dumps(index)})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
-from mbrepro.data.recordings import KEYPOINTS, Recording
+from mbrepro.data.recordings import KEYPOINTS, Recording, Skeleton
 from mbrepro.data.video import probe, write_video
 from mbrepro.errors import InputError
 
@@ -52,8 +52,23 @@ def test_poses_are_scaled_to_the_training_body_length_and_centred():
     np.testing.assert_allclose(steps, 15.0, rtol=1e-4)  # 3 px a frame, five times as large
     np.testing.assert_allclose(np.percentile(scaled.keypoints[..., 1], [1, 99]).mean(), 285, rtol=1e-4)
     np.testing.assert_allclose(np.percentile(scaled.keypoints[..., 0], [1, 99]).mean(), 512, rtol=1e-4)
-    with pytest.raises(InputError, match="own: nose and tail base lie on one spot"):
+    with pytest.raises(InputError, match="own: nose and tail_base lie on one spot"):
         to_training_scale(moving(length=0.0), 200.0)
+
+
+def test_body_length_counts_what_was_seen_from_front_to_rear_of_any_skeleton():
+    """Frames 0 to 2: front to rear 10, 20 and 90 px for both animals, the last only filled in."""
+    points = np.zeros((3, 2, 3, 2))
+    points[:, :, 2, 0] = np.array([10, 20, 90])[:, None]
+    rat = {"skeleton": Skeleton(("front", "middle", "rear"), "front", "rear"), "seen": np.ones((3, 2, 3), bool)}
+    rat["seen"][2, :, 0] = False
+    assert body_length([Recording("rat", points, **rat)]) == 15.0
+    assert body_length([Recording("rat", points, **rat | {"seen": None})]) == 20.0
+    resampled = resample(Recording("rat", points, fps=10, **rat), 20)
+    assert resampled.seen[:, 0, 0].tolist() == [True, True, True, False, False, False]  # rounds half to even
+    rat["seen"][..., 2] = False
+    with pytest.raises(InputError, match="rat: front and rear are never seen together"):
+        body_length([Recording("rat", points, **rat)])
 
 
 def test_resampled_motion_keeps_its_speed_in_seconds():

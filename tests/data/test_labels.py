@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mbrepro.data import labels as level
 from mbrepro.data.calms21.release import Fetched, data_folder, record
 from mbrepro.data.labels import LabelSet, LabelTrack, read_labels, real_labels
-from mbrepro.data.recordings import TASK1_CLASSES
+from mbrepro.data.recordings import TASK1_CLASSES, Recording
 from mbrepro.errors import InputError
 from mbrepro.metrics import resampling
 from mbrepro.metrics.frames import evaluate
@@ -28,6 +28,15 @@ def test_bouts_gaps_and_transitions_by_hand():
         expected[a, b] += 1
     np.testing.assert_array_equal(level.transitions(tracks, TASK1_CLASSES), expected)
     assert level.class_frames(tracks, TASK1_CLASSES).tolist() == [2, 2, 4, 6]
+
+
+def test_unlabelled_frames_are_no_bouts_frames_or_transitions_of_any_class():
+    """They are no class, though Python's -1 is the last one, here a behaviour; they keep what they part apart."""
+    labels = np.array([1, 1, -1, 1, 0, -1, -1, 0, 1])
+    recording = Recording("v", np.ones((9, 2, 7, 2)), ("other", "groom"), labels, fps=1.0, partly_labelled=True)
+    assert [level.bout_seconds([recording], name)[0].tolist() for name in ("groom", None)] == [[2, 1, 1], [2, 1, 1]]
+    assert level.class_frames([recording], recording.classes).tolist() == [2, 4]
+    assert level.transitions([recording], recording.classes).tolist() == [[0, 1], [1, 0]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=6))

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from mbrepro.data.recordings import (
     TASK1_CLASSES,
+    UNLABELLED,
     Dataset,
+    Prediction,
     Recording,
+    Skeleton,
     behaviours,
     other_index,
     partial,
@@ -57,11 +60,39 @@ def not_finite() -> np.ndarray:
         ({"video_start": -1}, "video_start must be a frame of the video, not -1"),
         ({"keypoints": np.ones((0, 2, 7, 2)), "labels": None}, "no frames"),
         ({"keypoints": np.float32(3)}, r"keypoints have shape \(\)"),
+        ({"seen": np.ones((4, 2, 5), bool)}, r"seen must be bool of shape \(4, 2, 7\)"),
+        ({"seen": np.ones((4, 2, 7))}, "seen must be bool"),
+        ({"skeleton": Skeleton(("a", "b"), "a", "b")}, r"keypoints have shape \(4, 2, 7, 2\), not \(4, 2, 2, 2\)"),
+        ({"partly_labelled": True, "labels": np.array([0, -1, -2, 0])}, "label -2 at frame 2"),
     ],
 )
 def test_a_wrong_recording_is_refused_by_name(fields, message):
     with pytest.raises(InputError, match=f"mouse001_task1_annotator1: .*{message}"):
         made(**fields)
+
+
+def test_two_animals_may_have_any_points_with_a_front_and_a_rear():
+    rat = Skeleton(("top", "body", "tail"), front="top", rear="tail")
+    recording = made(keypoints=np.ones((4, 2, 3, 2)), skeleton=rat, seen=np.arange(24).reshape(4, 2, 3) > 5)
+    assert (recording.parts, rat.ends) == (("top", "body", "tail"), (0, 2))
+    part = recording.at(slice(1, 3), name="part")
+    assert part.seen.shape == (2, 2, 3) and part.seen.all() and part.name == "part"
+    for parts, front, rear, words in (
+        (("a", "b"), "a", "c", "front and rear must be two of the parts a, b, not 'a' and 'c'"),
+        (("a", "b"), "a", "a", "front and rear must be two"),
+        (("a", "b", "a"), "a", "b", "a part is named twice: a, b, a"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Skeleton(parts, front, rear)
+
+
+def test_unlabelled_frames_are_no_action_and_no_part_of_a_prediction_to_score():
+    recording = made(labels=np.array([0, UNLABELLED, 3, 1]), partly_labelled=True)
+    assert recording.action.tolist() == [True, False, False, True]
+    scores = np.arange(16).reshape(4, 4)
+    scored = Prediction("a", recording.labels, np.array([0, 1, 2, 3]), scores).labelled()
+    assert (scored.true.tolist(), scored.labels.tolist()) == ([0, 3, 1], [0, 2, 3])
+    np.testing.assert_array_equal(scored.scores, scores[[0, 2, 3]])
 
 
 def test_a_replaced_field_is_checked_again():
@@ -86,6 +117,7 @@ def test_dataset_keeps_split_and_order():
         ([made("a_1"), made("a_1")], [], "a_1: the name occurs twice"),
         ([made("a_1", labels=None)], [], "a_1: it has no labels"),
         ([made("a_1", classes=("x", "y", "z", "other"))], [], "a_1: its classes"),
+        ([made("a_1")], [made("b_1", skeleton=Skeleton(front="neck"))], "b_1: its parts are not those of a_1"),
     ],
 )
 def test_a_wrong_dataset_is_refused(train, test, message):

@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from mbrepro import paths
 from mbrepro.data.alignment import fit_to_video
-from mbrepro.data.annotations import read_boris_events
+from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.recordings import Skeleton
 from mbrepro.data.tracking import READERS, fill_gaps, read_tracking
 from mbrepro.data.tracking.deeplabcut import read_h5, unpickle_plain
 from mbrepro.data.video import probe
@@ -109,7 +110,7 @@ def test_individuals_are_taken_in_the_order_named_and_parts_as_mapped(tmp_path, 
         read_tracking(path, individuals=["mouse1", "mouse1"], parts=renamed, **RIG)
     with pytest.raises(InputError, match=r"missing parts: left_hip, right_hip; .* tail base, nose, left ear"):
         read_tracking(path, individuals=["mouse1", "mouse2"], **RIG)
-    with pytest.raises(InputError, match="'paw' is none of the seven parts"):
+    with pytest.raises(InputError, match="'paw' is none of the 7 parts"):
         read_tracking(path, individuals=["mouse1", "mouse2"], parts={"paw": "nose"}, **RIG)
 
 
@@ -133,7 +134,7 @@ def test_real_csv_and_events_of_two_mice(real_data):
     assert len(recording) == 5700
     assert recording.keypoints[0, 0, 0].tolist() == pytest.approx([606.248, 718.07])
     assert recording.keypoints[0, 1, 0].tolist() == pytest.approx([279.401, 250.082])
-    events = read_boris_events(real_data / "ethome_dyad" / "labels_boris.csv", "interact", 30, 5700)
+    events = read_behaviour(real_data / "ethome_dyad" / "labels_boris.csv", "interact", 30, 5700)
     assert np.flatnonzero(np.diff(events))[:2].tolist() == [895, 1041]  # 29.850 s and 34.725 s
     distance = np.linalg.norm(recording.keypoints[:, 0].mean(1) - recording.keypoints[:, 1].mean(1), axis=1)
     assert roc_auc_score(events, -distance) > 0.9  # interacting mice are close: clocks and mice are not mixed up
@@ -143,12 +144,14 @@ def test_gaps_are_filled_linearly_and_ends_held():
     positions = np.full((6, 2, 7, 2), 5.0)
     positions[:, 1, 2, 0] = [np.nan, 10, np.nan, np.nan, 40, np.nan]
     positions[:, 1, 2, 1] = [1, 2, 3, np.nan, 0, 7]  # a point counts as seen where both coordinates are
-    filled = fill_gaps("poses.csv", positions)
+    filled, there = fill_gaps("poses.csv", positions)
     np.testing.assert_allclose(filled[:, 1, 2, 0], [10, 10, 20, 30, 40, 40])
     np.testing.assert_allclose(filled[:, 1, 2, 1], [2, 2, 2 - 2 / 3, 2 - 4 / 3, 0, 0])
+    assert there[:, 1, 2].tolist() == [False, True, False, False, True, False]
+    assert there.sum() == 6 * 2 * 7 - 4
     positions[:, 0, 0] = [[8, 8], [0, 0], [0, 4], [4, 0], [0, 0], [0, 0]]  # (0, 0) stands for not seen
     expected = [[8, 8], [4, 6], [0, 4], [4, 0], [4, 0], [4, 0]]
-    np.testing.assert_allclose(fill_gaps("poses.csv", positions)[:, 0, 0], expected)
+    np.testing.assert_allclose(fill_gaps("poses.csv", positions)[0][:, 0, 0], expected)
     assert (filled[:, 0] == 5).all() and np.isnan(positions[0, 1, 2, 0])
 
 
@@ -160,7 +163,7 @@ def test_gaps_in_straight_motion_are_filled_exactly_between_what_was_seen(seen, 
     positions[~np.array(seen)] = np.nan
     first, last = np.flatnonzero(seen)[[0, -1]]
     expected = line[np.clip(np.arange(len(seen)), first, last)]
-    np.testing.assert_allclose(fill_gaps("a", positions)[:, 1, 4, 1], expected, atol=1e-9)
+    np.testing.assert_allclose(fill_gaps("a", positions)[0][:, 1, 4, 1], expected, atol=1e-9)
 
 
 def test_unlikely_positions_count_as_gaps_only_on_request(tmp_path):
@@ -180,6 +183,28 @@ def test_unlikely_positions_count_as_gaps_only_on_request(tmp_path):
     unscored = write_csv(tmp_path / "b.csv", columns_of(cells=("x", "y")), values_of(columns_of(cells=("x", "y"))))
     with pytest.raises(InputError, match="no likelihoods"):
         read_tracking(unscored, min_score=0.5, **RIG)
+
+
+def test_any_points_of_any_two_animals_are_read_and_what_was_filled_is_told(tmp_path):
+    rat = Skeleton(("top", "tail_m", "body"), front="top", rear="tail_m")
+    columns = columns_of(("rat1", "rat2"), ("Top", "body", "tail-m", "tail-e"))
+    values = values_of(columns)
+    values[1:4, 12 + 6 : 12 + 9] = np.nan  # the second rat's tail-m for three frames, its likelihood too
+    recording = read_tracking(write_csv(tmp_path / "a.csv", columns, values), skeleton=rat, **RIG)
+    assert (recording.parts, recording.skeleton.ends) == (("top", "tail_m", "body"), (0, 1))
+    assert recording.keypoints.shape == (6, 2, 3, 2) and recording.scores.shape == (6, 2, 3)
+    np.testing.assert_array_equal(recording.keypoints[:, 0, 2], values[:, 3:5])
+    assert recording.keypoints[:, 1, 1, 0].tolist() == [18.5, 1018.5, 2018.5, 3018.5, 4018.5, 5018.5]  # a line, filled
+    gone = np.zeros((6, 2, 3), bool)
+    gone[1:4, 1, 1] = True
+    np.testing.assert_array_equal(recording.seen, ~gone)
+    assert recording.scores[gone].tolist() == [0, 0, 0]
+    named = {"parts": {"tail_m": "tail-e"}, "skeleton": rat}
+    np.testing.assert_array_equal(read_tracking(tmp_path / "a.csv", **named, **RIG).keypoints[:, 0, 1], values[:, 9:11])
+    with pytest.raises(InputError, match="'nose' is none of the 3 parts to map: top, tail_m, body"):
+        read_tracking(tmp_path / "a.csv", skeleton=rat, parts={"nose": "Top"}, **RIG)
+    with pytest.raises(InputError, match=r"missing parts: paw; .* Top, body, tail-m, tail-e"):
+        read_tracking(tmp_path / "a.csv", skeleton=Skeleton(("top", "paw"), "top", "paw"), **RIG)
 
 
 def test_part_never_seen_is_refused_by_name(tmp_path):

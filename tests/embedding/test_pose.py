@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbrepro.data.alignment import body_length
-from mbrepro.data.recordings import KEYPOINTS, Recording
+from mbrepro.data.recordings import KEYPOINTS, Recording, Skeleton
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.pose import (
     FEATURES,
@@ -152,6 +154,9 @@ def test_wrong_clips_and_mice_without_length(wandering):
     made = embedder()
     with pytest.raises(InputError, match="outside its 90 frames"):
         made.embed_poses(wandering, [np.array([80, 95])])
+    rat = Skeleton(("a", "b", *KEYPOINTS[2:]), "a", "b")
+    with pytest.raises(InputError, match=r"embeds the parts nose, left_ear.*, not a, b, right_ear"):
+        made.embed_poses(replace(wandering, skeleton=rat), [np.arange(2)])
     with pytest.raises(InputError, match=r"as many frames, not \[2, 3\]"):
         made.embed_poses(wandering, [np.arange(2), np.arange(3)])
     with pytest.raises(InputError, match="have no length"):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mbrepro.data.recordings import Recording
+from mbrepro.data.recordings import UNLABELLED, Recording, Skeleton
 from mbrepro.errors import InputError
 from mbrepro.method import localizer
 from mbrepro.method.localizer import (
@@ -165,6 +167,8 @@ def test_features_are_shares_of_the_frame_in_the_order_mouse_part_xy():
 def test_targets_code_action_0_and_other_1():
     recording = Recording("a", np.zeros((4, 2, 7, 2)), labels=np.array([0, 1, 2, 3]))
     assert action_targets(recording).tolist() == [0, 0, 0, 1]
+    partly = replace(recording, labels=np.array([UNLABELLED, 1, 3, UNLABELLED]), partly_labelled=True)
+    assert action_targets(partly).tolist() == [UNLABELLED, 0, 1, UNLABELLED]
 
 
 def test_localize_is_the_published_network_on_each_frame(made, fitted):
@@ -202,6 +206,23 @@ def test_pooling_drops_out_the_share_that_is_asked_for():
     assert (found == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
     found.sum().backward()
     assert x.grad.sum().item() == pytest.approx((found > 0).sum().item() / 0.75, rel=1e-5)
+
+
+def test_a_network_of_other_animals_is_the_published_one_on_their_points_and_comes_back_from_its_file(tmp_path):
+    rat = Skeleton(("top", "body", "tail"), front="top", rear="tail")
+    points = np.random.default_rng(0).uniform(100, 500, (60, 2, 3, 2))
+    recording = Recording("rats", points, skeleton=rat)
+    torch.manual_seed(0)
+    model = PoseCNN(SMALL, 12).eval()
+    model.normalise_input([pose_features(recording)])
+    windows = torch.from_numpy(frame_windows(pose_features(recording), np.arange(60), SMALL).copy())
+    with torch.no_grad():
+        expected = published_network(model)(windows).softmax(1).numpy()
+    assert np.abs(localize(model, recording) - expected).max() < 1e-5
+    save_localizer(tmp_path / "a.safetensors", model)
+    assert np.array_equal(localize(load_localizer(tmp_path / "a.safetensors"), recording), localize(model, recording))
+    with pytest.raises(InputError, match="mouse: 28 coordinates a frame, and the network knows 12"):
+        localize(model, Recording("mouse", np.ones((60, 2, 7, 2))))
 
 
 def test_saved_network_is_the_same_bytes_and_the_same_network(tmp_path, made, fitted):

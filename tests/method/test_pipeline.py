@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mbrepro.data.recordings import TASK1_CLASSES, Recording
+from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Recording
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
@@ -82,6 +82,9 @@ def test_a_head_learns_from_clips_that_hold_a_behaviour_and_in_a_binary_task_fro
     assert fit_clip_head([four], [points], CORRECTED, seed=0).known.tolist() == [0, 1, 3]  # counter-examples
     two = proposed(np.ones(4), spans, np.array([0, 0, 1, 1]), ("other", "groom"))
     assert fit_clip_head([two], [points], PUBLISHED, seed=0).known.tolist() == [0, 1]
+    for labels, classes in ((np.array([0, 0, UNLABELLED, 1]), TASK1_CLASSES), (two.labels, two.recording.classes)):
+        unlabelled = proposed(np.ones(4), spans, np.where(np.arange(4) == 2, UNLABELLED, labels), classes)
+        assert fit_clip_head([unlabelled], [points], PUBLISHED, seed=0).known.tolist() == [0, 1]
 
 
 def test_a_binary_task_without_any_proposal_finds_nothing():
@@ -110,8 +113,8 @@ def test_clips_for_a_head_are_labelled_bouts_what_stage_1_localizes_or_both(monk
 
 
 def test_clips_named_are_those_that_hold_a_behaviour():
-    three = proposed(np.ones(9), [(0, 3), (3, 6), (6, 9)], np.array([2, 3, 0]))
-    named = name_clips(three, np.array([[0.1, 0.2, 0.7, 0], [0.9, 0.1, 0, 0], [0.3, 0.6, 0.1, 0]]))
+    four = proposed(np.ones(9), [(0, 3), (3, 6), (6, 9), (9, 9)], np.array([2, 3, 0, UNLABELLED]))
+    named = name_clips(four, np.array([[0.1, 0.2, 0.7, 0], [0.9, 0.1, 0, 0], [0.3, 0.6, 0.1, 0], [1, 0, 0, 0]]))
     assert (named.true.tolist(), named.labels.tolist()) == ([2, 0], [2, 1])
 
 

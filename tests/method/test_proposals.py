@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbrepro.data.recordings import TASK1_CLASSES
+from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED
 from mbrepro.errors import InputError
 from mbrepro.method.proposals import HysteresisRule, PosterRule, Proposal, moving_average, proposal_labels, propose
 
@@ -149,6 +149,9 @@ def test_label_is_the_most_frequent_behaviour_and_other_only_alone():
     assert proposal_labels(labels, proposals, TASK1_CLASSES).tolist() == [1, 3, 0]  # attack and mount tie: the first
     assert proposal_labels(labels, [], TASK1_CLASSES).shape == (0,)
     assert proposal_labels(np.array([0, 1, 0]), [Proposal(0, 3, 1.0)], ("other", "sniff_face")).tolist() == [1]
+    labels = np.array([UNLABELLED, UNLABELLED, UNLABELLED, 2, 3])
+    proposals = [Proposal(0, 2, 1.0), Proposal(1, 5, 1.0), Proposal(2, 2, 1.0)]
+    assert proposal_labels(labels, proposals, TASK1_CLASSES).tolist() == [UNLABELLED, 2, 3]
 
 
 @pytest.mark.parametrize(

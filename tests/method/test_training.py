@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from mbrepro.data.recordings import Recording
+from mbrepro.data.recordings import UNLABELLED, Recording
 from mbrepro.errors import InputError
 from mbrepro.method import training
 from mbrepro.method.localizer import LOCALIZER_CLASSES, PoseCNN, action_targets, localize, pose_features
@@ -42,6 +42,30 @@ def test_an_epoch_visits_every_frame_once_with_its_own_context(lengths, seed, sp
         padded = np.pad(pose_features(recording), ((10, 10), (0, 0)))
         for t, frame in enumerate(target):
             assert np.array_equal(by_frame[int(frame)], padded[t : t + 21 : 2].T)
+
+
+@settings(max_examples=30, deadline=None)
+@given(spans=st.lists(st.integers(0, 60), min_size=3, max_size=3), seed=st.integers(0, 99))
+def test_an_epoch_visits_every_labelled_frame_once_and_no_crop_of_unlabelled_ones(spans, seed):
+    first, labelled, rest = spans[0] + 1, *spans[1:]  # without an unlabelled frame, crops are as they always were
+    frames, rng = first + labelled + rest + 1, np.random.default_rng(seed)
+    recording = Recording("r", rng.uniform(1, 500, (frames, 2, 7, 2)))
+    target = np.full(frames, UNLABELLED)
+    target[first : first + labelled + 1] = np.arange(labelled + 1)
+    batches = list(training._batches([recording], [target], SMALL, rng))
+    assert all((crop >= 0).any() for _, y in batches for crop in y.numpy())
+    visited = np.concatenate([y.numpy().ravel() for _, y in batches])
+    assert sorted(visited[visited >= 0]) == list(range(labelled + 1))
+
+
+def test_unlabelled_frames_teach_and_count_nothing(made):
+    half = np.arange(600) < 300
+    targets = [np.where(half, action_targets(r), UNLABELLED) for r in made[:4]]
+    held_out = [(made[4], np.where(half, action_targets(made[4]), UNLABELLED))]
+    model, history = fit_localizer(made[:4], targets, replace(SMALL, epochs=8), 0, held_out)
+    said = localize(model, made[4]).argmax(1)
+    assert history[-1]["validation_f1"] == pytest.approx(f1_score(made[4].action[half], said[half] == 0))
+    assert history[-1]["validation_f1"] > 0.9 and np.isfinite([row["loss"] for row in history]).all()
 
 
 def test_localizer_learns_a_pattern_and_gives_probabilities(made, fitted):

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from mbrepro import cli
 from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
-from mbrepro.data.annotations import read_boris_events
+from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES, Recording
 from mbrepro.data.video import probe
 from mbrepro.method.localizer import action_probability, localize
@@ -126,7 +126,7 @@ def test_real_poses_without_video(small_study, real_data, tmp_path):
         "--fps", 30, "--frame-size", 1280, 1024, "--compare", folder / "labels_boris.csv", "interact",
     ) == 0  # fmt: skip
     _, frames, notes = read(tmp_path, "poses_dlc")
-    interact = read_boris_events(folder / "labels_boris.csv", "interact", 30, 5700)
+    interact = read_behaviour(folder / "labels_boris.csv", "interact", 30, 5700)
     assert len(frames) == 5700
     assert notes["compared_with"]["share_of_frames"] == pytest.approx(663 / 5700)
     assert notes["compared_with"]["auroc"] == pytest.approx(roc_auc_score(interact, frames["p_action"]), abs=1e-3)
@@ -218,7 +218,7 @@ def test_official_network_on_real_poses(real_data, monkeypatch, tmp_path):
     ) == 0  # fmt: skip
     _, frames, notes = read(tmp_path, "poses_dlc")
     assert notes["compared_with"]["auroc"] >= 0.97 and notes["compared_with"]["average_precision"] >= 0.86
-    interact = read_boris_events(folder / "labels_boris.csv", "interact", 30, 5700)
+    interact = read_behaviour(folder / "labels_boris.csv", "interact", 30, 5700)
     assert roc_auc_score(interact, frames["p_action"]) >= 0.97
     folder = real_data / "mabe22_video"
     assert run(

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from mbrepro.artifacts import write_json
+from mbrepro.commands import record
 from mbrepro.data import labels
 from mbrepro.errors import InputError
 from mbrepro.report import page, tables
@@ -99,6 +100,15 @@ def test_every_interval_holds_its_value_and_no_label_is_recorded(page):
         assert told["low"] <= told["value"] <= told["high"], name
     assert "task1_annotator1" not in recorded.path_of(page).read_text()
     assert len(content["provenance"]["sha256"]) == 64
+
+
+def test_pages_are_recorded_by_name(monkeypatch, capsys):
+    monkeypatch.setattr(recorded, "record", lambda page: f"{page}.json")
+    record.command(["rats", "audit"])
+    record.command()
+    assert capsys.readouterr().out.split() == [f"{page}.json" for page in ("rats", "audit", *recorded.PAGES)]
+    with pytest.raises(InputError, match=r"no figures are recorded of 'mice', only of audit, .*rats"):
+        record.command(["mice"])
 
 
 def test_a_difference_is_named(no_real_labels, monkeypatch, tmp_path):

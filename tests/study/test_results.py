@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, precision_score
 
 from mbrepro.artifacts import fingerprint
-from mbrepro.data.recordings import TASK1_CLASSES, Prediction
+from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Prediction
 from mbrepro.errors import InputError
 from mbrepro.metrics.resampling import estimates
 from mbrepro.report import page
@@ -369,6 +369,23 @@ def test_a_row_that_cannot_be_measured_leaves_the_table(study):
     assert "not run" in page.study_table(results.read_rows(study), "CalMS21")
     results.verify("demo")
     results.leave_out("few_shot", "published", "demo")  # again, with nothing left to take out
+
+
+def test_unlabelled_frames_are_stored_and_scored_nowhere(study):
+    runs = random_runs()
+    for run in runs:
+        for video in run.videos:
+            video.true[:50] = UNLABELLED
+    rows = results.record("baseline", "corrected", runs, "demo")
+    fields = ("true", "labels", "scores")
+    cut = [
+        replace(run, videos=tuple(replace(v, **{name: getattr(v, name)[50:] for name in fields}) for v in run.videos))
+        for run in runs
+    ]
+    pd.testing.assert_frame_equal(rows, results.score("baseline", "corrected", cut).assign(partial=""))
+    assert results.verify("demo")["mean"].tolist() == rows["mean"].tolist()
+    (first, *_) = results.read_row("baseline", "corrected", study)
+    assert first.videos[0].true[:51].tolist() == [UNLABELLED] * 50 + [runs[0].videos[0].true[50]]
 
 
 def test_no_seed_is_said():

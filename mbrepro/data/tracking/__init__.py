@@ -1,12 +1,13 @@
 """Pose files in: one reader for each form, in one dictionary, and what makes a recording of what they hold."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mbrepro.data.calms21.read import read_groups, sequence_poses
-from mbrepro.data.recordings import KEYPOINTS, MICE, Recording
+from mbrepro.data.recordings import KEYPOINTS, MICE, MOUSE, Recording, Skeleton
 from mbrepro.data.tracking.deeplabcut import Tracks, read_csv, read_h5
 from mbrepro.errors import InputError
 
@@ -23,18 +24,22 @@ def read_tracking(
     video: Path | None = None,
     sequence: str | None = None,
     min_score: float = 0.0,
+    skeleton: Skeleton = MOUSE,
 ) -> Recording:
     """Read a pose file of one of the forms in `READERS`, told apart by content, as an unlabelled recording.
 
-    individuals: the file's names of resident and intruder, in that order; needed if it has more than two. parts: our
-    part name → the file's, where they differ by more than case, spaces and underscores. sequence: which one of a
-    CalMS21 file. NaN, the point (0, 0) and positions less likely than `min_score` are gaps, which are filled linearly
-    in time and held at the ends. Raises InputError for a file that cannot be read, a name not in it, a part never seen.
+    individuals: the file's names of resident and intruder, in that order; needed if it has more than two. skeleton: the
+    parts to take, in any number. parts: a part's name there → the file's, where they differ by more than case, spaces,
+    hyphens and underscores. sequence: which one of a CalMS21 file. NaN, the point (0, 0) and positions less likely than
+    `min_score` are gaps, which are filled linearly in time and held at the ends; the recording's `seen` tells them.
+    Raises InputError for a file that cannot be read, a name not in it, a part never seen.
     """
     path = Path(path)
     tracks = _reader(path)(path, sequence)
     mice = _chosen_individuals(path, tracks.individuals, individuals)
-    chosen = np.ix_(np.arange(len(tracks.positions)), mice, _chosen_parts(path, tracks.parts, parts or {}))
+    chosen = np.ix_(
+        np.arange(len(tracks.positions)), mice, _chosen_parts(path, tracks.parts, skeleton.parts, parts or {})
+    )
     positions, likelihood = tracks.positions[chosen], tracks.likelihood
     if likelihood is not None:
         likelihood = np.nan_to_num(likelihood[chosen])
@@ -42,9 +47,10 @@ def read_tracking(
     elif min_score > 0:
         raise InputError(f"{path}: it has no likelihoods, so min_score {min_score} cannot be used")
     names = [tracks.individuals[mouse] for mouse in mice]
+    keypoints, seen = fill_gaps(path, positions, names, skeleton.parts)
+    rig = {"fps": fps, "frame_size": tuple(frame_size), "video": video, "skeleton": skeleton}
     name = sequence.rsplit("/", 1)[-1] if sequence else path.stem
-    keypoints = fill_gaps(path, positions, names)
-    return Recording(name, keypoints, scores=likelihood, fps=fps, frame_size=tuple(frame_size), video=video)
+    return Recording(name, keypoints, scores=likelihood, seen=seen, **rig)
 
 
 def _reader(path: Path) -> Reader:
@@ -93,13 +99,13 @@ def _chosen_individuals(path: Path, found: Sequence[str], wanted: Sequence[str] 
     return [tuple(found).index(name) for name in wanted]
 
 
-def _chosen_parts(path: Path, found: Sequence[str], renamed: Mapping[str, str]) -> list[int]:
-    unknown = [name for name in renamed if name not in KEYPOINTS]
+def _chosen_parts(path: Path, found: Sequence[str], wanted: Sequence[str], renamed: Mapping[str, str]) -> list[int]:
+    unknown = [name for name in renamed if name not in wanted]
     if unknown:
-        raise InputError(f"{unknown[0]!r} is none of the seven parts to map: {', '.join(KEYPOINTS)}")
-    bare = lambda part: part.lower().replace(" ", "").replace("_", "")  # noqa: E731
+        raise InputError(f"{unknown[0]!r} is none of the {len(wanted)} parts to map: {', '.join(wanted)}")
+    bare = lambda part: re.sub("[ _-]", "", part).lower()  # noqa: E731
     places = {bare(name): place for place, name in enumerate(found)}
-    chosen = {name: places.get(bare(renamed.get(name, name))) for name in KEYPOINTS}
+    chosen = {name: places.get(bare(renamed.get(name, name))) for name in wanted}
     missing = [name for name, place in chosen.items() if place is None]
     if missing:
         raise InputError(
@@ -108,21 +114,24 @@ def _chosen_parts(path: Path, found: Sequence[str], renamed: Mapping[str, str]) 
     return list(chosen.values())
 
 
-def fill_gaps(path: Path, positions: np.ndarray, mice: Sequence[str] = MICE) -> np.ndarray:
-    """Fill the gaps of (T, 2, 7, 2) positions linearly in time, holding the first and last one seen.
+def fill_gaps(
+    path: Path, positions: np.ndarray, animals: Sequence[str] = MICE, parts: Sequence[str] = KEYPOINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fill the gaps of (T, 2, K, 2) positions linearly in time, holding the first and last one seen.
 
-    A gap is NaN or exactly (0, 0), which files of whole pixels hold for what was not seen (MABe22's do). Raises
-    InputError naming the mouse and the part that was never seen.
+    Also return where each point was seen, (T, 2, K) bool. A gap is NaN or exactly (0, 0), which files of whole pixels
+    hold for what was not seen (MABe22's do). Raises InputError naming the animal and the part that was never seen.
     """
     filled = positions.copy()
     frames = np.arange(len(positions))
-    for mouse, part in np.ndindex(positions.shape[1:3]):
-        track = positions[:, mouse, part]
-        seen = np.isfinite(track).all(1) & (track != 0).any(1)
-        if not seen.any():
+    seen = np.isfinite(positions).all(-1) & (positions != 0).any(-1)
+    for animal, part in np.ndindex(positions.shape[1:3]):
+        there = seen[:, animal, part]
+        if not there.any():
             raise InputError(
-                f"{path}: {KEYPOINTS[part]} of {mice[mouse]} was never seen, so its track cannot be filled"
+                f"{path}: {parts[part]} of {animals[animal]} was never seen, so its track cannot be filled; leave the "
+                "part out if the recording can do without"
             )
         for axis in range(2):
-            filled[:, mouse, part, axis] = np.interp(frames, frames[seen], track[seen, axis])
-    return filled
+            filled[:, animal, part, axis] = np.interp(frames, frames[there], positions[there, animal, part, axis])
+    return filled, seen

@@ -1,0 +1,79 @@
+"""Files of the Caltech Behavior Annotator (Piotr's toolbox) and of Bento, its successor (github.com/neuroethology).
+
+Both count frames from 1 and include the last one of a bout. Bento's newer files hold seconds instead, told by their
+decimal points; a bout then ends with the frame that its last second falls on.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from mbrepro.data.annotations.bout import Bout, check_wanted
+from mbrepro.errors import InputError
+
+
+def read_caltech(path: Path, text: str, fps: float, behaviours: Collection[str] | None = None) -> list[Bout]:
+    """Bouts of all streams; the channel is the stream, S1, S2 and so on.
+
+    Raises InputError if a line is damaged, names a behaviour that the head does not, or if streams end at different
+    frames, as in a file that was cut short.
+    """
+    known, bouts, stream, ends = set(), [], "", {}
+    for number, line in _lines(text):
+        fields = line.split()
+        if opened := re.match(r"(S\d+):\s+start\s+end\s+type$", line):
+            stream = opened[1]
+            ends[stream] = 0
+        elif stream and not line.startswith("-"):
+            if len(fields) != 3 or (known and fields[2] not in known):
+                raise _damaged(path, number, line)
+            start, ends[stream] = _span(path, number, fields)
+            bouts.append(Bout(fields[2], start, ends[stream], stream))
+        elif len(fields) == 2 and not line.endswith(":"):
+            known.add(fields[0])  # and the key that it was typed with
+    if len(set(ends.values())) != 1:
+        told = ", ".join(f"{name} at frame {stop}" for name, stop in ends.items()) or "nowhere"
+        raise InputError(f"{path}: its streams end at different frames ({told}); the file is not whole")
+    return _wanted(path, bouts, behaviours)
+
+
+def read_bento(path: Path, text: str, fps: float, behaviours: Collection[str] | None = None) -> list[Bout]:
+    """Bouts of all channels. Raises InputError if a line is damaged."""
+    rows, channel, behaviour = [], None, ""
+    for number, line in _lines(text):
+        if opened := re.match(r"(.*?)-{3,}$", line):
+            channel, behaviour = opened[1], ""
+        elif line.startswith(">"):
+            behaviour = line[1:]
+        elif channel is not None and not line.lower().startswith("start"):
+            if not behaviour or len(line.split()) != 3:  # first, last, duration
+                raise _damaged(path, number, line)
+            rows.append((number, channel, behaviour, line.split()))
+    rate = fps if any("." in value for *_, fields in rows for value in fields) else None
+    bouts = [Bout(name, *_span(path, number, fields, rate), channel) for number, channel, name, fields in rows]
+    return _wanted(path, bouts, behaviours)
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Numbers, from 1, and content of the lines that are not blank."""
+    return ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+
+
+def _span(path: Path, number: int, fields: list[str], fps: float | None = None) -> tuple[int, int]:
+    try:
+        first, last = float(fields[0]), float(fields[1])
+        start, stop = (int(first) - 1, int(last)) if fps is None else (round(first * fps), round(last * fps) + 1)
+    except (ValueError, OverflowError):
+        raise _damaged(path, number, " ".join(fields)) from None
+    if not 0 <= start < stop or (fps is None and (first % 1 or last % 1)):
+        raise _damaged(path, number, " ".join(fields))
+    return start, stop
+
+
+def _damaged(path: Path, number: int, line: str) -> InputError:
+    return InputError(f"{path}: line {number} is no bout of a known behaviour ({line[:60]!r}); export it again")
+
+
+def _wanted(path: Path, bouts: list[Bout], behaviours: Collection[str] | None) -> list[Bout]:
+    check_wanted(path, {bout.behaviour for bout in bouts}, behaviours)
+    return [bout for bout in bouts if behaviours is None or bout.behaviour in behaviours]

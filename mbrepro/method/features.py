@@ -1,0 +1,101 @@
+"""Pose features of any two animals: what they do with each other, summarised over windows of time.
+
+Per frame: distances, speeds and angles as of MARS (Segalin et al. 2021, eLife 10:e63720, its social features) and vassi
+(github.com/pnuehrenberg/vassi), for any points of which one is the front and one the rear; rolling windows as of SimBA
+(Goodwin et al. 2024, Nat Neurosci 27:1411). Lengths are in body lengths, speeds in body lengths a second, angles in
+radians.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mbrepro.data.alignment import body_length
+from mbrepro.data.recordings import Recording, Skeleton
+from mbrepro.embedding.pose import angles, rate
+
+VERSION = 1  # raise it when a feature holds other values
+WINDOWS_S = (0.5, 2.0, 6.0)
+ANIMALS = ("first", "second")
+_OF_EACH = ("front speed", "rear speed", "centre speed", "turning", "facing", "approach")
+
+
+def dyad_features(recording: Recording, windows_s: Sequence[float] = WINDOWS_S) -> np.ndarray:
+    """(T, F) float32 features of every frame, in the order of `feature_names`; NaN where nothing needed was seen.
+
+    Values of the frame itself, then means and standard deviations over centred windows of so many seconds, which count
+    only frames in which the points were seen; then the share of frames in which each point was, in the same windows.
+    """
+    values, seen = frame_features(recording)
+    there = np.ones((len(recording), 2 * len(recording.parts))) if recording.seen is None else recording.seen
+    there = np.asarray(there, np.float64).reshape(len(recording), -1)
+    columns = [np.where(seen, values, np.nan)]
+    reaches = [max(1, round(seconds * recording.fps / 2)) for seconds in windows_s]
+    for reach in reaches:
+        columns += _mean_and_deviation(values, seen, reach)
+    columns += [
+        there,
+        *(_window_sums(there, reach) / _window_sums(np.ones((len(there), 1)), reach) for reach in reaches),
+    ]
+    return np.concatenate(columns, 1, dtype=np.float32)
+
+
+def feature_names(skeleton: Skeleton, windows_s: Sequence[float] = WINDOWS_S) -> tuple[str, ...]:
+    """Names of the features, in order."""
+    points = [f"{animal} {part}" for animal in ANIMALS for part in skeleton.parts]
+    pairs = [f"{one} to {other}" for k, one in enumerate(points) for other in points[k + 1 :]]
+    base = [*pairs, "angle between headings", *(f"{animal} {what}" for animal in ANIMALS for what in _OF_EACH)]
+    windowed = [f"{what}, {kind} of {s:g} s" for s in windows_s for kind in ("mean", "deviation") for what in base]
+    flags = [f"{point} seen" for point in points]
+    return (*base, *windowed, *flags, *(f"{flag}, share of {s:g} s" for s in windows_s for flag in flags))
+
+
+def frame_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Features of single frames (T, F) and where the points that each needs were seen (T, F), filled ones not.
+
+    All distances between points, the two animals' own among them (front to rear is the body's length, the others how it
+    is bent); the angle between their headings; of each animal the speed of front, rear and centre, how fast it turns,
+    the angle between its heading and the other's centre, and its speed towards that.
+    """
+    points = recording.keypoints.astype(np.float64) / body_length([recording])
+    seen = np.ones(points.shape[:3], bool) if recording.seen is None else recording.seen
+    flat, flat_seen = points.reshape(len(points), -1, 2), seen.reshape(len(points), -1)
+    one, other = np.triu_indices(flat.shape[1], 1)
+    values = [np.linalg.norm(flat[:, one] - flat[:, other], axis=-1)]
+    known = [flat_seen[:, one] & flat_seen[:, other]]
+    front, rear = recording.skeleton.ends
+    headings, headed = points[:, :, front] - points[:, :, rear], seen[:, :, front] & seen[:, :, rear]
+    values.append(np.radians(angles(headings[:, 0], headings[:, 1]))[:, None])
+    known.append(headed.all(1, keepdims=True))
+    centres, there = points.mean(2), seen.any(2)
+    for me, you in ((0, 1), (1, 0)):
+        towards = centres[:, you] - centres[:, me]
+        moving = rate(centres[:, me], recording.fps)
+        turned = np.unwrap(np.arctan2(headings[:, me, 1], headings[:, me, 0]))
+        values += [
+            np.linalg.norm(rate(points[:, me, [front, rear]], recording.fps), axis=-1),
+            np.linalg.norm(moving, axis=-1)[:, None],
+            np.abs(rate(turned, recording.fps))[:, None],
+            np.radians(angles(headings[:, me], towards))[:, None],
+            ((moving * towards).sum(1) / np.maximum(np.linalg.norm(towards, axis=1), 1e-9))[:, None],
+        ]
+        both = there.all(1)
+        known += [seen[:, me, [front, rear]], np.stack([there[:, me], headed[:, me], headed[:, me] & both, both], 1)]
+    return np.concatenate(values, 1), np.concatenate(known, 1)
+
+
+def _mean_and_deviation(values: np.ndarray, seen: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (T, F) each, over the frames up to `reach` away that were seen; NaN without any."""
+    counts = _window_sums(seen.astype(np.float64), reach)
+    middle = values.mean(0)  # taken off, as the difference of two large sums would lose the digits of a small deviation
+    kept = np.where(seen, values - middle, 0)
+    with np.errstate(invalid="ignore"):
+        mean, square = _window_sums(kept, reach) / counts, _window_sums(kept**2, reach) / counts
+    return mean + middle, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def _window_sums(values: np.ndarray, reach: int) -> np.ndarray:
+    """(T, F) sums over each frame and its neighbours up to `reach` away, fewer at the ends."""
+    total = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0)])
+    place = np.arange(len(values))
+    return total[np.minimum(place + reach + 1, len(values))] - total[np.maximum(place - reach, 0)]

@@ -1,0 +1,225 @@
+"""Two real rats: stage 1's networks and boosted pose features on the recordings of another laboratory.
+
+Five points of each rat, a third of them missing, and a person's labels of every frame. Every recording is predicted by
+models of others: four folds of neighbours, as who was filmed is not said, and the same rats are likeliest in those.
+Frames labelled "base", before the intruder enters and after it leaves, count nowhere.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import sklearn
+
+from mbrepro import paths
+from mbrepro.artifacts import cached_arrays, file_hash, versions
+from mbrepro.data.annotations import read_frame_labels
+from mbrepro.data.labels import bout_seconds, class_frames
+from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, Skeleton
+from mbrepro.data.tracking import read_tracking
+from mbrepro.errors import InputError
+from mbrepro.method import boosting, features
+from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.localizer import BASELINE, LOCALIZER, LocalizerSettings, localize
+from mbrepro.method.networks import best_epochs, train_localizers, validation_curves
+from mbrepro.method.processes import one_thread
+from mbrepro.method.training import fit_localizer
+from mbrepro.metrics.frames import confusion, evaluate, weighted_metrics
+from mbrepro.metrics.labels import label_metrics
+from mbrepro.metrics.resampling import BY_VIDEO, interval, whole_and_drawn
+from mbrepro.study.localization import collapsed
+from mbrepro.study.results import Run
+
+RAT = Skeleton(("top", "body", "tail", "tail-m", "tail-e"), front="top", rear="tail")
+CLASSES = ("aggression", "social", "other")
+MEANING = {"aggression": "aggression", "social": "social", "nonsocial": "other", "base": None}
+CHANNEL = "S1"  # the other holds seven aggressive acts
+RIG = {"fps": 30.0, "frame_size": (1920, 1080)}  # neither is stated; points lie within x = 1588 and y = 1053 px
+RECORDINGS, FOLDS, SEED = 20, 4, 0
+EPOCHS, VALIDATION = 3, 0.25  # of the networks: the most passes tried (two more were no better), the share held out
+PUBLISHED, LONG, BOOSTED = "published", "±200 frames", "boosting"
+NETWORKS = {
+    PUBLISHED: replace(LOCALIZER, classes=len(CLASSES), epochs=EPOCHS),
+    LONG: replace(BASELINE, classes=len(CLASSES), epochs=EPOCHS),
+}
+TREES = BoostingSettings()
+LOCALIZERS = (*NETWORKS, BOOSTED)
+# What `retrained` learns from, seconds in the place of minutes.
+FEWER_PASSES, FEWER_TREES = replace(NETWORKS[PUBLISHED], epochs=1), BoostingSettings(every=16, iterations=10)
+
+MEANS = (
+    "f1", "precision", "recall", "map", "accuracy", "kappa", "mcc", "f1_by_recording", "f1_within_500ms",
+    "near_boundary_500ms", "bout_f1_10", "bout_f1_25", "bout_f1_50", "da", "so", "tp", "ic", "edit", "onset_abs",
+    "offset_abs", "true_bouts", "predicted_bouts", "fragmented", "merged",
+)  # fmt: skip
+BY_CLASS = ("f1", "precision", "recall", "ap", "bout_f1_10", "bout_f1_25", "bout_f1_50")
+OF_ACTION = ("f1", "precision", "recall", "map", "bout_f1_50", "kappa")
+
+
+def read() -> tuple[Recording, ...] | None:
+    """The recordings, by number, where this machine has them. Raises InputError if one is missing or damaged."""
+    root = paths.real_data()
+    if root is None or not (folder := root / "rat_dyads").is_dir():
+        return None
+    files = {int(re.match(r"\d+", path.name)[0]): path for path in (folder / "poses").glob("[0-9]*DLC*.csv")}
+    if len(files) != RECORDINGS:
+        raise InputError(f"{folder}: it has poses of {len(files)} recordings, not {RECORDINGS}: copy it again")
+    return tuple(_recording(number, files[number], folder) for number in sorted(files))
+
+
+def _recording(number: int, poses: Path, folder: Path) -> Recording:
+    recording = read_tracking(poses, skeleton=RAT, **RIG)
+    labels = read_frame_labels(
+        folder / "labels" / f"{number}_annot.txt", recording.fps, len(recording), MEANING, CLASSES, channel=CHANNEL
+    )
+    named = {"name": f"rats{number:02}", "animal": f"rats{number:02}"}
+    return replace(recording, **named, classes=CLASSES, labels=labels, partly_labelled=True)
+
+
+def figures(recordings: Sequence[Recording]) -> dict[str, object]:
+    """What the recordings hold and how well each localizer names the frames of others, and action against the rest.
+
+    "gain": how much more boosting scores than the published network, resampled videos being the same for both.
+    "confusion": frames of each recording by true and predicted class. "passes": of the networks, chosen in each fold.
+    """
+    runs = {name: predicted(recordings, name) for name in LOCALIZERS}
+    measured = {name: _measured(run) for name, run in runs.items()}
+    binary = {name: _measured(collapsed([run])[0]) for name, run in runs.items()}
+    gain = {name: measured[BOOSTED][name] - measured[PUBLISHED][name] for name in _shown(CLASSES)}
+    return {
+        "data": facts(recordings)["data"],
+        "localizers": {name: _told(values, _shown(CLASSES)) for name, values in measured.items()},
+        "action": {name: _told(values, OF_ACTION) for name, values in binary.items()},
+        "gain": _told(gain, ["f1", "f1_aggression", "f1_social", "map", "bout_f1_50", "kappa"]),
+        "confusion": {name: _confusions(run) for name, run in runs.items()},
+        "passes": {name: [_passes(recordings, fold, name) for fold in range(FOLDS)] for name in NETWORKS},
+        "retrained": retrained(recordings),
+    }
+
+
+def facts(recordings: Sequence[Recording]) -> dict[str, dict]:
+    """The part of `figures` that needs no training: frames, bouts, and the share of frames without each point."""
+    seen = np.concatenate([r.seen for r in recordings])  # (T, 2, K)
+    counts = class_frames(recordings, CLASSES).tolist()
+    bouts = {name: sum(map(len, bout_seconds(recordings, name))) for name in CLASSES}
+    missing = 1 - seen.mean((0, 1))
+    told = {
+        "recordings": len(recordings),
+        "frames": len(seen),
+        "labelled": sum(counts),
+        "class_frames": dict(zip(CLASSES, counts, strict=True)),
+        "bouts": bouts,
+        "missing": float(1 - seen.mean()),
+        "missing_by_part": dict(zip(recordings[0].parts, missing.tolist(), strict=True)),
+        "a_rat_unseen": float(1 - seen.any(2).all(1).mean()),
+    }
+    return {"data": told}
+
+
+def fold_of(recordings: Sequence[Recording], fold: int) -> Dataset:
+    """The recordings of one fold as test split, all others as train split."""
+    tests = np.array_split(np.arange(len(recordings)), FOLDS)[fold]
+    train, test = (tuple(r for k, r in enumerate(recordings) if (k in tests) == held) for held in (False, True))
+    return Dataset("rats", CLASSES, train, test, "rat_dyads")
+
+
+def predicted(recordings: Sequence[Recording], name: str) -> Run:
+    """The labelled frames of every recording, named by a localizer that was trained on other folds."""
+    videos = []
+    for fold in range(FOLDS):
+        data = fold_of(recordings, fold)
+        scores = _boosted(data) if name == BOOSTED else _networks(data, NETWORKS[name])
+        for recording in data.test:
+            found = scores[recording.name]
+            video = Prediction(recording.name, recording.labels, found.argmax(1), found, recording.fps)
+            videos.append(video.labelled())
+    return Run(SEED, "rats", CLASSES, tuple(videos))
+
+
+def retrained(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
+    """F1 on the first fold after one pass of the published network, and of few trees of few frames.
+
+    Training takes minutes and its sums are rounded otherwise on other processors: this is what a test repeats.
+    """
+    data = fold_of(recordings, 0)
+    targets = [r.labels for r in data.train]
+    with one_thread():
+        network, _ = fit_localizer(data.train, targets, FEWER_PASSES, SEED)
+        scores = {PUBLISHED: [localize(network, r) for r in data.test]}
+    trees = fit_boosting(data.train, targets, len(CLASSES), FEWER_TREES, SEED)
+    scores[BOOSTED] = [trees.scores(r) for r in data.test]
+    labelled = [r.labels != UNLABELLED for r in data.test]
+    true = [r.labels[kept] for r, kept in zip(data.test, labelled, strict=True)]
+    told = {}
+    for name, found in scores.items():
+        values = evaluate(true, None, [s[kept] for s, kept in zip(found, labelled, strict=True)], CLASSES)
+        told[name] = {metric: values[metric] for metric in ("f1", "f1_aggression", "f1_social", "map")}
+    return told
+
+
+def provenance(_: Sequence[Recording]) -> dict[str, object]:
+    """What is recorded beside `figures`."""
+    folder = paths.real_data() / "rat_dyads"
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    listed = "".join(f"{file_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    return {
+        "data": "20 of 58 recordings of two rats: DeepLabCut's points of five parts, labels of the Caltech Behavior "
+        "Annotator; 30 frames per second assumed (doi 10.6084/m9.figshare.30393298)",
+        "source": "github.com/Blossom0913/Mouse-Behavior-Classifier-Train, commit 85038152, data (MIT)",
+        "sha256": hashlib.sha256(listed.encode()).hexdigest(),
+        "sha256_of": "the files' SHA-256 and names, as sha256sum lists them in the order of their names",
+        "computed_by": "mbrepro.study.rats.figures",
+        "intervals": BY_VIDEO,
+        "method": f"{FOLDS} folds of neighbouring recordings, one seed of each network; passes, at most {EPOCHS}, by "
+        "three divisions of the train recordings",
+        "checked": "data is computed again wherever the files are, and a test computes retrained again and the scores "
+        "of every confusion; the rest takes an hour",
+    }
+
+
+def _networks(data: Dataset, settings: LocalizerSettings) -> dict[str, np.ndarray]:
+    (network,) = train_localizers(data, settings, VALIDATION, [SEED], _folder())
+    return {r.name: localize(network, r) for r in data.test}
+
+
+def _passes(recordings: Sequence[Recording], fold: int, name: str) -> int:
+    return best_epochs(validation_curves(fold_of(recordings, fold), NETWORKS[name], VALIDATION, _folder()))
+
+
+def _boosted(data: Dataset) -> dict[str, np.ndarray]:
+    def scores() -> dict[str, np.ndarray]:
+        trees = fit_boosting(data.train, [r.labels for r in data.train], len(CLASSES), TREES, SEED)
+        return {r.name: trees.scores(r) for r in data.test}
+
+    made_from = [TREES, SEED, versions(boosting, features, sklearn)]
+    for recording in data.recordings:
+        made_from += [recording.name, recording.keypoints, recording.labels, recording.seen]
+    return cached_arrays(_folder(), "boosted", tuple(made_from), scores)
+
+
+def _folder() -> Path:
+    return paths.data() / "rats"
+
+
+def _measured(run: Run) -> dict[str, np.ndarray]:
+    """Every metric (1 + resamples,) of a run's videos, and then of resampled ones."""
+    true, labels, scores = ([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
+    weights = whole_and_drawn(len(true))
+    told = label_metrics(true, labels, run.classes, [video.fps for video in run.videos], weights)
+    return told | weighted_metrics(true, labels, scores, run.classes, weights)
+
+
+def _shown(classes: Sequence[str]) -> list[str]:
+    return [*MEANS, *(f"{metric}_{name}" for name in classes[:-1] for metric in BY_CLASS), "f1_other"]
+
+
+def _told(measured: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, dict[str, float]]:
+    between = {name: interval(measured[name][1:]) for name in names}
+    return {name: {"value": float(measured[name][0]), "low": b.low, "high": b.high} for name, b in between.items()}
+
+
+def _confusions(run: Run) -> dict[str, list]:
+    return {video.name: confusion(video.true, video.labels, len(run.classes)).tolist() for video in run.videos}
