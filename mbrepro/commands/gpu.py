@@ -28,7 +28,17 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from mbrepro import artifacts, paths
 from mbrepro.commands.bench import cpu_model, in_turn, timed
-from mbrepro.commands.throughput import FPS, Trial, apart, compiled, large_clips, peak_gb, random_embedder, speed
+from mbrepro.commands.throughput import (
+    FPS,
+    Trial,
+    apart,
+    compiled,
+    cutting,
+    large_clips,
+    peak_gb,
+    random_embedder,
+    speed,
+)
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.demo.standin.model import RELEASED
 from mbrepro.embedding import checkpoint, cuda, load_embedder, lora
@@ -219,9 +229,12 @@ def processors(trial: Trial) -> dict:
 # What each part does, and whether it is nothing without a GPU.
 PARTS: dict[str, tuple[Callable[[Trial], dict], bool]] = {
     "devices": (devices, True),
-    **{name: (partial(speed, name=name), True) for name in RELEASED},
+    **{
+        f"{name}{part}": (partial(work, name=name), True)
+        for name in RELEASED
+        for part, work in (("", speed), ("-cutting", cutting), ("-compiled", compiled))
+    },
     "precision": (precision, True),
     "fine_tuning": (fine_tuning, True),
     "processors": (processors, False),
-    "compiled": (compiled, True),
 }

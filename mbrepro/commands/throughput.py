@@ -3,33 +3,32 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from itertools import cycle, islice
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForImageTextToText
 
 from mbrepro.commands.bench import loop_against_forward, timed
-from mbrepro.data.clips import ClipSettings, cut_clips
+from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import FPS as FILMED_FPS
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import write_video
 from mbrepro.demo.simulated import DemoSettings, simulate_recording
 from mbrepro.demo.simulated.cage import draw_look
 from mbrepro.demo.simulated.frames import render
-from mbrepro.demo.standin.model import RELEASED, released_config
-from mbrepro.embedding import checkpoint, cost, load_embedder
-from mbrepro.embedding.ahead import made_ahead
+from mbrepro.demo.standin.model import released_config
+from mbrepro.embedding import checkpoint, cost, cuda, load_embedder
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder, clip_tflop
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
-from mbrepro.method.processes import side_by_side
+from mbrepro.embedding.store import cut_together, embed_recording
 
 LARGE = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice", crop_pixels=224)
 FPS = 8.0
-BLOCK = 32  # clips cut together
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # bf16 without sparsity, NVIDIA's data sheets
 
 
@@ -37,25 +36,28 @@ PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # bf16 without spar
 class Trial:
     """How much is measured, and where; the defaults are for a GPU of 80 GB, smaller ones for a test on a CPU.
 
-    half: the dtype compared with float32. smaller: values in place of the released language models' own. films,
-    film_s, size: videos, their seconds and their px. batches: sizes of batches that are tried. side: of the matrices
-    multiplied to measure the device. recordings: simulated ones for train and test of the head. compiled: whether
-    torch.compile is tried too.
+    half: the dtype compared with float32. smaller: values in place of the released language models' own. film_s,
+    drawn, size: a video's seconds, its different frames and its px. clips: that are in memory. batches: sizes of
+    batches that are tried; batch: where none are. workers: numbers of threads that cut. side: of the
+    matrices multiplied to measure the device. recordings: simulated ones for train and test of the head. compiler:
+    torch.compile's.
     """
 
     folder: Path
     device: str = "cuda"
     half: str = "bfloat16"
     smaller: tuple[tuple[str, int], ...] = ()
-    films: int = 4
-    film_s: float = 64.0
+    film_s: float = 512.0
+    drawn: int = 480
     size: tuple[int, int] = (1024, 570)
     pixels: int = 224
+    clips: int = 128
     batches: tuple[int, ...] = (8, 16, 32, 64)
-    workers: tuple[int, ...] = (1, 8)
+    batch: int = 32
+    workers: tuple[int, ...] = (8, 16)
     side: int = 8192
     recordings: tuple[int, int] = (8, 6)
-    compiled: bool = True
+    compiler: str = "inductor"
 
 
 def random_embedder(trial: Trial, name: str, batch_size: int = 8) -> QwenVLEmbedder:
@@ -73,22 +75,33 @@ def random_embedder(trial: Trial, name: str, batch_size: int = 8) -> QwenVLEmbed
     return load_embedder(EmbedderSettings(str(folder), dtype=trial.half, device=trial.device, **size))
 
 
+released = lru_cache(maxsize=1)(random_embedder)  # for parts that leave it as it is
+
+
 @cache
-def films(trial: Trial) -> list[tuple[Recording, list[int]]]:
-    """Films of a few seconds over and over, and a clip every two seconds: as far apart as the corrected protocol's."""
-    jobs = [(film, trial.folder / f"film{k}.mp4", k, trial.film_s, trial.size) for k in range(1, trial.films + 1)]
-    settings, made = shown(trial), side_by_side(jobs, "films", "film")
-    step = round(settings.seconds * 30)
-    return [(recording, list(range(0, len(recording) - step + 1, step))) for recording in made]
+def film(trial: Trial) -> tuple[Recording, list[int]]:
+    """A simulated recording, its first frames drawn and repeated to its end, and clips as far apart as they last."""
+    made, poses = simulate_recording("task1", "mouse001_task1_annotator1", DemoSettings(seconds=trial.film_s))
+    few, path, settings = trial.folder / "few.mp4", trial.folder / "film.mp4", shown(trial)
+    pictures = render(poses[: trial.drawn], draw_look(np.random.default_rng(1)), trial.size)
+    write_video(few, pictures, FILMED_FPS, *trial.size, gop=30)
+    repeat_video(few, path, -(-len(made) // trial.drawn))
+    keypoints = np.resize(made.keypoints[: trial.drawn], made.keypoints.shape)
+    step = round(settings.seconds * FILMED_FPS)
+    starts = list(range(0, len(made) - step + 1, step))
+    return Recording(made.name, keypoints, made.classes, made.labels, video=path), starts
 
 
-def film(path: Path, number: int, seconds: float, size: tuple[int, int], drawn: int = 120) -> Recording:
-    """A simulated recording whose first frames are drawn and repeated until its end: drawing is what takes time."""
-    made, poses = simulate_recording("task1", f"mouse{number:03d}_task1_annotator1", DemoSettings(seconds=seconds))
-    pictures = list(render(poses[:drawn], draw_look(np.random.default_rng(number)), size))
-    write_video(path, islice(cycle(pictures), len(made)), 30.0, *size, gop=30)
-    keypoints = np.resize(made.keypoints[:drawn], made.keypoints.shape)
-    return Recording(made.name, keypoints, made.classes, made.labels, video=path)
+def repeat_video(path: Path, out: Path, times: int) -> None:
+    """Write a video that shows another several times, without encoding it again, which would take minutes."""
+    with av.open(str(path)) as source, av.open(str(out), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        packets = [(packet, packet.pts, packet.dts) for packet in source.demux(video=0) if packet.size]
+        length = sum(packet.duration for packet, _, _ in packets)
+        for k in range(times):
+            for packet, pts, dts in packets:
+                packet.pts, packet.dts, packet.stream = pts + k * length, dts + k * length, stream
+                target.mux(packet)
 
 
 def shown(trial: Trial) -> ClipSettings:
@@ -98,8 +111,9 @@ def shown(trial: Trial) -> ClipSettings:
 
 @cache
 def large_clips(trial: Trial) -> list[np.ndarray]:
-    """The clips of all films, in memory."""
-    return [clip for recording, starts in films(trial) for clip in cut_clips(recording, starts, shown(trial))]
+    """Clips of the film, in memory."""
+    recording, starts = film(trial)
+    return cut_together(recording, starts[: trial.clips], shown(trial), torch.get_num_threads())
 
 
 @cache
@@ -117,14 +131,11 @@ def gpu_name() -> str:
 def speed(trial: Trial, name: str) -> dict:
     """Clips a second and share of the device's peak with random weights in a released shape.
 
-    By size of batch; with the best, against the bare pass, behind real decoding, and without `embedding.cuda`; and what
-    the time goes into.
+    By size of batch; with the best, against the bare pass and without `embedding.cuda`; and what the time goes into.
     """
     clips, begun = large_clips(trial), time.perf_counter()
-    embedder = random_embedder(trial, name)
-    found = {"loaded_s": time.perf_counter() - begun, **peaks(trial)}
-    tokens = int(embedder.prepare(clips[:1], FPS)["video_grid_thw"].prod()) // embedder.layout.merge**2
-    found |= {"tokens_per_clip": tokens, "tflop_per_clip": clip_tflop(embedder.config, tokens)}
+    embedder = released(trial, name)
+    found = {"loaded_s": time.perf_counter() - begun, **asked(trial, embedder)}
     share = partial(shares, found)
     found["batches"] = {size: share(**at_size(embedder, clips, size)) for size in trial.batches}
     best = max(found["batches"], key=lambda size: found["batches"][size]["clips_per_s"])
@@ -132,9 +143,14 @@ def speed(trial: Trial, name: str) -> dict:
     found["best_batch"] = best
     found["profile"] = profiled(lambda: embedder.embed(clips[:best], FPS))
     found["loop"] = loop_against_forward(embedder, clips, 2)
-    found["decoding"] = decoding(trial, embedder, share)
     found["library"] = share(clips_per_s=library_way(embedder, clips[:best]))
     return found
+
+
+def asked(trial: Trial, embedder: QwenVLEmbedder) -> dict[str, float]:
+    """What a clip asks of the device, and what that has."""
+    tokens = int(embedder.prepare(large_clips(trial)[:1], FPS)["video_grid_thw"].prod()) // embedder.layout.merge**2
+    return peaks(trial) | {"tokens_per_clip": tokens, "tflop_per_clip": clip_tflop(embedder.config, tokens)}
 
 
 def shares(device: dict[str, float], clips_per_s: float, **others: float) -> dict[str, float]:
@@ -164,26 +180,21 @@ def peak_gb() -> float:
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
 
 
-def decoding(trial: Trial, embedder: QwenVLEmbedder, share: Callable[..., dict[str, float]]) -> dict:
-    """Clips a second that are cut from films, and embedded while some blocks of the next are being cut."""
-    blocks = [
-        (recording, starts[first : first + BLOCK])
-        for recording, starts in films(trial)
-        for first in range(0, len(starts), BLOCK)
-    ]
-
-    def cut(block: tuple[Recording, list[int]]) -> list[np.ndarray]:
-        return cut_clips(block[0], block[1], shown(trial))
-
-    def embed(jobs: list[tuple[Recording, list[int]]], workers: int) -> None:
-        for clips in made_ahead(cut, jobs, workers):
-            embedder.embed(clips, FPS)
-
-    found = {"block": BLOCK, "cut_clips_per_s": len(blocks[0][1]) / timed(lambda: cut(blocks[0]))}
+def cutting(trial: Trial, name: str) -> dict:
+    """Clips a second that are cut from a film, and that come from it into a new store, by the threads that cut."""
+    (recording, starts), embedder, settings = film(trial), released(trial, name), shown(trial)
+    resize(embedder, trial.batch)
+    embedder.embed(large_clips(trial)[: trial.batch], FPS)
+    found = asked(trial, embedder) | {"clips": len(starts)}
+    for workers in (1, *trial.workers):
+        few = starts[: 8 * workers]
+        found[f"cut_by_{workers}_clips_per_s"] = len(few) / timed(
+            partial(cut_together, recording, few, settings, workers)
+        )
     for workers in trial.workers:
-        jobs = list(islice(cycle(blocks), 3 * workers))
-        seconds = timed(partial(embed, jobs, workers))
-        found[f"ahead_{workers}"] = share(clips_per_s=sum(len(starts) for _, starts in jobs) / seconds)
+        what = recording, starts, settings, embedder, trial.folder / f"{name}-{workers}"
+        seconds = timed(partial(embed_recording, *what, workers=workers))
+        found[f"stored_from_{workers}"] = shares(found, len(starts) / seconds)
     return found
 
 
@@ -216,22 +227,16 @@ def library_way(embedder: QwenVLEmbedder, clips: Sequence[np.ndarray]) -> float:
     return rate
 
 
-def compiled(trial: Trial) -> dict:
-    """What torch.compile of every block and layer would add, and take."""
-    if not trial.compiled:
-        return {"skipped": "not asked for"}
-    clips, name = large_clips(trial), next(iter(RELEASED))
-    embedder = random_embedder(trial, name, 32)
-    embedder.embed(clips[:32], FPS)
-    before = len(clips) / timed(lambda: embedder.embed(clips, FPS))
-    views = embedder.embed(clips[:32], FPS)
-    base = embedder.model.model
-    for layer in (*base.visual.blocks, *base.language_model.layers):
-        layer.forward = torch.compile(layer.forward)
-    compiling = timed(lambda: embedder.embed(clips[:32], FPS))
-    after = len(clips) / timed(lambda: embedder.embed(clips, FPS))
-    distances = {view: apart(rows, views[view]) for view, rows in embedder.embed(clips[:32], FPS).items()}
-    return {"clips_per_s": after, "eager_clips_per_s": before, "compiling_s": compiling, "cosine": distances}
+def compiled(trial: Trial, name: str) -> dict:
+    """What torch.compile of every block and layer adds, and takes."""
+    clips, embedder, size = large_clips(trial), released(trial, name), trial.batch
+    released.cache_clear()  # as it is changed here
+    before, expected = at_size(embedder, clips, size), embedder.embed(clips[:size], FPS)
+    cuda.compile_layers(embedder.model.model, trial.compiler)
+    compiling = timed(lambda: embedder.embed(clips[:size], FPS))
+    found = {"as_it_is": before, "compiled": at_size(embedder, clips, size), "compiling_s": compiling}
+    views = embedder.embed(clips[:size], FPS)
+    return found | {"cosine": {view: apart(rows, expected[view]) for view, rows in views.items()}}
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> dict[str, float]:

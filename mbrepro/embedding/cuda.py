@@ -1,13 +1,15 @@
 """What keeps a GPU busy where the library's and the CPU's way would leave it waiting; the values are the same.
 
 Frames travel as the bytes they are and are normalised there. In the vision tower the library calls its attention once
-for every window, ten thousand times a pass; here all windows of one length are one call.
+for every window, ten thousand times a pass; here all windows of one length are one call. And Qwen2.5-VL's tower has
+hidden layers of 3420, not a multiple of 8, for which only old and slow products exist; here zeros fill them up.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
@@ -15,6 +17,9 @@ from mbrepro.embedding.packing import PatchLayout, grid_of, resize_frames
 
 VERSION = 1  # raise it when packing or attention give other values
 ATTENTION = "flash_by_length"  # the library hands windows' lengths only to attention with "flash" in its name
+
+WIDTH = 64  # products of matrices whose sides are multiples of it are quick
+COMPILER = ""  # torch.compile's for every block and layer; empty for none
 
 
 def put(values: torch.Tensor, device: str) -> torch.Tensor:
@@ -67,6 +72,32 @@ def _windows(parts: Sequence[torch.Tensor], length: int, options: dict[str, floa
     """(T, heads, D) from windows of one length, one behind the other."""
     batched = (part.unflatten(0, (-1, length)).transpose(1, 2) for part in parts)
     return F.scaled_dot_product_attention(*batched, **options).transpose(1, 2).flatten(0, 1)
+
+
+def widen_hidden(tower: nn.Module, width: int) -> None:
+    """Fill the hidden layers of a vision tower's gated blocks up with zeros, or cut them back, to a width."""
+    for block in tower.blocks:
+        more = width - block.mlp.down_proj.in_features if hasattr(block.mlp, "gate_proj") else 0
+        if more:
+            for part in (block.mlp.gate_proj, block.mlp.up_proj):
+                part.weight, part.bias = _padded(part.weight, (0, 0, 0, more)), _padded(part.bias, (0, more))
+                part.out_features = width
+            block.mlp.down_proj.weight = _padded(block.mlp.down_proj.weight, (0, more))
+            block.mlp.down_proj.in_features = width
+
+
+def _padded(weight: nn.Parameter, more: tuple[int, ...]) -> nn.Parameter:
+    return nn.Parameter(F.pad(weight.data, more).contiguous(), weight.requires_grad)
+
+
+def compile_layers(base: nn.Module, compiler: str) -> None:
+    """Let torch compile the forward pass of every block of the tower and layer of the language model, attention aside.
+
+    Hooks stay outside. What is computed is the same, to rounding; the first pass takes long.
+    """
+    AttentionInterface.register(ATTENTION, torch.compiler.disable(attend_by_length))
+    for layer in (*base.visual.blocks, *base.language_model.layers):
+        layer.forward = torch.compile(layer.forward, backend=compiler)
 
 
 AttentionInterface.register(ATTENTION, attend_by_length)

@@ -204,6 +204,7 @@ def mean_loss(
 def save(embedder: QwenVLEmbedder, adapted: nn.Module, head: nn.Linear, done: dict[str, object], folder: Path) -> Path:
     """Merge the adapters and write model, tokenizer, classifier and record into a new folder; returns it."""
     merged = adapted.merge_and_unload()
+    embedder.use_gpu(False)  # for weights of the shapes that its configuration tells
     with new_folder(folder) as temporary:
         merged.save_pretrained(temporary)
         embedder.tokenizer.save_pretrained(temporary)

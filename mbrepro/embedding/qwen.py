@@ -49,6 +49,10 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
         """Pack, attend and place as a GPU does it quickly, see `cuda`, or as on a CPU."""
         self.on_gpu = use
         self.model.set_attn_implementation({"vision_config": cuda.ATTENTION if use else checkpoint.ATTENTION})
+        own = getattr(self.config.vision_config, "intermediate_size", 0)
+        cuda.widen_hidden(self.model.model.visual, -(-own // cuda.WIDTH) * cuda.WIDTH if use else own)
+        if use and cuda.COMPILER:
+            cuda.compile_layers(self.model.model, cuda.COMPILER)
         self.identity |= versions(cuda) if use else {}
 
     def read(self, folder: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from transformers import AttentionInterface
 
 from mbrepro.embedding import EmbedderSettings, cuda, load_embedder
 from mbrepro.embedding.packing import PatchLayout, pack_clips
@@ -56,3 +57,32 @@ def test_embeddings_are_those_of_the_cpus_way(tmp_path, kind):
     assert embedder.caption(clips[:1], FPS, max_new_tokens=4) == load_embedder(embedder.settings).caption(
         clips[:1], FPS, 4
     )
+
+
+def test_hidden_layers_filled_up_compute_the_same_and_can_be_cut_back(tmp_path):
+    folder = write_checkpoint(tmp_path, "qwen2_5_vl")
+    tower = load_embedder(EmbedderSettings(str(folder))).model.model.visual
+    mlp, before = tower.blocks[0].mlp, {name: value.clone() for name, value in tower.state_dict().items()}
+    rows = torch.randn(5, mlp.gate_proj.in_features, generator=torch.manual_seed(0))
+    expected, own = mlp(rows), mlp.down_proj.in_features
+    cuda.widen_hidden(tower, own + 52)
+    assert mlp.gate_proj.weight.shape[0] == mlp.up_proj.bias.shape[0] == mlp.down_proj.weight.shape[1] == own + 52
+    torch.testing.assert_close(mlp(rows), expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
+    cuda.widen_hidden(tower, own)
+    assert all(torch.equal(value, before[name]) for name, value in tower.state_dict().items())
+
+
+def test_a_compiled_model_computes_the_same(tmp_path, monkeypatch):
+    """With the compiler that only traces; chosen in one place, and attention left as it is."""
+    settings = EmbedderSettings(str(write_checkpoint(tmp_path, "qwen2_5_vl")), max_pixels=PIXELS, batch_size=2)
+    clips = [noise_clip(0, 4, 196, 140), noise_clip(1, 4, 84, 112)]
+    expected = load_embedder(settings).embed(clips, FPS)
+    monkeypatch.setattr(cuda, "COMPILER", "aot_eager")
+    embedder = load_embedder(settings)
+    plain = embedder.model.model.language_model.layers[0].forward
+    embedder.use_gpu()
+    assert embedder.model.model.language_model.layers[0].forward is not plain
+    found = embedder.embed(clips, FPS)
+    AttentionInterface.register(cuda.ATTENTION, cuda.attend_by_length)
+    for view in embedder.views:
+        np.testing.assert_allclose(found[view], expected[view], atol=2e-5 * np.abs(expected[view]).max())
