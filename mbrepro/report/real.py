@@ -24,8 +24,10 @@ PRINTED = {
 }
 RATS = {
     rats.PUBLISHED: "the poster's network, ±100 frames",
-    rats.LONG: "the same, ±200 frames",
+    rats.LONG: "the same network, ±200 frames",
     rats.BOOSTED: "boosted pose features",
+    rats.SMOOTHED: "the same, its scores averaged over a median bout",
+    rats.DECODED: "the same, decoded into bouts",
 }
 LINES = {"two people": COLOURS["mount"], "FERAL, every frame seen": BEHAVIOUR}
 

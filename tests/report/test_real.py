@@ -78,7 +78,11 @@ def test_what_the_page_says_is_what_the_figures_show(found):
 
 def test_rats_table_holds_every_localizer_in_order(found):
     table = real.rats_table(found["rats"]).set_index("localizer")
-    assert list(table.index) == ["the poster's network, ±100 frames", "the same, ±200 frames", "boosted pose features"]
+    assert list(table.index)[:3] == [
+        "the poster's network, ±100 frames",
+        "the same network, ±200 frames",
+        "boosted pose features",
+    ]
     assert table.loc["boosted pose features", "F1 of 2 behaviours"] == "0.613 [0.580, 0.636]"
     assert table.loc["boosted pose features", "bouts predicted"].startswith("3,155 [")
     assert table.loc["the poster's network, ±100 frames", "action against other, F1"].startswith("0.806 [")
