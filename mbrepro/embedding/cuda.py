@@ -19,7 +19,7 @@ VERSION = 1  # raise it when packing or attention give other values
 ATTENTION = "flash_by_length"  # the library hands windows' lengths only to attention with "flash" in its name
 
 WIDTH = 64  # products of matrices whose sides are multiples of it are quick
-COMPILER = ""  # torch.compile's for every block and layer; empty for none
+COMPILER = ""  # torch.compile's for every block and layer, with a new VERSION; empty for none
 
 
 def put(values: torch.Tensor, device: str) -> torch.Tensor:

@@ -12,7 +12,7 @@ from mbrepro.commands import gpu, throughput
 from mbrepro.data.video import decode_frames, probe, write_video
 from mbrepro.errors import InputError
 
-SMALL = (("num_hidden_layers", 2), ("vocab_size", 512), ("intermediate_size", 64))
+SMALL = (("num_hidden_layers", 2), ("vocab_size", 2048), ("intermediate_size", 64))
 
 
 @pytest.fixture
@@ -91,5 +91,5 @@ def test_repeated_video_shows_the_same_frames_again(tmp_path):
 def test_the_recorded_figures_are_of_these_parts_and_of_a_run_in_which_none_failed():
     recorded = json.loads((gpu.paths.SOURCE / "results" / "gpu.json").read_text())
     assert recorded["parts"].keys() <= gpu.PARTS.keys() and recorded["machine"]["gpu"]
-    assert not [part for part in recorded["parts"].values() if {"failed", "skipped"} & part.keys()]
+    assert not [part for part in recorded["parts"].values() if "failed" in part or part.get("skipped")]
     assert {recorded["parts"]["processors"][kind] for kind in ("failures", "errors", "skipped")} == {0}
