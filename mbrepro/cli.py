@@ -25,6 +25,7 @@ COMMANDS = {
     "finetune": "fine-tune the video model on labelled train clips (LoRA)",
     "predict": "label the behaviour in a recording of your own",
     "bench": "measure speed against the published computation",
+    "gpu": "measure what needs a GPU: speed, precision, parity, a fine-tuning step",
     "soak": "kill embedding at random moments and compare the bytes with a straight run's",
     "ladder": "measure how much context helps on the demo, beside the published figures",
     "ablation": "compare crops, frame rates and views on the demo",

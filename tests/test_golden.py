@@ -26,8 +26,8 @@ from mbrepro.data.labels import LabelTrack
 from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Prediction, Recording
 from mbrepro.data.video import decode_frames, probe, write_video
 from mbrepro.demo.simulated import DemoSettings, cage, frames, simulate_recording
-from mbrepro.embedding import EmbedderSettings, load_embedder
-from mbrepro.embedding.packing import pack_clips
+from mbrepro.embedding import EmbedderSettings, cuda, load_embedder
+from mbrepro.embedding.packing import PatchLayout, pack_clips
 from mbrepro.embedding.pictures import prepare, read_preparation
 from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
@@ -152,6 +152,15 @@ def smooth_clips(count: int = 2, shape=(4, 72, 128)) -> list[np.ndarray]:
 def packing(_):
     blocks, grids = pack_clips(smooth_clips(), 56 * 84)
     return {"blocks": told(blocks), "grids": grids.tolist()}
+
+
+def on_gpu(_):
+    """What embedding on a GPU does otherwise, here on the CPU."""
+    blocks, grids = cuda.pack_clips_on("cpu", smooth_clips(), 56 * 84, PatchLayout())
+    parts = torch.linspace(-1, 1, 3 * 2 * 7 * 4).reshape(3, 1, 2, 7, 4)
+    windows = {"cu_seq_lens_q": torch.tensor([0, 3, 7]), "max_length_q": 4, "scaling": 0.5}
+    attended, _ = cuda.attend_by_length(None, *parts, None, **windows)
+    return {"blocks": told(blocks), "grids": grids.tolist(), "attended": told(attended)}
 
 
 def pictures(tmp_path):
@@ -304,6 +313,7 @@ MAKERS = {
     "mbrepro.method.boosting": boosting,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
+    "mbrepro.embedding.cuda": on_gpu,
     "mbrepro.embedding.packing": packing,
     "mbrepro.embedding.pictures": pictures,
     "mbrepro.embedding.qwen": qwen,

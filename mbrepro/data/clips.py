@@ -98,11 +98,13 @@ def _frame_times(recording: Recording) -> np.ndarray:
     return times - times[0]
 
 
-def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSettings) -> list[np.ndarray]:
+def cut_clips(
+    recording: Recording, starts: Sequence[int], settings: ClipSettings, threads: int = 0
+) -> list[np.ndarray]:
     """Cut one (F, H, W, 3) uint8 RGB clip for each start frame, decoding no frame twice.
 
-    H and W are the video's, or `crop_pixels` with a crop. Raises InputError for a missing, short or damaged
-    video and for a clip that would start outside the recording.
+    H and W are the video's, or `crop_pixels` with a crop. threads: see `iter_frames`. Raises InputError for a missing,
+    short or damaged video and for a clip that would start outside the recording.
     """
     info = check_video(recording)
     chosen = [clip_frames(start, recording, settings) for start in starts]
@@ -114,7 +116,7 @@ def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSetting
     for clip, frames in enumerate(chosen):
         for place, index in enumerate((frames + recording.video_start).tolist()):
             uses[index].append((clip, place))
-    for index, picture in iter_frames(info.path, list(uses)):
+    for index, picture in iter_frames(info.path, list(uses), threads):
         for clip, place in uses[index]:
             clips[clip][place] = crop_square(picture, squares[clip], side) if side else picture
     return clips

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from mbrepro.artifacts import replacing
 from mbrepro.data.recordings import Recording
@@ -202,9 +203,10 @@ def decode_frames(path: Path, indices: Sequence[int]) -> np.ndarray:
     return frames
 
 
-def iter_frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+def iter_frames(path: Path, indices: Sequence[int], threads: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (index, (H, W, 3) uint8 RGB) once for each different index, in the order they are decoded.
 
+    threads: that decode one file, 0 for as many as there are cores; the frames are the same.
     Raises InputError as `decode_frames` does.
     """
     info = probe(path)
@@ -214,7 +216,7 @@ def iter_frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, np.nd
         raise InputError(f"{path}: frame {outside[0]} was asked for, but the video has frames 0 to {info.frames - 1}")
     missed = []
     with _opened(info.path) as (container, stream):
-        stream.thread_type = "AUTO"
+        stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
         for keyframe, needed in _passes(info, wanted):
             if not info.counted:
                 container.seek(int(info.pts[keyframe]), stream=stream)
@@ -246,7 +248,7 @@ def _decode_pass(
     info: VideoInfo, container: av.container.InputContainer, stream: av.VideoStream, keyframe: int, needed: list[int]
 ) -> Generator[tuple[int, np.ndarray], None, list[int]]:
     """Decode on from a keyframe, yield the needed frames, and return those that did not come whole."""
-    done = 0
+    done, converter = 0, VideoReformatter()
     with contextlib.suppress(av.FFmpegError):  # the frames that it cost are in what is returned
         for place, frame in enumerate(container.decode(stream)):
             tick = place if info.counted else frame.pts
@@ -255,7 +257,9 @@ def _decode_pass(
             if frame.is_corrupt or tick > info.pts[needed[done]]:
                 break  # what follows a corrupt frame is predicted from it and not marked
             if tick == info.pts[needed[done]]:
-                yield needed[done], _turned(frame.to_ndarray(format="rgb24"), info.turn)
+                # one thread: starting threads for each frame takes longer than converting it
+                picture = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                yield needed[done], _turned(picture, info.turn)
                 done += 1
             if done == len(needed):
                 break

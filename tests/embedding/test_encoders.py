@@ -331,6 +331,7 @@ def files(kind: str) -> list[dict]:
     return released
 
 
+@pytest.mark.torchvision
 @pytest.mark.skipif(not is_torchvision_available(), reason="the real processors need torchvision, not installed here")
 @pytest.mark.parametrize("clip", [noise_clip(4, 16), noise_clip(4, 16, 57, 33), SMOOTH], ids=["wide", "tall", "smooth"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -364,6 +365,7 @@ def test_preparation_is_close_to_pillows(tmp_path, kind):
             assert torch.equal(found[name].long(), expected[name].long())
 
 
+@pytest.mark.torchvision
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_assumed_is_what_the_library_assumes(kind):
     """Read off the library's classes, without making one of them, which some cannot be without torchvision."""
