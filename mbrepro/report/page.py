@@ -2,6 +2,7 @@
 
 import base64
 import html
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -118,10 +119,15 @@ def table(frame: pd.DataFrame, index: str | None = None, words: bool = False) ->
 
 def _cells(column: pd.Series) -> list[str]:
     if not pd.api.types.is_numeric_dtype(column):
-        return [cell.data if isinstance(cell, HTML) else html.escape(str(cell)) for cell in column]
+        return [cell.data if isinstance(cell, HTML) else _below(html.escape(str(cell))) for cell in column]
     known = column.dropna()
     whole = pd.api.types.is_integer_dtype(column) or ((known % 1 == 0).all() and known.abs().max() > 1)
     return ["not defined" if pd.isna(value) else f"{value:,.0f}" if whole else f"{value:.3f}" for value in column]
+
+
+def _below(text: str) -> str:
+    """A cell whose interval stands below its value, so that tables are as narrow as a page."""
+    return re.sub(r"\[[-\d.,]+, [-\d.,]+\]\*?", r'<span class="mb-interval">\g<0></span>', text)
 
 
 def rows_shown(rows: pd.DataFrame) -> HTML:

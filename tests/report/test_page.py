@@ -140,7 +140,11 @@ def test_few_videos_give_no_interval_and_the_page_says_why():
     assert "0.30 ± 0.01" in [cell.get_text() for cell in shown.find_all("td")]
     assert "No interval where a row has fewer than 8 test videos" in shown.get_text()
     enough = page.study_table(row(), "simulated")
-    assert "0.30 ± 0.01 [0.20, 0.40]<" in enough and "fewer than" not in enough and "resamples" not in enough
+    assert (
+        '0.30 ± 0.01 <span class="mb-interval">[0.20, 0.40]</span></td>' in enough
+        and "fewer than" not in enough
+        and "resamples" not in enough
+    )
 
 
 def test_an_interval_of_fewer_defined_resamples_is_marked():
