@@ -31,8 +31,3 @@ def data_outside_the_users_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MBREPRO_DATA", str(tmp_path_factory.mktemp("data")))
         yield
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole studies begin first: one that began last would leave all processes but its own without work."""
-    items.sort(key=lambda item: item.get_closest_marker("study") is None)
