@@ -77,10 +77,10 @@ def _probe(path: Path, size: int, changed: int) -> VideoInfo:
         shown = [packet for packet in packets if not packet.is_discard]
         rate, times, ticks, keyframes = _clock(path, shown, stream.time_base, counted)
         rate = float(rate or stream.average_rate)
-        size, promised = (stream.width, stream.height), stream.frames
+        stored, promised = (stream.width, stream.height), stream.frames
     turn = _turn(path)
-    size = size[::-1] if turn and not turn[0] else size
-    return VideoInfo(path, len(times), rate, *size, times, ticks, keyframes, promised, turn, counted)
+    shown_as = stored[::-1] if turn and not turn[0] else stored
+    return VideoInfo(path, len(times), rate, *shown_as, times, ticks, keyframes, promised, turn, counted)
 
 
 def _clock(path: Path, packets: Sequence[av.Packet], unit: Fraction, counted: bool) -> tuple[object, ...]:

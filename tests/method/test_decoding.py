@@ -38,7 +38,7 @@ def test_without_labels_nothing_is_counted():
 
 
 def probability(labels: tuple[int, ...], scores: np.ndarray, model: BoutModel, weight: float) -> float:
-    """Log-probability of one labelling, written out; runs as long as the longest bout are cut in every way there is."""
+    """Log-probability of one labelling, written out; a run beyond the longest bout is cut from its start on."""
     longest, evidence = len(model.lasts), weight * (np.log(scores) - model.share)
     spans = runs(np.array(labels))
     found = model.share[labels[0]] + sum(evidence[t, label] for t, label in enumerate(labels))

@@ -139,7 +139,10 @@ def test_recorded_rats_say_what_the_page_says():
     gain, decoded = content["figures"]["gain"], content["figures"]["decoded_gain"]
     assert gain["f1"]["low"] > 0 and gain["map"]["low"] > 0 and gain["bout_f1_50"]["high"] < 0
     assert decoded["f1"]["low"] > 0 and decoded["bout_f1_50"]["low"] > 0
-    assert abs(f1[rats.SMOOTHED] - f1[rats.BOOSTED]) < 0.01 and abs(f1[rats.LONG] - f1[rats.PUBLISHED]) < 0.03
+    assert abs(f1[rats.SMOOTHED] - f1[rats.BOOSTED]) < 0.01
+    for metric in ("f1", "map"):
+        short, long, trees = (localizers[n][metric]["value"] for n in (rats.PUBLISHED, rats.LONG, rats.BOOSTED))
+        assert abs(long - short) < abs(trees - long)
     bouts = {name: localizers[name]["bout_f1_50"]["value"] for name in (rats.SMOOTHED, rats.DECODED)}
     assert 0.25 < bouts[rats.DECODED] < bouts[rats.SMOOTHED] < 0.35
     assert {len(videos) for videos in content["figures"]["confusion"].values()} == {rats.RECORDINGS}
