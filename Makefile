@@ -17,7 +17,7 @@ export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data simulate test verify book bench soak ladder ablation standin record extras golden lock clean purge
+.PHONY: help reproduce data simulate test verify book bench gpu soak ladder ablation standin record extras golden lock clean purge
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ book: .venv/installed ## build the book again from the notebooks that have been 
 
 bench: .venv/installed ## measure speed against the published computation, into results/bench.json
 	$(BIN)/mbrepro bench
+
+gpu: .venv/installed-test ## measure what needs a GPU (speed, precision, parity, fine-tuning), into results/gpu.json
+	$(BIN)/mbrepro gpu
 
 soak: .venv/installed ## kill embedding 50 times at random moments and compare the bytes with a straight run's
 	HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak

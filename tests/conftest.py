@@ -9,10 +9,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real recordings to check against; none of it belongs to the project."""
-    default = Path(__file__).parents[2] / "shared" / "real"
-    folder = Path(os.environ.get("MBREPRO_REAL_DATA", default))
+    return _folder("MBREPRO_REAL_DATA", "real")
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Folder of made files as labs have them, each with something that once went wrong; too large for the project."""
+    return _folder("MBREPRO_CASES", "cases")
+
+
+def _folder(variable: str, name: str) -> Path:
+    folder = Path(os.environ.get(variable, Path(__file__).parents[2] / "shared" / name))
     if not folder.is_dir():
-        pytest.skip(f"no real recordings at {folder} (set MBREPRO_REAL_DATA)")
+        pytest.skip(f"nothing at {folder} (set {variable})")
     return folder
 
 

@@ -26,8 +26,8 @@ from mbrepro.data.labels import LabelTrack
 from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Prediction, Recording
 from mbrepro.data.video import decode_frames, probe, write_video
 from mbrepro.demo.simulated import DemoSettings, cage, frames, simulate_recording
-from mbrepro.embedding import EmbedderSettings, load_embedder
-from mbrepro.embedding.packing import pack_clips
+from mbrepro.embedding import EmbedderSettings, cuda, load_embedder
+from mbrepro.embedding.packing import PatchLayout, pack_clips
 from mbrepro.embedding.pictures import prepare, read_preparation
 from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
@@ -154,6 +154,15 @@ def packing(_):
     return {"blocks": told(blocks), "grids": grids.tolist()}
 
 
+def on_gpu(_):
+    """What embedding on a GPU does otherwise, here on the CPU."""
+    blocks, grids = cuda.pack_clips_on("cpu", smooth_clips(), 56 * 84, PatchLayout())
+    parts = torch.linspace(-1, 1, 3 * 2 * 7 * 4).reshape(3, 1, 2, 7, 4)
+    windows = {"cu_seq_lens_q": torch.tensor([0, 3, 7]), "max_length_q": 4, "scaling": 0.5}
+    attended, _ = cuda.attend_by_length(None, *parts, None, **windows)
+    return {"blocks": told(blocks), "grids": grids.tolist(), "attended": told(attended)}
+
+
 def pictures(tmp_path):
     made = {}
     for kind in KINDS:
@@ -185,6 +194,11 @@ def encoders(tmp_path):
 def pose(_):
     embedder = load_embedder(EmbedderSettings("poses"))
     embedded = embedder.embed_poses(mouse(), [np.arange(0, 60, 4), np.arange(100, 160, 4)])
+    return {view: told(rows) for view, rows in embedded.items()}
+
+
+def pixels(_):
+    embedded = load_embedder(EmbedderSettings("pixels")).embed(smooth_clips(), 4.0)
     return {view: told(rows) for view, rows in embedded.items()}
 
 
@@ -299,12 +313,14 @@ MAKERS = {
     "mbrepro.method.boosting": boosting,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
+    "mbrepro.embedding.cuda": on_gpu,
     "mbrepro.embedding.packing": packing,
     "mbrepro.embedding.pictures": pictures,
     "mbrepro.embedding.qwen": qwen,
     "mbrepro.embedding.qwen3": qwen3,
     "mbrepro.embedding.encoders": encoders,
     "mbrepro.embedding.pose": pose,
+    "mbrepro.embedding.pixels": pixels,
     "mbrepro.embedding.twin": twin,
     "mbrepro.method": method,
     "mbrepro.metrics": metrics,

@@ -25,7 +25,6 @@ import torch
 import torch.nn.functional as F
 import typer
 from tqdm import tqdm
-from transformers import Qwen2_5_VLForConditionalGeneration
 
 from mbrepro import artifacts
 from mbrepro.data.calms21.release import json_path
@@ -36,11 +35,10 @@ from mbrepro.demo.simulated import DemoSettings, extra_recordings, simulate_reco
 from mbrepro.demo.simulated.cage import draw_look
 from mbrepro.demo.simulated.frames import render
 from mbrepro.demo.simulated.release import write_calms21
-from mbrepro.demo.standin.model import released_config
-from mbrepro.embedding import checkpoint, cost, load_embedder
+from mbrepro.embedding import load_embedder
 from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder
-from mbrepro.embedding.standin import STAND_IN_PIXELS, STAND_IN_WEIGHTS
+from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
 from mbrepro.method.localizer import LOCALIZER, PoseCNN, action_targets, pose_features
 from mbrepro.method.localizer import PUBLISHED_BATCH as BATCH
@@ -48,8 +46,6 @@ from mbrepro.method.training import train_epoch
 
 REPETITIONS = 3
 SHOWN = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice")  # the corrected protocol's clips
-LARGE = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice", crop_pixels=224)
-PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # bf16 without sparsity, NVIDIA's data sheets
 SEQUENCES, FRAMES = 70, 507_738  # CalMS21's Task 1 training split
 SPREAD = 9.0  # its longest recording over its shortest, about
 
@@ -223,12 +219,10 @@ def peak_mb():
 def embed_loop(clips: int = 64, repetitions: int = 5) -> dict:
     """Seconds of embedding clips with the stand-in (ours) against the bare forward pass on the packed inputs (theirs).
 
-    The loop packs, pools every view and gathers the rows; the bare pass has all inputs packed before it. With a CUDA
-    device, also Qwen2.5-VL-3B's shape with random weights in bf16, and which share of the device's peak is used.
+    The loop packs, pools every view and gathers the rows; the bare pass has all inputs packed before it.
     """
     embedder = load_embedder(EmbedderSettings(model=STAND_IN, max_pixels=STAND_IN_PIXELS, batch_size=8))
-    figures = loop_against_forward(embedder, random_clips(clips, SHOWN), repetitions)
-    return figures | ({"cuda": large_model(repetitions)} if torch.cuda.is_available() else {})
+    return loop_against_forward(embedder, random_clips(clips, SHOWN), repetitions)
 
 
 def loop_against_forward(embedder: QwenVLEmbedder, clips: Sequence[np.ndarray], repetitions: int) -> dict:
@@ -246,33 +240,6 @@ def loop_against_forward(embedder: QwenVLEmbedder, clips: Sequence[np.ndarray], 
     ours, theirs = in_turn("embed_loop", repetitions, *sides)
     figures = {"over_bare": ours / theirs, "clips": len(clips), "clips_per_s": len(clips) / ours}
     return _ratio(ours, theirs) | figures | {"torch_threads": torch.get_num_threads()}
-
-
-def large_model(repetitions: int, clips: int = 32, batch_size: int = 8) -> dict:
-    """As `embed_loop`, on a CUDA device with a random model of Qwen2.5-VL-3B's shape in bf16; one H100 needs 8 GB."""
-    shown, name = random_clips(clips, LARGE), torch.cuda.get_device_name()
-    with tempfile.TemporaryDirectory() as folder:
-        embedder = random_embedder(Path(folder), batch_size)
-        figures = loop_against_forward(embedder, shown, repetitions)
-        tokens = int(embedder.prepare(shown[:1], 8.0)["video_grid_thw"].prod()) // embedder.layout.merge**2
-    reached = figures["clips_per_s"] * cost.clip_tflop(embedder.config, tokens)
-    share = reached / cost.measured_tflops("cuda", torch.bfloat16, side=8192)
-    figures |= {"device": name, "tokens_per_clip": tokens, "tflops": reached, "share_of_matmul": share}
-    peaks = [peak for known, peak in PEAK_TFLOPS.items() if known in name]
-    return figures | ({"share_of_peak": reached / peaks[0]} if peaks else {})
-
-
-def random_embedder(folder: Path, batch_size: int, device: str = "cuda", dtype: str = "bfloat16", **smaller: int):
-    """An embedder with random weights of `released_config`, and the stand-in's tokenizer."""
-    tokenizer = checkpoint.load_tokenizer(STAND_IN_WEIGHTS)
-    config = released_config(tokenizer, **smaller)
-    torch.manual_seed(0)
-    with torch.device(device):
-        model = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=getattr(torch, dtype))
-    checkpoint.save_checkpoint(model, tokenizer, folder)
-    del model
-    size = {"max_pixels": 224 * 224, "batch_size": batch_size}
-    return load_embedder(EmbedderSettings(str(folder), dtype=dtype, device=device, **size))
 
 
 def random_clips(count: int, settings: ClipSettings) -> list[np.ndarray]:

@@ -19,10 +19,19 @@ AnyModel = Annotated[
         show_default=False,
     ),
 ]
+Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        metavar="EVENTS BEHAVIOUR",
+        help="a label file and one of its behaviours; how well P(action) tells it goes into the notes",
+    ),
+]
 
 
 def command(
-    poses: Annotated[Path, typer.Option(help="CalMS21 JSON, or DeepLabCut csv or h5", show_default=False)],
+    poses: Annotated[
+        Path, typer.Option(help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="folder for the predictions", show_default=False)],
     video: Annotated[Path | None, typer.Argument(help="the video; without one, only stage 1 can run")] = None,
     stage1_only: Annotated[bool, typer.Option("--stage1-only", help="find action from the poses alone")] = False,
@@ -30,19 +39,20 @@ def command(
         tuple[str, str] | None, typer.Option(metavar="RESIDENT INTRUDER", help="which two tracked animals")
     ] = None,
     parts: Annotated[
-        list[str] | None, typer.Option(metavar="PART=NAME", help="the file's name of one of the seven parts")
+        list[str] | None,
+        typer.Option(metavar="PART=NAME", help="the file's name of one of the seven parts, or of resident:PART"),
     ] = None,
     sequence: Annotated[str | None, typer.Option(help="which sequence of a CalMS21 JSON")] = None,
-    fps: Annotated[float | None, typer.Option(help="frames per second, where there is no video to tell")] = None,
+    fps: Annotated[float | None, typer.Option(help="frames per second, if there is no video to tell")] = None,
     frame_size: Annotated[tuple[int, int] | None, typer.Option(metavar="WIDTH HEIGHT", help="px, likewise")] = None,
-    min_score: Annotated[float, typer.Option(help="keypoints of less confidence are interpolated")] = 0.0,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            metavar="EVENTS BEHAVIOUR",
-            help="a label file and one of its behaviours; how well P(action) tells it goes into the notes",
-        ),
+    offset: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="X Y", help="px to add to the poses, if a crop was tracked")
     ] = None,
+    align: Annotated[
+        str | None, typer.Option(metavar="start|end", help="the end that poses and a trimmed video have in common")
+    ] = None,
+    min_score: Annotated[float, typer.Option(help="keypoints of less confidence are interpolated")] = 0.0,
+    compare: Compare = None,
     profile: Profile = "demo", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Write the labels of every frame and print the files' names."""
@@ -52,7 +62,8 @@ def command(
     check_patience(profile, cpu, 0 if stage1_only else 1)
     for path in predict(
         video, poses, out, profile, official=official, stage1_only=stage1_only, individuals=individuals, parts=named,
-        sequence=sequence, fps=fps, frame_size=frame_size, min_score=min_score, compare=compare,
+        sequence=sequence, fps=fps, frame_size=frame_size, offset=offset, align=align, min_score=min_score,
+        compare=compare,
     ):  # fmt: skip
         print(path)
 

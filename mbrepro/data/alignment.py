@@ -5,23 +5,45 @@ from dataclasses import replace
 
 import numpy as np
 
-from mbrepro.data.recordings import FRAME_SIZE, Recording
+from mbrepro.data.recordings import CLOCK_ERROR_S, FRAME_SIZE, Recording, runs
 from mbrepro.data.video import VideoInfo
 from mbrepro.errors import InputError
 
+SPARE_FRAMES = 2  # trackers and cameras differ by so many at the end; more are another cut of the film
+ABSENT_S = 5.0  # real mice that huddle go unseen for up to 3.9 s (MABe22), between sightings that are near
+UNSEEN_S = 1.0  # the same where only one side has a sighting, at the recording's ends
 
-def fit_to_video(recording: Recording, info: VideoInfo, tolerance_s: float = 1.0) -> tuple[Recording, int]:
-    """Hold the last pose, or drop surplus ones, until there is one for each video frame; also return how many.
 
-    Poses added count positive, poses dropped negative. Raises InputError for more than `tolerance_s` seconds of them.
+def fit_to_video(recording: Recording, info: VideoInfo, align: str | None = None) -> tuple[Recording, int]:
+    """Hold a pose, or drop surplus ones, until there is one for each video frame; also return how many.
+
+    Poses added count positive, poses dropped negative; those held were not seen. align: which "start" or "end" poses
+    and video have in common, the start by default. Raises InputError for more than `SPARE_FRAMES` of them without it.
     """
     added = info.frames - len(recording)
-    if abs(added) > tolerance_s * recording.fps:
+    if align not in (None, "start", "end"):
+        raise InputError(f"align must be start or end, not {align!r}")
+    if align is None and abs(added) > SPARE_FRAMES:
         raise InputError(
-            f"{recording.name}: {len(recording)} poses do not belong to the {info.frames} frames of {info.path}"
+            f"{info.path}: {len(recording)} poses ({recording.name}) do not belong to its {info.frames} frames; name "
+            "its own or, if one of both was trimmed, the end that they have in common, with --align start or end"
         )
-    kept = np.minimum(np.arange(info.frames), len(recording) - 1)
-    return recording.at(kept, video=info.path), added
+    places = np.arange(info.frames) - (added if align == "end" else 0)
+    kept = np.clip(places, 0, len(recording) - 1)
+    fitted = recording.at(kept, video=info.path, times=info.times)
+    seen = np.ones(fitted.keypoints.shape[:3], bool) if fitted.seen is None else fitted.seen
+    return replace(fitted, seen=seen & (kept == places)[:, None, None]), added
+
+
+def absent(recording: Recording) -> np.ndarray:
+    """(T,) bool, frames in which one of the animals is not there: unseen for `ABSENT_S`, at the ends `UNSEEN_S`."""
+    gone = np.zeros(len(recording), bool)
+    for seen in () if recording.seen is None else recording.seen.any(2).T:
+        for start, stop, there in runs(seen.astype(int)):
+            least = UNSEEN_S if start == 0 or stop == len(gone) else ABSENT_S
+            if not there and recording.edges[stop] - recording.edges[start] > least - CLOCK_ERROR_S:
+                gone[start:stop] = True
+    return gone
 
 
 def body_length(recordings: Sequence[Recording]) -> float:
@@ -57,22 +79,24 @@ def to_training_scale(recording: Recording, reference_body_length_px: float) -> 
 
 def resample(recording: Recording, fps: float) -> Recording:
     """Poses and scores at another frame rate, linear in time; the rest is the nearest frame's. The video is dropped."""
-    if fps == recording.fps:
+    if np.ndim(recording.clock) == 0 and fps == recording.fps:
         return recording
     frames = max(1, round(len(recording) * fps / recording.fps))
-    nearest = np.minimum(np.round(np.arange(frames) * recording.fps / fps), len(recording) - 1).astype(int)
+    places, times = np.arange(frames) * recording.fps / fps, np.arange(frames) / fps
+    if recording.times is not None:
+        places = np.interp(times, recording.times, np.arange(len(recording)))
+    nearest = np.minimum(np.round(places), len(recording) - 1).astype(int)
     linear = {"keypoints": recording.keypoints, "scores": recording.scores}
-    linear = {k: v if v is None else _resampled(v, recording.fps, fps, frames) for k, v in linear.items()}
-    return replace(recording.at(nearest, fps=fps, video=None), **linear)
+    linear = {k: v if v is None else _resampled(v, recording.edges[:-1], times) for k, v in linear.items()}
+    return replace(recording.at(nearest, fps=fps, video=None, times=None), **linear)
 
 
 def back_to_frames(values: np.ndarray, fps: float, recording: Recording) -> np.ndarray:
     """Bring results (T', …) computed at `fps` back to a recording's own frames: (T, …), linear in time."""
-    return _resampled(values, fps, recording.fps, len(recording))
+    return _resampled(values, np.arange(len(values)) / fps, recording.edges[:-1])
 
 
-def _resampled(values: np.ndarray, fps: float, new_fps: float, frames: int) -> np.ndarray:
-    times, new_times = np.arange(len(values)) / fps, np.arange(frames) / new_fps
+def _resampled(values: np.ndarray, times: np.ndarray, new_times: np.ndarray) -> np.ndarray:
     columns = np.asarray(values).reshape(len(values), -1).T
     resampled = np.stack([np.interp(new_times, times, column) for column in columns], 1)
-    return resampled.reshape(frames, *np.shape(values)[1:]).astype(np.asarray(values).dtype)
+    return resampled.reshape(len(new_times), *np.shape(values)[1:]).astype(np.asarray(values).dtype)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mbrepro.data.recordings import Recording
+from mbrepro.data.recordings import CLOCK_ERROR_S, Recording
 from mbrepro.data.video import VideoInfo, check_video, iter_frames
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when a clip holds other frames or pixels
 CROPS = ("frame", "mice")
-CLOCK_ERROR_S = 1e-3  # some files' clocks, Matroska's among them, tick in milliseconds
 LEAST_SIDE = 16  # px of the video; a smaller square holds no mouse, only noise
 
 
@@ -99,11 +98,13 @@ def _frame_times(recording: Recording) -> np.ndarray:
     return times - times[0]
 
 
-def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSettings) -> list[np.ndarray]:
+def cut_clips(
+    recording: Recording, starts: Sequence[int], settings: ClipSettings, threads: int = 0
+) -> list[np.ndarray]:
     """Cut one (F, H, W, 3) uint8 RGB clip for each start frame, decoding no frame twice.
 
-    H and W are the video's, or `crop_pixels` with a crop. Raises InputError for a missing, short or damaged
-    video and for a clip that would start outside the recording.
+    H and W are the video's, or `crop_pixels` with a crop. threads: see `iter_frames`. Raises InputError for a missing,
+    short or damaged video and for a clip that would start outside the recording.
     """
     info = check_video(recording)
     chosen = [clip_frames(start, recording, settings) for start in starts]
@@ -115,7 +116,7 @@ def cut_clips(recording: Recording, starts: Sequence[int], settings: ClipSetting
     for clip, frames in enumerate(chosen):
         for place, index in enumerate((frames + recording.video_start).tolist()):
             uses[index].append((clip, place))
-    for index, picture in iter_frames(info.path, list(uses)):
+    for index, picture in iter_frames(info.path, list(uses), threads):
         for clip, place in uses[index]:
             clips[clip][place] = crop_square(picture, squares[clip], side) if side else picture
     return clips

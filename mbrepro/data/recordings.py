@@ -17,6 +17,8 @@ TASK3_BEHAVIOURS = ("approach", "disengaged", "groom", "intromission", "mount_at
 SPLITS = ("train", "test")
 FRAME_SIZE = (1024, 570)  # CalMS21 videos, width and height in px
 FPS = 30.0  # CalMS21 videos, frames per second
+Clock = float | np.ndarray  # frames a second, or (T,) seconds at which frames are shown, where they come unevenly
+CLOCK_ERROR_S = 1e-3  # some files' clocks, Matroska's among them, tick in milliseconds
 UNLABELLED = -1  # the label of a frame that nobody labelled: it counts nowhere, neither in training nor in a score
 
 
@@ -61,6 +63,7 @@ class Recording:
     skeleton: the K parts, by default CalMS21's seven of a mouse.
     seen: (T, 2, K) bool, False where a point is not the tracker's but filled in; None if all are, or nobody knows.
     partly_labelled: some frames may be labelled `UNLABELLED`.
+    times: (T,) seconds at which each frame is shown, ascending; None if they come evenly. `fps` is their mean rate.
     Raises InputError naming the recording if a shape, a value or a label is wrong.
     """
 
@@ -77,6 +80,7 @@ class Recording:
     skeleton: Skeleton = MOUSE
     seen: np.ndarray | None = None
     partly_labelled: bool = False
+    times: np.ndarray | None = None
 
     def __post_init__(self):
         points = (2, len(self.parts))
@@ -85,6 +89,8 @@ class Recording:
             object.__setattr__(self, "scores", self._floats("scores", (len(self), *points)))
         if self.seen is not None and (self.seen.shape != (len(self), *points) or self.seen.dtype != bool):
             raise InputError(f"{self.name}: seen must be bool of shape {(len(self), *points)}")
+        if self.times is not None and (np.shape(self.times) != (len(self),) or (np.diff(self.times) <= 0).any()):
+            raise InputError(f"{self.name}: times must be {len(self)} ascending numbers")
         if self.labels is not None:
             object.__setattr__(self, "labels", self._checked_labels())
         if not (np.isfinite(self.fps) and self.fps > 0):
@@ -107,6 +113,19 @@ class Recording:
         return len(self) / self.fps
 
     @property
+    def edges(self) -> np.ndarray:
+        """(T + 1,) seconds at which each frame is shown, and at which the last one ends."""
+        if self.times is None:
+            return np.arange(len(self) + 1) / self.fps
+        return np.append(self.times, self.times[-1] + 1 / self.fps)
+
+    @property
+    def clock(self) -> Clock:
+        """`fps` if the frames come evenly, else `times`."""
+        even = self.times is None or np.allclose(self.times, np.arange(len(self)) / self.fps, 0, CLOCK_ERROR_S)
+        return self.fps if even else self.times
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Names of the K points of each animal."""
         return self.skeleton.parts
@@ -118,8 +137,8 @@ class Recording:
 
     def at(self, frames: slice | np.ndarray, **changes) -> "Recording":
         """The recording's poses, scores and labels at some of its frames, with `changes` of other fields."""
-        arrays = {field: getattr(self, field) for field in ("keypoints", "scores", "labels", "seen")}
-        return replace(self, **{k: None if v is None else v[frames] for k, v in arrays.items()}, **changes)
+        arrays = {field: getattr(self, field) for field in ("keypoints", "scores", "labels", "seen", "times")}
+        return replace(self, **{k: None if v is None else v[frames] for k, v in arrays.items()} | changes)
 
     def _floats(self, field: str, shape: tuple[int, ...]) -> np.ndarray:
         values = np.asarray(getattr(self, field))
@@ -254,6 +273,19 @@ def runs(values: np.ndarray) -> list[tuple[int, int, int]]:
     values = np.asarray(values)
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
     return [(start, stop, int(values[start])) for start, stop in pairwise(edges) if start < stop]
+
+
+def frame_at(seconds: float, clock: Clock) -> int:
+    """The frame nearest to a time, counted on beyond the recording's ends."""
+    if np.ndim(clock) == 0:
+        return round(seconds * clock)
+    beyond = min(seconds - clock[0], 0) + max(seconds - clock[-1], 0)
+    return round(float(np.interp(seconds, clock, np.arange(len(clock)))) + beyond * mean_rate(clock))
+
+
+def mean_rate(clock: Clock) -> float:
+    """Frames a second, on average."""
+    return float(clock) if np.ndim(clock) == 0 else max(len(clock) - 1, 1) / (float(clock[-1] - clock[0]) or 1)
 
 
 def split_by_animal(

@@ -1,10 +1,12 @@
 """Video files: exact frame times, only the frames a clip needs, and a writer whose bytes never change.
 
 A frame's index is its place in display order. Times come from the packets themselves, so B-frames, a start time other
-than zero, edit lists and a varying frame rate need no special case.
+than zero, edit lists and a varying frame rate need no special case. AVI holds no display times: where it has B-frames,
+a frame's index is its place among those decoded from the start. Pictures are turned as players turn them.
 """
 
 import contextlib
+import struct
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,12 +15,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from mbrepro.artifacts import replacing
 from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 
-VERSION = 1  # raise it when decoding gives other frames, or writing other files
+VERSION = 2  # raise it when decoding gives other frames, or writing other files
 
 SEEK_FRAMES = 12  # decoding this many unwanted frames of 1024x570 costs about as much as one seek
 FPS_TOLERANCE = 0.05  # a camera's clock may drift from its nominal rate; 25 for 30 is another recording
@@ -28,8 +31,10 @@ FPS_TOLERANCE = 0.05  # a camera's clock may drift from its nominal rate; 25 for
 class VideoInfo:
     """What a video file holds, in display order.
 
-    times: (frames,) float64 seconds after the first frame. pts: (frames,) int64, the file's own clock.
-    keyframes: (K,) indices of the frames that decode without any other. fps: mean rate.
+    times: (frames,) float64 seconds after the first frame. pts: (frames,) int64, the file's own clock, or the index
+    of a frame if there is none (`counted`). keyframes: (K,) indices of frames that decode alone. fps: mean rate.
+    promised: frames that the header promises, 0 if it does not say. turn: None, or a, b, c, d of the display matrix, by
+    which the stored picture's column and row (x, y) are shown at (a x + c y, b x + d y); width and height are as shown.
     """
 
     path: Path
@@ -40,6 +45,9 @@ class VideoInfo:
     times: np.ndarray
     pts: np.ndarray
     keyframes: np.ndarray
+    promised: int
+    turn: tuple[int, int, int, int] | None
+    counted: bool
 
 
 def probe(path: Path) -> VideoInfo:
@@ -60,25 +68,79 @@ def _probe(path: Path, size: int, changed: int) -> VideoInfo:
     with _opened(path) as (container, stream):
         packets = [packet for packet in container.demux(stream) if packet.size]
         damaged = any(packet.is_corrupt for packet in packets)
-        if damaged or len(packets) < stream.frames:
+        if damaged or (len(packets) < stream.frames and not _whole_riff(path)):
             raise InputError(
                 f"{path}: the video is truncated: {len(packets) - damaged} of its "
                 f"{stream.frames or 'unknown number of'} frames are there; copy or download it again"
             )
-        if any(packet.pts is None for packet in packets):
-            raise InputError(f"{path}: the video has frames without a display time; convert it to mp4 with `ffmpeg -i`")
-        shown = sorted((p for p in packets if not p.is_discard), key=lambda packet: packet.pts)
-        pts = np.array([packet.pts for packet in shown], np.int64)
-        if len(pts) == 0:
-            raise InputError(f"{path}: the video has no frames")
-        if (np.diff(pts) <= 0).any():
-            raise InputError(f"{path}: two frames have the same display time; convert the video with `ffmpeg -i`")
-        times = (pts - pts[0]) * float(stream.time_base)
-        keyframes = np.flatnonzero([packet.is_keyframe for packet in shown])
-        rate = (len(pts) - 1) / (int(pts[-1] - pts[0]) * stream.time_base) if len(pts) > 1 else stream.average_rate
-        for array in (times, pts, keyframes):
-            array.setflags(write=False)
-        return VideoInfo(path, len(pts), float(rate), stream.width, stream.height, times, pts, keyframes)
+        counted = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+        shown = [packet for packet in packets if not packet.is_discard]
+        rate, times, ticks, keyframes = _clock(path, shown, stream.time_base, counted)
+        rate = float(rate or stream.average_rate)
+        stored, promised = (stream.width, stream.height), stream.frames
+    turn = _turn(path)
+    shown_as = stored[::-1] if turn and not turn[0] else stored
+    return VideoInfo(path, len(times), rate, *shown_as, times, ticks, keyframes, promised, turn, counted)
+
+
+def _clock(path: Path, packets: Sequence[av.Packet], unit: Fraction, counted: bool) -> tuple[object, ...]:
+    """Rate, times, pts and keyframes of `VideoInfo`; packets of a counted file are in decoding order."""
+    stored = [packet.dts if counted else packet.pts for packet in packets]
+    if None in stored:
+        raise InputError(
+            f"{path}: the video has frames without a display time; give it the rate at which it was filmed, for 30 "
+            f"frames per second with `ffmpeg -r 30 -i {path.name} {path.stem}.mp4`"
+        )
+    if not stored:
+        raise InputError(f"{path}: the video has no frames")
+    order = np.argsort(stored, kind="stable")
+    ticks = np.array(stored, np.int64)[order]
+    if (np.diff(ticks) <= 0).any():
+        raise InputError(f"{path}: two frames have the same display time; convert the video with `ffmpeg -i`")
+    times, span = (ticks - ticks[0]) * float(unit), int(ticks[-1] - ticks[0]) * unit
+    keyframes = np.flatnonzero(np.array([packet.is_keyframe for packet in packets])[order])
+    if counted:
+        ticks, keyframes = np.arange(len(ticks)), np.zeros(1, np.int64)
+    for array in (times, ticks, keyframes):
+        array.setflags(write=False)
+    return span and (len(times) - 1) / span, times, ticks, keyframes
+
+
+def _whole_riff(path: Path) -> bool:
+    """Whether an AVI file is as long as it says, so that a count in its header that is too high means nothing."""
+    size, whole = path.stat().st_size, False
+    with path.open("rb") as file:
+        while (head := file.read(8))[:4] == b"RIFF":
+            length = int.from_bytes(head[4:], "little")
+            whole = 0 < length <= size - file.tell()
+            if not whole:
+                break
+            file.seek(length + length % 2, 1)
+    return whole
+
+
+def _turn(path: Path) -> tuple[int, int, int, int] | None:
+    """How the first frame is to be turned, as `VideoInfo` has it; None also if it cannot be decoded."""
+    matrix = None
+    with _opened(path) as (container, stream), contextlib.suppress(av.FFmpegError, StopIteration):
+        matrix = next(container.decode(stream)).side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return None
+    values = np.array(struct.unpack("<9i", bytes(matrix)))[[0, 1, 3, 4]]  # libavutil/display.h
+    turn = a, b, c, d = tuple(np.round(values / max(1, abs(values).max())).astype(int).tolist())
+    if bool(a) == bool(b) or bool(a) != bool(d) or bool(b) != bool(c):
+        raise InputError(f"{path}: the video is to be turned by no right angle; convert it with `ffmpeg -i`")
+    return None if turn == (1, 0, 0, 1) else turn
+
+
+def _turned(picture: np.ndarray, turn: tuple[int, int, int, int] | None) -> np.ndarray:
+    """A stored picture (H, W, 3) as it is shown."""
+    if turn is None:
+        return picture
+    a, b, c, d = turn
+    if not a:
+        picture = picture.swapaxes(0, 1)
+    return np.ascontiguousarray(picture[:: d or b, :: a or c])
 
 
 @contextlib.contextmanager
@@ -141,9 +203,10 @@ def decode_frames(path: Path, indices: Sequence[int]) -> np.ndarray:
     return frames
 
 
-def iter_frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+def iter_frames(path: Path, indices: Sequence[int], threads: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (index, (H, W, 3) uint8 RGB) once for each different index, in the order they are decoded.
 
+    threads: that decode one file, 0 for as many as there are cores; the frames are the same.
     Raises InputError as `decode_frames` does.
     """
     info = probe(path)
@@ -153,9 +216,10 @@ def iter_frames(path: Path, indices: Sequence[int]) -> Iterator[tuple[int, np.nd
         raise InputError(f"{path}: frame {outside[0]} was asked for, but the video has frames 0 to {info.frames - 1}")
     missed = []
     with _opened(info.path) as (container, stream):
-        stream.thread_type = "AUTO"
+        stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
         for keyframe, needed in _passes(info, wanted):
-            container.seek(int(info.pts[keyframe]), stream=stream)
+            if not info.counted:
+                container.seek(int(info.pts[keyframe]), stream=stream)
             missed += yield from _decode_pass(info, container, stream, keyframe, needed)
     if missed:
         # a file without an exact index (transport stream, some AVI) seeks past its target: decode it from the start
@@ -184,15 +248,18 @@ def _decode_pass(
     info: VideoInfo, container: av.container.InputContainer, stream: av.VideoStream, keyframe: int, needed: list[int]
 ) -> Generator[tuple[int, np.ndarray], None, list[int]]:
     """Decode on from a keyframe, yield the needed frames, and return those that did not come whole."""
-    done = 0
+    done, converter = 0, VideoReformatter()
     with contextlib.suppress(av.FFmpegError):  # the frames that it cost are in what is returned
-        for frame in container.decode(stream):
-            if frame.pts is None or frame.pts < info.pts[keyframe]:
+        for place, frame in enumerate(container.decode(stream)):
+            tick = place if info.counted else frame.pts
+            if tick is None or tick < info.pts[keyframe]:
                 continue  # shown before the keyframe and predicted from what was not decoded
-            if frame.is_corrupt or frame.pts > info.pts[needed[done]]:
+            if frame.is_corrupt or tick > info.pts[needed[done]]:
                 break  # what follows a corrupt frame is predicted from it and not marked
-            if frame.pts == info.pts[needed[done]]:
-                yield needed[done], frame.to_ndarray(format="rgb24")
+            if tick == info.pts[needed[done]]:
+                # one thread: starting threads for each frame takes longer than converting it
+                picture = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                yield needed[done], _turned(picture, info.turn)
                 done += 1
             if done == len(needed):
                 break

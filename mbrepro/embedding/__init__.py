@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from mbrepro.artifacts import file_state
-from mbrepro.embedding.embedder import POSES, ClipEmbedder, EmbedderSettings
+from mbrepro.embedding.embedder import CONTROLS, PIXELS, POSES, ClipEmbedder, EmbedderSettings
 from mbrepro.errors import InputError
 
 # What embeds with a checkpoint, by the model_type that its configuration names: a module of this folder and its class.
@@ -19,8 +19,10 @@ EMBEDDERS = {
     "siglip_vision_model": "encoders.SiglipEmbedder",
     "siglip2": "encoders.Siglip2Embedder",
     "siglip2_vision_model": "encoders.Siglip2Embedder",
-    "dinov3_vit": "encoders.DINOv3Embedder",
+    "dinov2": "encoders.DINOEmbedder",
+    "dinov3_vit": "encoders.DINOEmbedder",
     POSES: "pose.PoseEmbedder",
+    PIXELS: "pixels.PixelEmbedder",
 }
 
 
@@ -29,7 +31,7 @@ def embedder_class(model: str) -> type[ClipEmbedder]:
     supported.
     """
     kind = model
-    if model != POSES:
+    if model not in CONTROLS:
         from mbrepro.embedding import checkpoint
 
         folder = checkpoint.find_config(model)

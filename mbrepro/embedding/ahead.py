@@ -9,12 +9,12 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def made_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """Yield `make(item)` of each item in order; while one is being used, the next is made in a thread beside."""
-    with ThreadPoolExecutor(1) as beside:
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], workers: int = 1) -> Iterator[Made]:
+    """Yield `make(item)` of each item in order; while one is used, as many of the next are made, a thread each."""
+    with ThreadPoolExecutor(workers) as beside:
         waiting = deque()
         for item in items:
             waiting.append(beside.submit(make, item))
-            if len(waiting) > 1:
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
         yield from (last.result() for last in waiting)

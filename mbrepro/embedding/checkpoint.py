@@ -249,6 +249,11 @@ class CheckpointEmbedder:
         }
 
     @classmethod
+    def untrained(cls, config: transformers.PretrainedConfig) -> torch.nn.Module:
+        """A model of a configuration, its weights drawn by the library from torch's seed."""
+        return cls.library.from_config(config, attn_implementation=ATTENTION).eval()
+
+    @classmethod
     def check(cls, settings: EmbedderSettings, memory: bool = True) -> None:
         """See `ClipEmbedder.check`."""
         device, dtype = choose_device(settings.device, settings.dtype)

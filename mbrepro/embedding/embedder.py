@@ -12,7 +12,7 @@ from mbrepro.errors import InputError
 POSTER_PIXELS = 360 * 420
 PROMPT = "what are the two mice doing in this video"  # the poster's question (Douglas 2025)
 STAND_IN = "stand-in"
-POSES = "poses"
+CONTROLS = POSES, PIXELS = "poses", "pixels"  # need no checkpoint
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -20,8 +20,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 class EmbedderSettings:
     """Everything a user chooses about stage 2, checked when it is made.
 
-    model: "stand-in" (shipped with the package), "poses", a local folder, or a model on the hub as ID@COMMIT; ids such
-    as "Qwen/Qwen2.5-VL-3B-Instruct", which are in `checkpoint.PINNED`, need no commit.
+    model: "stand-in" (shipped with the package), "poses", "pixels", a local folder, or a model on the hub as ID@COMMIT;
+    ids such as "Qwen/Qwen2.5-VL-3B-Instruct", which are in `checkpoint.PINNED`, need no commit.
     prompt: the question asked about each clip. The default is the poster's (Douglas 2025).
     max_pixels: bound on the area of a frame as the model sees it, px. The default is the poster code's 360 x 420.
     device: "cpu", "cuda" or "auto", a GPU if there is one. dtype: "auto" is float32 on a CPU and bfloat16, in which the

@@ -1,7 +1,8 @@
 """Stage 2 with an encoder of video or pictures alone: no language, no prompt.
 
 V-JEPA 2 (Assran et al. 2025, arXiv 2506.09985), VideoMAE (Tong et al. 2022, arXiv 2203.12602), SigLIP and SigLIP 2
-(Tschannen et al. 2025, arXiv 2502.14786) and DINOv3 (Siméoni et al. 2025, arXiv 2508.10104).
+(Tschannen et al. 2025, arXiv 2502.14786), DINOv2 (Oquab et al. 2024, arXiv 2304.07193) and DINOv3 (Siméoni et al. 2025,
+arXiv 2508.10104).
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
 
     How pictures are made ready and how large they are is the checkpoint's own choice. The encoders are not told the
     frame rate. Views: "mean" over all tokens, and for encoders of pictures that have one the mean over frames of "cls",
-    DINOv3's class token and SigLIP's attention-pooled output. A class for encoders of video names their model's input,
+    DINO's class token and SigLIP's attention-pooled output. A class for encoders of video names their model's input,
     `video`; options: of their model's call.
     """
 
@@ -69,6 +70,13 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
         return {cls.video: inputs["pixel_values"].unflatten(0, (len(clips), -1))} if cls.video else inputs
 
     @classmethod
+    def untrained(cls, config: transformers.PretrainedConfig) -> torch.nn.Module:
+        """See `CheckpointEmbedder.untrained`; of a pair of towers the one that looks."""
+        if cls.library is AutoModel:
+            return super().untrained(config)
+        return cls.library._from_config(vision_config(config), attn_implementation=checkpoint.ATTENTION).eval()
+
+    @classmethod
     def cost(cls, settings: EmbedderSettings, clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, float]:
         """See `ClipEmbedder.cost`: counted in a pass that computes shapes and no values; encoders are not told text.
 
@@ -80,12 +88,8 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
         passes, black = (1, shown) if cls.video else (shown, 1)  # pictures are looked at one by one
         clip = np.zeros((black, *picture_shape(clips, frame), 3), np.uint8)
         inputs = cls.model_inputs([clip], read_preparation(folder, config.model_type))
-        if cls.library is AutoModel:
-            make, part = AutoModel.from_config, config
-        else:
-            make, part = cls.library._from_config, vision_config(config)
         with torch.device("meta"):
-            model = make(part, attn_implementation=checkpoint.ATTENTION).eval()
+            model = cls.untrained(config)
         pixels = model.main_input_name
         inputs[pixels] = inputs[pixels].to("meta")
         if "pixel_attention_mask" in inputs:
@@ -176,14 +180,15 @@ class Siglip2Embedder(EncoderEmbedder):
         return (tokens * mask).sum(1) / mask.sum(1)
 
 
-class DINOv3Embedder(EncoderEmbedder):
-    """DINOv3 takes pictures of any multiple of its patches; class and register tokens stand for no piece of them."""
+class DINOEmbedder(EncoderEmbedder):
+    """DINOv2 and DINOv3 take pictures of any multiple of their patches; class and register tokens, which DINOv2 has
+    none of, stand for no piece of them."""
 
     def fits(self, size: tuple[int, int] | None) -> bool:
         return size is not None and all(length % self.config.patch_size == 0 for length in size)
 
     def mean_token(self, tokens: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        return tokens[:, 1 + self.config.num_register_tokens :].mean(1)
+        return tokens[:, 1 + getattr(self.config, "num_register_tokens", 0) :].mean(1)
 
 
 def vision_config(config: transformers.PretrainedConfig) -> transformers.PretrainedConfig:

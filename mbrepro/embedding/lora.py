@@ -136,8 +136,7 @@ def train(
 
     Epoch 0 is before training. Losses are cross-entropies in nats, means over clips.
     """
-    weights = [weight for weight in [*adapted.parameters(), *head.parameters()] if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, settings.learning_rate, weight_decay=settings.weight_decay)
+    weights, optimizer = learners(adapted, head, settings)
     rng = np.random.default_rng(settings.seed)
     best, least = [weight.detach().clone() for weight in weights], np.inf
     for epoch in range(settings.epochs + 1):
@@ -145,10 +144,7 @@ def train(
         if epoch:
             for start in range(0, len(fit), settings.batch_size):
                 batch = [fit[i] for i in order[start : start + settings.batch_size]]
-                optimizer.zero_grad()
-                clip_losses(embedder, head, batch, fps, settings.view).mean().backward()
-                nn.utils.clip_grad_norm_(weights, 1.0)
-                optimizer.step()
+                step(embedder, head, batch, fps, settings, optimizer, weights)
         parts = (("train_loss", fit), ("validation_loss", held_out))
         losses = {name: mean_loss(embedder, head, part, fps, settings) for name, part in parts}
         if losses["validation_loss"] < least:
@@ -157,6 +153,27 @@ def train(
     with torch.no_grad():
         for weight, kept in zip(weights, best, strict=True):
             weight.copy_(kept)
+
+
+def learners(
+    adapted: nn.Module, head: nn.Linear, settings: LoraSettings
+) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
+    """The weights that learn, and their optimizer."""
+    weights = [weight for weight in [*adapted.parameters(), *head.parameters()] if weight.requires_grad]
+    return weights, torch.optim.AdamW(weights, settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def step(
+    embedder: QwenVLEmbedder, head: nn.Linear, batch: Sequence[LabelledClip], fps: float, settings: LoraSettings,
+    optimizer: torch.optim.Optimizer, weights: Sequence[nn.Parameter],
+) -> float:  # fmt: skip
+    """Learn from one batch; returns its mean loss before."""
+    optimizer.zero_grad()
+    loss = clip_losses(embedder, head, batch, fps, settings.view).mean()
+    loss.backward()
+    nn.utils.clip_grad_norm_(weights, 1.0)
+    optimizer.step()
+    return loss.item()
 
 
 def clip_losses(
@@ -187,6 +204,7 @@ def mean_loss(
 def save(embedder: QwenVLEmbedder, adapted: nn.Module, head: nn.Linear, done: dict[str, object], folder: Path) -> Path:
     """Merge the adapters and write model, tokenizer, classifier and record into a new folder; returns it."""
     merged = adapted.merge_and_unload()
+    embedder.use_gpu(False)  # for weights of the shapes that its configuration tells
     with new_folder(folder) as temporary:
         merged.save_pretrained(temporary)
         embedder.tokenizer.save_pretrained(temporary)

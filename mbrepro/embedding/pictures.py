@@ -1,7 +1,8 @@
 """Frames to the pictures that encoders read, as their checkpoints ask, without torchvision.
 
 Follows the processors of transformers (`VJEPA2VideoProcessor`, `VideoMAEVideoProcessor`, `SiglipImageProcessor`,
-`Siglip2ImageProcessor`, `DINOv3ViTImageProcessor`), most of which cannot be used where torchvision is missing.
+`Siglip2ImageProcessor`, DINOv2's `BitImageProcessor`, `DINOv3ViTImageProcessor`), most of which cannot be used where
+torchvision is missing.
 """
 
 import json
@@ -27,13 +28,15 @@ FILES = (
 BILINEAR, BICUBIC = 2, 3  # PIL's numbers, which the files use
 MODES = {BILINEAR: "bilinear", BICUBIC: "bicubic"}
 IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
+CLIP = {"image_mean": (0.48145466, 0.4578275, 0.40821073), "image_std": (0.26862954, 0.26130258, 0.27577711)}
 HALF = {"image_mean": (0.5, 0.5, 0.5), "image_std": (0.5, 0.5, 0.5)}
-# What the library's processors assume where a checkpoint's file is silent.
+# What the library's processors assume where a checkpoint's file is silent; DINOv2's say IMAGENET.
 ASSUMED = {
     "vjepa2": {"crop_size": 256, "do_center_crop": True, "resample": BILINEAR, **IMAGENET},
     "videomae": {"size": 224, "crop_size": 224, "do_center_crop": True, "resample": BILINEAR, **HALF},
     "siglip": {"size": {"height": 224, "width": 224}, "resample": BICUBIC, **HALF},
     "siglip2": {"patch_size": 16, "max_num_patches": 256, "resample": BILINEAR, **HALF},
+    "dinov2": {"size": 224, "crop_size": 224, "do_center_crop": True, "resample": BICUBIC, **CLIP},
     "dinov3_vit": {"size": {"height": 224, "width": 224}, "resample": BILINEAR, **IMAGENET},
 }
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText
 
 from mbrepro.artifacts import versions
 from mbrepro.data.clips import ClipSettings, frame_count
-from mbrepro.embedding import checkpoint, packing
+from mbrepro.embedding import checkpoint, cuda, packing
 from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import EmbedderSettings, picture_shape
 from mbrepro.embedding.packing import PatchLayout, Space, pack_clips, resized_shape
@@ -38,6 +38,22 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
     views = VIEWS
     chosen = ("prompt", "max_pixels", "batch_size")
     code: ClassVar[dict[str, str]] = {__name__: str(VERSION), **versions(packing)}
+
+    def __init__(self, settings: EmbedderSettings):
+        super().__init__(settings)
+        self.on_gpu = False
+        if self.device != "cpu":
+            self.use_gpu()
+
+    def use_gpu(self, use: bool = True) -> None:
+        """Pack, attend and place as a GPU does it quickly, see `cuda`, or as on a CPU."""
+        self.on_gpu = use
+        self.model.set_attn_implementation({"vision_config": cuda.ATTENTION if use else checkpoint.ATTENTION})
+        own = getattr(self.config.vision_config, "intermediate_size", 0)
+        cuda.widen_hidden(self.model.model.visual, -(-own // cuda.WIDTH) * cuda.WIDTH if use else own)
+        if use and cuda.COMPILER:
+            cuda.compile_layers(self.model.model, cuda.COMPILER)
+        self.identity |= versions(cuda) if use else {}
 
     def read(self, folder: Path) -> None:
         self.tokenizer = checkpoint.load_tokenizer(folder)
@@ -75,6 +91,7 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
         greedy, captions = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}, []
         for batch in self.batches(clips):
             inputs = self.prepare(batch, fps)
+            inputs.pop("position_ids", None)  # here the library's own go on with each token
             tokens = self.model.generate(**inputs, max_new_tokens=max_new_tokens, **greedy)
             answers = tokens[:, inputs["input_ids"].shape[1] :]
             captions += map(str.strip, self.tokenizer.batch_decode(answers, skip_special_tokens=True))
@@ -88,7 +105,8 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
         """
         if not (np.isfinite(fps) and fps > 0):
             raise InputError(f"the sampled frame rate must be a positive number, not {fps}")
-        pixels, grids = pack_clips(clips, self.settings.max_pixels, self.layout, space)
+        size = clips, self.settings.max_pixels, self.layout
+        pixels, grids = cuda.pack_clips_on(self.device, *size) if self.on_gpu else pack_clips(*size, space)
         tokens = grids.prod(1) // self.layout.merge**2  # (N,) video tokens of each clip
         kinds, kind_of = grids.unique(dim=0, return_inverse=True)  # clips of one size have one text
         texts = [self.text(grid, self.layout.frames / fps) for grid in kinds.tolist()]
@@ -101,11 +119,13 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
             "attention_mask": attended,
             # Without the types the library gives video tokens plain 1-D positions and says nothing.
             "mm_token_type_ids": video.int() * VIDEO,
-            "pixel_values_videos": pixels.to(self.model.dtype),
             "video_grid_thw": grids,
         }
         inputs |= self.times(len(clips), self.layout.frames / fps)
-        return {name: value.to(self.device) for name, value in inputs.items()}
+        if self.on_gpu:  # here, as hundreds of small steps there would each be waited for
+            inputs["position_ids"], _ = self.model.model.get_rope_index(**inputs)
+        inputs = {name: cuda.put(value, self.device) for name, value in inputs.items()}
+        return inputs | {"pixel_values_videos": pixels.to(self.device, self.model.dtype)}
 
     def times(self, clips: int, step_seconds: float) -> dict[str, torch.Tensor]:
         """Inputs that tell when frames were filmed: none."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -25,19 +26,20 @@ from mbrepro.data.video import check_video
 from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import ClipEmbedder
 
-BLOCK_BATCHES = 8  # batches whose frames are in memory at a time, and the most work that a kill can cost
+BLOCK_BATCHES, BLOCK_CLIPS = 8, 64  # at most, in memory at a time: the most work that a kill can cost
 STARTS = "starts"  # the index of a file: each row's first frame, ascending
 
 
 def embed_recording(
     recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder, folder: Path,
-    views: Sequence[str] | None = None,
+    views: Sequence[str] | None = None, workers: int | None = None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Embed the clips that begin at frames `starts`: view → (N, D) float32, in their order.
 
     Clips that `folder` holds are read, the others embedded and added to it; a process that wants the same recording at
-    the same time waits. views: those that are wanted; all are stored. Raises InputError if the recording's video is
-    missing or damaged, or a clip would lie outside it.
+    the same time waits. views: those that are wanted; all are stored. workers: threads that cut clips, which leave no
+    trace; None for as many as torch has, or one where the embedder computes with those. Raises InputError if the
+    recording's video is missing or damaged, or a clip would lie outside it.
     """
     views = embedder.views if views is None else views
     if len(starts) == 0:
@@ -47,7 +49,7 @@ def embed_recording(
     stored = _read(path, views)
     if len(_missing(stored, starts)):
         with locked(path):
-            _embed_missing(recording, starts, settings, embedder, path)
+            _embed_missing(recording, starts, settings, embedder, path, workers or cutters(embedder))
             stored = _read(path, views)
     places = np.searchsorted(stored[STARTS], starts)
     return {view: stored[view][places] for view in views}
@@ -87,24 +89,40 @@ def _missing(stored: dict[str, np.ndarray], starts: Sequence[int]) -> np.ndarray
     return np.setdiff1d(np.asarray(starts, np.int64), stored.get(STARTS, []))
 
 
-def _embed_missing(recording, starts, settings, embedder, path: Path) -> None:
+def cutters(embedder: ClipEmbedder) -> int:
+    """How many threads cut clips for an embedder: a GPU takes more than one gives it, a CPU has work enough."""
+    return torch.get_num_threads() if getattr(embedder, "device", "cpu") != "cpu" else 1
+
+
+def _embed_missing(recording, starts, settings, embedder, path: Path, workers: int) -> None:
     """Embed the clips that a file lacks, ascending, a block after the other, frames being cut ahead."""
     stored = _read(path, embedder.views)
-    size = BLOCK_BATCHES * embedder.settings.batch_size
+    batch = embedder.settings.batch_size
+    size = batch * max(1, min(BLOCK_BATCHES, BLOCK_CLIPS // batch))
     missing = _missing(stored, starts).tolist()
     blocks = [missing[first : first + size] for first in range(0, len(missing), size)]
     metadata = {"made_from": json.dumps(described(recording, settings, embedder), sort_keys=True)}
-    for block, cut in zip(blocks, made_ahead(partial(_cut, recording, settings, embedder), blocks), strict=True):
+    cut_block = partial(_cut, recording, settings, embedder, workers)
+    for block, cut in zip(blocks, made_ahead(cut_block, blocks), strict=True):
         stored = _joined(stored, {STARTS: np.array(block), **_embed(recording, cut, settings, embedder)})
         with replacing(path) as temporary:
             save_file(stored, temporary, metadata)
 
 
-def _cut(recording, settings, embedder, block: list[int]) -> list[np.ndarray]:
+def _cut(recording, settings, embedder, workers: int, block: list[int]) -> list[np.ndarray]:
     """A block of clips: their pictures, or the frames they would be, for poses."""
     if embedder.takes == "poses":
         return [clip_frames(start, recording, settings) for start in block]
-    return cut_clips(recording, block, settings)
+    return cut_together(recording, block, settings, workers)
+
+
+def cut_together(recording: Recording, starts: Sequence[int], settings: ClipSettings, workers: int) -> list[np.ndarray]:
+    """As `clips.cut_clips`, each of some threads cutting a share of the clips."""
+    share = -(-len(starts) // workers)
+    parts = [starts[first : first + share] for first in range(0, len(starts), share)]
+    threads = 1 if len(parts) > 1 else 0
+    cut = made_ahead(lambda part: cut_clips(recording, part, settings, threads), parts, workers)
+    return [clip for part in cut for clip in part]
 
 
 def _embed(recording, shown: Sequence[np.ndarray], settings, embedder) -> dict[str, np.ndarray]:

@@ -46,7 +46,7 @@ def localize_action(model: PoseCNN, recording: Recording) -> np.ndarray:
 
 def propose(recording: Recording, p_action: np.ndarray, protocol: Protocol) -> Proposed:
     """Turn P(action) (T,) into a recording's proposals with their clips' first frames and their labels."""
-    found = tuple(proposals.propose(p_action, protocol.rule, recording.fps))
+    found = tuple(proposals.propose(p_action, protocol.rule, recording.clock))
     labels = None if recording.labels is None else proposal_labels(recording.labels, found, recording.classes)
     return Proposed(recording, p_action, found, clip_starts(found, recording, protocol), labels)
 
@@ -56,7 +56,11 @@ def clip_starts(found: Sequence[Proposal], recording: Recording, protocol: Proto
     spans = np.array([(p.start, p.stop) for p in found], np.int64).reshape(-1, 2)
     if protocol.anchor == "start":
         return spans[:, 0]
-    length = round(protocol.clips.seconds * recording.fps)
+    seconds = protocol.clips.seconds
+    if np.ndim(recording.clock):
+        middles, latest = recording.edges[spans].mean(1), max(0, recording.edges[-1] - seconds)
+        return np.searchsorted(recording.times, np.clip(middles - seconds / 2, 0, latest))
+    length = round(seconds * recording.fps)
     return np.clip((spans.sum(1) - length) // 2, 0, max(0, len(recording) - length))
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mbrepro.data.recordings import FPS, OTHER, UNLABELLED, behaviours, other_index, runs
+from mbrepro.data.recordings import FPS, OTHER, UNLABELLED, Clock, behaviours, frame_at, mean_rate, other_index, runs
 from mbrepro.errors import InputError
 
 
@@ -74,16 +74,26 @@ class HysteresisRule:
             raise InputError(f"max_s ({self.max_s}) must not be below min_s ({self.min_s})")
 
 
-def propose(p_action: np.ndarray, rule: PosterRule | HysteresisRule, fps: float = FPS) -> list[Proposal]:
-    """Proposals from P(action) (T,), in order and disjoint; raises InputError unless it has values from 0 to 1."""
+def propose(p_action: np.ndarray, rule: PosterRule | HysteresisRule, clock: Clock = FPS) -> list[Proposal]:
+    """Proposals from P(action) (T,), in order and disjoint; raises InputError unless it has values from 0 to 1.
+
+    Where the clock is uneven, seconds of a rule are counted on P(action) at its mean rate.
+    """
     p_action = np.asarray(p_action, np.float64)
     if p_action.ndim != 1:
         raise InputError(f"P(action) must have one value a frame, shape (T,), not {p_action.shape}")
     if not np.all((p_action >= 0) & (p_action <= 1)):
         frame = int(np.argmin((p_action >= 0) & (p_action <= 1)))
         raise InputError(f"P(action) must be from 0 to 1, and is {p_action[frame]} at frame {frame}")
-    poster = isinstance(rule, PosterRule)
-    spans = _poster_spans(p_action, rule) if poster else _hysteresis_spans(p_action, rule, fps)
+    if isinstance(rule, PosterRule):
+        spans = _poster_spans(p_action, rule)
+    elif np.ndim(clock) == 0:
+        spans = _hysteresis_spans(p_action, rule, clock)
+    else:
+        rate = mean_rate(clock)
+        even = np.interp(np.arange(len(p_action)) / rate, clock, p_action)
+        spans = [(frame_at(a / rate, clock), frame_at(b / rate, clock)) for a, b in _hysteresis_spans(even, rule, rate)]
+        spans = [(start, stop) for start, stop in spans if start < stop]
     return [Proposal(start, stop, float(p_action[start:stop].mean())) for start, stop in spans]
 
 

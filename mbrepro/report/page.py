@@ -2,6 +2,7 @@
 
 import base64
 import html
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from mbrepro.data.clips import ClipSettings, cut_clips
 from mbrepro.data.recordings import Dataset, Recording, partial
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
 from mbrepro.report.pictures import Shown, behaviour_clips, real_frames, sample_frames, strip
-from mbrepro.study import ablations, poster, recorded
+from mbrepro.study import ablations, encoder, poster, recorded
 from mbrepro.study.language import CATEGORIES
 
 SIMULATED = (
@@ -118,10 +119,15 @@ def table(frame: pd.DataFrame, index: str | None = None, words: bool = False) ->
 
 def _cells(column: pd.Series) -> list[str]:
     if not pd.api.types.is_numeric_dtype(column):
-        return [cell.data if isinstance(cell, HTML) else html.escape(str(cell)) for cell in column]
+        return [cell.data if isinstance(cell, HTML) else _below(html.escape(str(cell))) for cell in column]
     known = column.dropna()
     whole = pd.api.types.is_integer_dtype(column) or ((known % 1 == 0).all() and known.abs().max() > 1)
     return ["not defined" if pd.isna(value) else f"{value:,.0f}" if whole else f"{value:.3f}" for value in column]
+
+
+def _below(text: str) -> str:
+    """A cell whose interval stands below its value, so that tables are as narrow as a page."""
+    return re.sub(r"\[[-\d.,]+, [-\d.,]+\]\*?", r'<span class="mb-interval">\g<0></span>', text)
 
 
 def rows_shown(rows: pd.DataFrame) -> HTML:
@@ -315,7 +321,23 @@ def recorded_ablation(path: Path | None = None) -> HTML:
         told = "No ablation is recorded yet; make ablation computes it on the demo."
         return HTML(source_notice(["simulated"]) + _line(told))
     made, found = ablations.recorded_table(path)
-    found = found.map("{:.3f}".format)
-    lines = pd.DataFrame({name: found[name] + " ± " + found[f"{name} sd"] for name in ("F1", "MAP")}).reset_index()
     told = f"{made['data']}, {made['seeds']} seeds: mean ± sd over them. Weights sha256 {made['weights'][0][:12]}…."
-    return HTML(source_notice(["simulated"]) + _line(told) + table(lines, words=True).data)
+    return HTML(source_notice(["simulated"]) + _line(told) + table(_with_sd(found).reset_index(), words=True).data)
+
+
+def recorded_encoder(path: Path | None = None) -> HTML:
+    """The recorded table of a real encoder and its controls, under the notice that its mice are simulated."""
+    made, found = encoder.recorded_table(path)
+    real = made["encoder"]
+    told = (
+        f"{made['data']}, {made['seeds']} seeds: mean ± sd over them, {made['frames_a_clip']} frames a clip. "
+        f"{real['kind']} is a real encoder ({real['origin']}); the mice of this table are not, and it says nothing of "
+        "how well it tells what real mice do."
+    )
+    lines = _with_sd(found).assign(dims=found["dims"]).reset_index()
+    return HTML(_box("Simulated mice", told) + table(lines, words=True).data)
+
+
+def _with_sd(found: pd.DataFrame) -> pd.DataFrame:
+    shown = found.map("{:.3f}".format)
+    return pd.DataFrame({name: shown[name] + " ± " + shown[f"{name} sd"] for name in ("F1", "MAP")})

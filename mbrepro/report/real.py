@@ -13,7 +13,7 @@ from mbrepro.metrics.bouts import COUNTS, THRESHOLDS
 from mbrepro.metrics.frames import row_normalised
 from mbrepro.report.page import BOUT_F1, METRICS
 from mbrepro.report.plots import BEHAVIOUR, COLOURS, GRID, heat
-from mbrepro.study import audit, poster
+from mbrepro.study import audit, poster, rats
 from mbrepro.study.ladder import PUBLISHED
 
 # Macro-F1 of others on CalMS21's Task 1 test videos as they print it.
@@ -21,6 +21,13 @@ PRINTED = {
     "official network, ±200 frames (Sun et al. 2021)": PUBLISHED["±200 frames"],
     "winner of the MABe challenge, from poses (Sun et al. 2021)": {"f1": 0.864},
     "boosted pose features, smoothed (vassi)": {"f1": 0.840},
+}
+RATS = {
+    rats.PUBLISHED: "the poster's network, ±100 frames",
+    rats.LONG: "the same network, ±200 frames",
+    rats.BOOSTED: "boosted pose features",
+    rats.SMOOTHED: "the same, its scores averaged over a median bout",
+    rats.DECODED: "the same, decoded into bouts",
 }
 LINES = {"two people": COLOURS["mount"], "FERAL, every frame seen": BEHAVIOUR}
 
@@ -133,3 +140,19 @@ def pairs_table(official: Mapping) -> pd.DataFrame:
     names = ("action", *TASK1_CLASSES)
     rows = {pair: {name: f"{told['called'][name]:.1%}" for name in names} for pair, told in official["pairs"].items()}
     return pd.DataFrame(rows).T.rename_axis("resident and intruder").reset_index()
+
+
+def rats_table(found: Mapping) -> pd.DataFrame:
+    """How well each localizer names two rats' frames (`rats.figures`), a line each, with intervals by video."""
+    shown = {
+        "F1 of 2 behaviours": "f1", "aggression": "f1_aggression", "social": "f1_social", "MAP": "map",
+        METRICS["kappa"]: "kappa", METRICS[BOUT_F1]: BOUT_F1,
+    }  # fmt: skip
+    rows = {}
+    for name, title in RATS.items():
+        told = found["localizers"][name]
+        line = {column: _with_interval(told[metric]) for column, metric in shown.items()}
+        line["action against other, F1"] = _with_interval(found["action"][name]["f1"])
+        line[METRICS["predicted_bouts"]] = _with_interval(told["predicted_bouts"], "{:,.0f}".format)
+        rows[title] = line
+    return pd.DataFrame(rows).T.rename_axis("localizer").reset_index()

@@ -4,6 +4,7 @@
 which model and recordings. All of it is simulated.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -51,12 +52,21 @@ def compute(data: Dataset, protocol: Protocol, seeds: int, folder: Path) -> pd.D
         for view in COMPARED
     }
     changes[CONTROL] = protocol.with_model(POSES, "pose")
+    return compare(data, changes, INDEX, seeds, folder)
+
+
+def compare(
+    data: Dataset, changes: Mapping[tuple[str, ...], Protocol], index: Sequence[str], seeds: int, folder: Path
+) -> pd.DataFrame:
+    """CalMS21's F1 and MAP of the clip row under each protocol: columns `FIGURES`, a line each, `index` naming the
+    levels of its name.
+    """
     embedder_of = cache(load_embedder)
     rows = [
         mean_and_sd(two_stages(data, changed, embedder_of(changed.embedder), seeds, folder)[0])
         for changed in changes.values()
     ]
-    return pd.DataFrame(rows, pd.MultiIndex.from_tuples(changes, names=INDEX), FIGURES)
+    return pd.DataFrame(rows, pd.MultiIndex.from_tuples(changes, names=index), FIGURES)
 
 
 def labelled_bouts(protocol: Protocol) -> Protocol:
@@ -73,8 +83,13 @@ def record(seeds: int, scale: float, path: Path) -> Path:
     protocol = labelled_bouts(corrected)
     data, folder = load_dataset("task1", "demo", scale), paths.artifacts("demo")
     table = compute(data, protocol, seeds, folder)
-    lines = table.round(recorded.DIGITS).reset_index().to_dict("records")
-    write_json(path, {"provenance": provenance(data, protocol, seeds, scale), "figures": {"table": lines}})
+    return write_table(path, provenance(data, protocol, seeds, scale), table)
+
+
+def write_table(path: Path, provenance: Mapping[str, object], table: pd.DataFrame) -> Path:
+    """Record a table with what it was made from; returns the file."""
+    rows = table.round(recorded.DIGITS).reset_index().to_dict("records")
+    write_json(path, {"provenance": provenance, "figures": {"table": rows}})
     return path
 
 
@@ -98,12 +113,18 @@ def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.Data
     path = path or recorded.path_of(PAGE)
     if not path.exists():
         raise InputError(f"{path}: no ablation is recorded; make it with make ablation")
-    content = recorded.read(PAGE, path)
+    return read_table(PAGE, path, INDEX, FIGURES)
+
+
+def read_table(
+    page: str, path: Path, index: Sequence[str], columns: Sequence[str]
+) -> tuple[dict[str, object], pd.DataFrame]:
+    """The provenance and the table that `write_table` wrote. Raises InputError naming the file if it is damaged."""
+    content = recorded.read(page, path)
     try:
-        table = pd.DataFrame(content["figures"]["table"]).set_index(INDEX)[FIGURES]
+        return content["provenance"], pd.DataFrame(content["figures"]["table"]).set_index(list(index))[list(columns)]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a recorded ablation ({error}); make it again with make ablation") from None
-    return content["provenance"], table
+        raise InputError(f"{path}: not a recorded {page} ({error}); make it again with mbrepro {page}") from None
 
 
 def control(table: pd.DataFrame) -> tuple[float, float]:

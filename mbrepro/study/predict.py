@@ -10,10 +10,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths
 from mbrepro.artifacts import file_hash, write_json, write_text
-from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
+from mbrepro.data.alignment import absent, back_to_frames, body_length, fit_to_video, resample, to_training_scale
 from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.calms21.network import find_network, published_network
-from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording, runs
+from mbrepro.data.recordings import FPS, TASK1_CLASSES, UNLABELLED, Clock, Dataset, Recording, runs
 from mbrepro.data.tracking import read_tracking
 from mbrepro.data.video import probe
 from mbrepro.embedding import load_embedder
@@ -28,6 +28,8 @@ from mbrepro.study.profiles import embedder_settings, load_dataset, training_epo
 
 SEED = 0  # the first of the study's seeds; its models are used on own recordings
 REAL_MICE = "CalMS21's real mice"  # which the official network has seen
+OUTSIDE = 0.01  # share of points outside the picture from which on they are another picture's; trackers keep inside
+NOT_SCORABLE = "not scorable"  # the label of frames in which an animal is absent
 
 
 def predict(
@@ -38,58 +40,91 @@ def predict(
 
     `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
-    says how they were made. Earlier files of the same name are replaced. official: the official network is stage 1 in
-    place of the profile's. stage1_only: labels are action and other, where the localizer proposes; the official
-    network's are each frame's most probable class of its four. compare: a label file and one of its behaviours; the
-    notes then hold how well P(action) tells it. how: as of `read_own`. Raises InputError if poses or video cannot
-    be used, or the official network was not fetched; nothing is written then.
+    says how they were made. Frames in which an animal is absent are `NOT_SCORABLE`, without scores. Earlier files of
+    the same name are replaced. official: the official network is stage 1 in place of the profile's. stage1_only: labels
+    are action and other, where the localizer proposes; the official network's are each frame's most probable class of
+    its four. compare: a label file and one of its behaviours; the notes hold how well P(action) tells it. how: as of
+    `read_own`. Raises InputError, and writes nothing, if something given cannot be used or no network was fetched.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
-    events = read_behaviour(*compare, recording.fps, len(recording)) if compare else None
+    there, events = ~absent(recording), _events(*compare, recording) if compare else None
     published = _official() if official else None  # one that was not fetched is missed before recordings are made
     folder, data = paths.artifacts(profile), None if official and stage1_only else load_dataset("task1", profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
     model, length, about = published or _trained(data, protocol, folder)
     scaled = to_training_scale(recording, length)
     scores = localize_own(model, scaled)
-    p_action = action_probability(scores)
+    p_action = np.where(there, action_probability(scores), 0)
     if not stage1_only:
         classes, made = data.classes, _stage2_labels(recording, p_action, data.filmed(), model, protocol, folder)
     elif official:
         classes, made = TASK1_CLASSES, (scores.argmax(1), scores)
     else:
-        classes, made = LOCALIZER_CLASSES, _stage1_labels(p_action, recording.fps, protocol)
+        classes, made = LOCALIZER_CLASSES, _stage1_labels(p_action, recording.clock, protocol)
     notes |= {"profile": profile if data else None, "stages": 1 if stage1_only else 2, **about}
     notes["points_outside_the_training_frame"] = outside_frame(scaled)
-    notes["models_trained_on"] = f"{data.source} recordings" if data else REAL_MICE
-    if official and data:
-        notes["models_trained_on"] = f"{REAL_MICE} (stage 1), {data.source} recordings (stage 2)"
+    notes["models_trained_on"] = _trained_on(official, data)
     if compare:
-        notes["compared_with"] = {"behaviour": compare[1]} | agreement(events, p_action)
-    return _write(Path(out), (video or poses).stem, recording, classes, *made, p_action, notes)
+        notes["compared_with"] = {"behaviour": compare[1]} | agreement(events[there], p_action[there])
+    scores, p_action = (np.where(there, values.T, np.nan).T for values in (made[1], p_action))
+    labels, name = np.where(there, made[0], UNLABELLED), (video or poses).stem
+    return _write(Path(out), name, recording, classes, labels, scores, p_action, notes)
 
 
 def read_own(
-    video: Path | None, poses: Path, *, fps: float | None = None, frame_size: Sequence[int] | None = None, **how: object
-) -> tuple[Recording, dict]:
+    video: Path | None, poses: Path, *, fps: float | None = None, frame_size: Sequence[int] | None = None,
+    offset: Sequence[float] | None = None, align: str | None = None, **how: object,
+) -> tuple[Recording, dict]:  # fmt: skip
     """Read poses and fit them to the video's frames; also return notes on what was changed.
 
-    fps, frame_size: where there is no video to tell. how: as of `read_tracking`. Raises InputError if there is neither
-    a video nor the frame rate and size it would tell.
+    fps: where there is no video to tell. frame_size: of the picture that was tracked, if it is not the video's. offset:
+    x and y to add to the poses, px, the corner of the part of the picture that was tracked. align: as of
+    `fit_to_video`. how: as of `read_tracking`. Raises InputError if poses do not fit the video, or an option is given
+    that is not used, or is needed and not given.
     """
     info = probe(video) if video else None
-    if info is None and (fps is None or frame_size is None):
-        raise InputError(f"{poses}: without a video, give --fps and --frame-size")
-    recording = read_tracking(
-        poses, fps=fps or info.fps, frame_size=tuple(frame_size or (info.width, info.height)), video=video, **how
-    )
+    if info is None and (fps is None or frame_size is None or align):
+        unused = "leave out --align, and " if align else ""
+        raise InputError(f"{poses}: without a video, {unused}give --fps and --frame-size")
+    if info and fps is not None:
+        raise InputError(
+            f"{video}: --fps is not used, as the video runs at {info.fps:g} by its own clock; leave it out, or give "
+            f"the video another clock with `ffmpeg -r {fps:g} -i {video.name} NEW.mp4`"
+        )
+    size = tuple(frame_size or (info.width, info.height))
+    recording = read_tracking(poses, fps=info.fps if info else fps, frame_size=size, video=video, **how)
+    recording = replace(recording, keypoints=recording.keypoints + np.float32(offset or (0, 0)))
     notes = {"poses": poses.name, "video": video.name if video else None, "poses_in_file": len(recording)}
+    notes["points_outside_the_picture"] = outside = outside_frame(recording, recording.seen)
     if info:
-        recording, added = fit_to_video(recording, info)
-        notes |= {"poses_held_at_the_end": max(added, 0), "poses_dropped_at_the_end": max(-added, 0)}
+        if outside > OUTSIDE:
+            raise InputError(
+                f"{poses}: {outside:.1%} of the points lie outside the picture of {size[0]} x {size[1]} px; give "
+                "--offset X Y if a part of the picture was tracked, or --frame-size if another size of it was"
+            )
+        recording, added = fit_to_video(recording, info, align)
+        other_end = "start" if align == "end" else "end"
+        notes |= {f"poses_held_at_the_{other_end}": max(added, 0), f"poses_dropped_at_the_{other_end}": max(-added, 0)}
+        if info.promised > info.frames:
+            notes["frames_promised_but_not_in_the_video"] = info.promised - info.frames
+    notes |= {"frames_not_scorable": int(absent(recording).sum()), "points_filled": float(1 - recording.seen.mean())}
+    body_length([recording])  # one without is refused now, not after models were trained
     return recording, notes
+
+
+def _events(path: Path, behaviour: str, recording: Recording) -> np.ndarray:
+    """(T,) bool, where a label file has a behaviour; InputError unless scorable frames with and without it exist."""
+    events = read_behaviour(path, behaviour, recording.clock, len(recording))
+    check_both(events[~absent(recording)])
+    return events
+
+
+def _trained_on(official: bool, data: Dataset | None) -> str:
+    if official and data:
+        return f"{REAL_MICE} (stage 1), {data.source} recordings (stage 2)"
+    return f"{data.source} recordings" if data else REAL_MICE
 
 
 def localize_own(model: PoseCNN, scaled: Recording) -> np.ndarray:
@@ -97,9 +132,13 @@ def localize_own(model: PoseCNN, scaled: Recording) -> np.ndarray:
     return back_to_frames(localize(model, resample(scaled, FPS)), FPS, scaled)
 
 
-def outside_frame(scaled: Recording) -> float:
-    """Share of points outside the frame of the training recordings, where the network has seen no mouse."""
-    return float(((scaled.keypoints < 0) | (scaled.keypoints > scaled.frame_size)).any(-1).mean())
+def outside_frame(recording: Recording, counted: np.ndarray | slice = slice(None)) -> float:
+    """Share of points, of those `counted` (T, 2, K) bool, outside a recording's frame.
+
+    Where the recording is brought to the training's scale, the network has seen no mouse there.
+    """
+    points = recording.keypoints[counted]
+    return float(((points < 0) | (points > recording.frame_size)).any(-1).mean())
 
 
 def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
@@ -107,13 +146,20 @@ def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
 
     Raises InputError if there is none or nothing else.
     """
-    if events.all() or not events.any():
-        raise InputError("a comparison needs frames with the behaviour and frames without it")
+    check_both(events)
     return {
         "share_of_frames": float(events.mean()),
         "auroc": float(roc_auc_score(events, p_action)),
         "average_precision": float(average_precision_score(events, p_action)),
     }
+
+
+def check_both(events: np.ndarray) -> None:
+    """Raise InputError unless some frames (T,) bool have a behaviour and some do not."""
+    if events.all() or not events.any():
+        raise InputError(
+            "a comparison needs frames with the behaviour and frames without it, in which both animals are"
+        )
 
 
 def _official() -> tuple[PoseCNN, float, dict]:
@@ -130,9 +176,9 @@ def _trained(data: Dataset, protocol: protocols.Protocol, folder: Path) -> tuple
     return model, body_length(data.train), {}
 
 
-def _stage1_labels(p_action: np.ndarray, fps: float, protocol: protocols.Protocol) -> tuple[np.ndarray, np.ndarray]:
+def _stage1_labels(p_action: np.ndarray, clock: Clock, protocol: protocols.Protocol) -> tuple[np.ndarray, np.ndarray]:
     labels = np.ones(len(p_action), int)
-    for proposal in propose(p_action, protocol.rule, fps):
+    for proposal in propose(p_action, protocol.rule, clock):
         labels[proposal.start : proposal.stop] = 0
     return labels, np.stack([p_action, 1 - p_action], 1)
 
@@ -149,13 +195,14 @@ def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tup
 
 
 def _write(out, name, recording, classes, labels, scores, p_action, notes) -> list[Path]:
+    edges, named = recording.edges, (*classes, NOT_SCORABLE)  # UNLABELLED is the last place
     segments = [
-        (classes[value], start / recording.fps, stop / recording.fps, start, stop, scores[start:stop, value].mean())
+        (named[value], edges[start], edges[stop], start, stop, scores[start:stop, value].mean())
         for start, stop, value in runs(labels)
     ]
     columns = ["label", "start_s", "stop_s", "start_frame", "stop_frame", "score"]
-    frames = pd.DataFrame({"frame": np.arange(len(labels)), "time_s": np.arange(len(labels)) / recording.fps})
-    frames["p_action"], frames["label"] = p_action, [classes[value] for value in labels]
+    frames = pd.DataFrame({"frame": np.arange(len(labels)), "time_s": edges[:-1]})
+    frames["p_action"], frames["label"] = p_action, [named[value] for value in labels]
     frames[[f"score_{name}" for name in classes]] = scores
     tables = {"pred.csv": pd.DataFrame(segments, columns=columns), "frames.csv": frames}
     for suffix, table in tables.items():

@@ -61,8 +61,8 @@ def calms21_folder() -> Path:
 def embedder_settings(profile: str, protocol: str, model: str = "") -> EmbedderSettings:
     """The clip embedder of a profile: the stand-in shipped with the package, or the real model.
 
-    model: another one in its place, ID@COMMIT, a local folder or "poses"; in the demo it sees as few pixels as the
-    stand-in. MBREPRO_MODEL, an id or a folder, takes the place of the real model in both protocols.
+    model: another one in its place, ID@COMMIT, a local folder, "poses" or "pixels"; in the demo it sees as few pixels
+    as the stand-in. MBREPRO_MODEL, an id or a folder, takes the place of the real model in both protocols.
     """
     paths.check_profile(profile)
     if profile == "demo":

@@ -2,6 +2,7 @@
 
 Five points of each rat, a third of them missing, and a person's labels of every frame. Every recording is predicted by
 models of others: four folds of neighbours, as who was filmed is not said, and the same rats are likeliest in those.
+Labels are each frame's most probable class, that of the mean scores around it, or decoded as bouts.
 Frames labelled "base", before the intruder enters and after it leaves, count nowhere.
 """
 
@@ -18,11 +19,12 @@ from mbrepro import paths
 from mbrepro.artifacts import cached_arrays, file_hash, versions
 from mbrepro.data.annotations import read_frame_labels
 from mbrepro.data.labels import bout_seconds, class_frames
-from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, Skeleton
+from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, Skeleton, behaviours
 from mbrepro.data.tracking import read_tracking
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, features
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.decoding import count_bouts, decode, smooth
 from mbrepro.method.localizer import BASELINE, LOCALIZER, LocalizerSettings, localize
 from mbrepro.method.networks import best_epochs, train_localizers, validation_curves
 from mbrepro.method.processes import one_thread
@@ -46,8 +48,10 @@ NETWORKS = {
     LONG: replace(BASELINE, classes=len(CLASSES), epochs=EPOCHS),
 }
 TREES = BoostingSettings()
-LOCALIZERS = (*NETWORKS, BOOSTED)
-# What `retrained` learns from, seconds in the place of minutes.
+SMOOTHED, DECODED = "boosting, smoothed", "boosting, decoded"
+LOCALIZERS = (*NETWORKS, BOOSTED, SMOOTHED, DECODED)
+WEIGHTS, LONGEST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0), 60.0  # of decoding: evidence tried, the longest bout counted
+# What `retrained` learns from, seconds in the place of minutes; the weight is chosen with these trees too.
 FEWER_PASSES, FEWER_TREES = replace(NETWORKS[PUBLISHED], epochs=1), BoostingSettings(every=16, iterations=10)
 
 MEANS = (
@@ -82,20 +86,23 @@ def _recording(number: int, poses: Path, folder: Path) -> Recording:
 def figures(recordings: Sequence[Recording]) -> dict[str, object]:
     """What the recordings hold and how well each localizer names the frames of others, and action against the rest.
 
-    "gain": how much more boosting scores than the published network, resampled videos being the same for both.
-    "confusion": frames of each recording by true and predicted class. "passes": of the networks, chosen in each fold.
+    "gain", "decoded_gain": how much more boosting scores than the published network, without and with decoding,
+    resampled videos being the same for both. "confusion": frames of each recording by true and predicted class.
+    "passes", "weights": of the networks and of decoding, chosen in each fold.
     """
-    runs = {name: predicted(recordings, name) for name in LOCALIZERS}
+    weights = [evidence_weight(fold_of(recordings, fold)) for fold in range(FOLDS)]
+    runs = {name: predicted(recordings, name, weights) for name in LOCALIZERS}
     measured = {name: _measured(run) for name, run in runs.items()}
     binary = {name: _measured(collapsed([run])[0]) for name, run in runs.items()}
-    gain = {name: measured[BOOSTED][name] - measured[PUBLISHED][name] for name in _shown(CLASSES)}
     return {
         "data": facts(recordings)["data"],
         "localizers": {name: _told(values, _shown(CLASSES)) for name, values in measured.items()},
         "action": {name: _told(values, OF_ACTION) for name, values in binary.items()},
-        "gain": _told(gain, ["f1", "f1_aggression", "f1_social", "map", "bout_f1_50", "kappa"]),
+        "gain": _gain(measured[BOOSTED], measured[PUBLISHED]),
+        "decoded_gain": _gain(measured[DECODED], measured[PUBLISHED]),
         "confusion": {name: _confusions(run) for name, run in runs.items()},
         "passes": {name: [_passes(recordings, fold, name) for fold in range(FOLDS)] for name in NETWORKS},
+        "weights": weights,
         "retrained": retrained(recordings),
     }
 
@@ -126,17 +133,55 @@ def fold_of(recordings: Sequence[Recording], fold: int) -> Dataset:
     return Dataset("rats", CLASSES, train, test, "rat_dyads")
 
 
-def predicted(recordings: Sequence[Recording], name: str) -> Run:
-    """The labelled frames of every recording, named by a localizer that was trained on other folds."""
+def predicted(recordings: Sequence[Recording], name: str, weights: Sequence[float]) -> Run:
+    """The labelled frames of every recording, named by a localizer that was trained on other folds.
+
+    weights: of decoding, in each fold.
+    """
     videos = []
     for fold in range(FOLDS):
         data = fold_of(recordings, fold)
-        scores = _boosted(data) if name == BOOSTED else _networks(data, NETWORKS[name])
+        scores = _networks(data, NETWORKS[name]) if name in NETWORKS else _boosted(data, TREES)
+        labels = _labelled(data, name, scores, weights[fold])
         for recording in data.test:
-            found = scores[recording.name]
-            video = Prediction(recording.name, recording.labels, found.argmax(1), found, recording.fps)
-            videos.append(video.labelled())
+            found = Prediction(
+                recording.name, recording.labels, labels[recording.name], scores[recording.name], recording.fps
+            )
+            videos.append(found.labelled())
     return Run(SEED, "rats", CLASSES, tuple(videos))
+
+
+def _labelled(
+    data: Dataset, name: str, scores: Mapping[str, np.ndarray], weight: float
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Labels (T,) of the test recordings as the row makes them of scores."""
+    if name == DECODED:
+        return _decoded(data, scores, weight)
+    if name == SMOOTHED:
+        bouts = [bout_seconds(data.train, behaviour) for behaviour in behaviours(CLASSES)]
+        window = round(float(np.median(np.concatenate([s for videos in bouts for s in videos]))) * data.train[0].fps)
+        scores = {video: smooth(found, window) for video, found in scores.items()}
+    return {video: found.argmax(1) for video, found in scores.items()}
+
+
+def _decoded(data: Dataset, scores: Mapping[str, np.ndarray], weight: float) -> dict[str, np.ndarray]:
+    longest = round(LONGEST_S * data.train[0].fps)
+    model = count_bouts([r.labels for r in data.train], len(CLASSES), longest)
+    return {video: decode(found, model, weight) for video, found in scores.items()}
+
+
+def evidence_weight(data: Dataset) -> float:
+    """The weight of `decode` with the highest F1 on held-out train recordings, named by trees of the others."""
+    true, found = [], {weight: [] for weight in WEIGHTS}
+    for fold in range(FOLDS):
+        inner = fold_of(data.train, fold)
+        scores = _boosted(inner, FEWER_TREES)
+        kept = {r.name: r.labels != UNLABELLED for r in inner.test}
+        true += [r.labels[kept[r.name]] for r in inner.test]
+        for weight in WEIGHTS:
+            labels = _decoded(inner, scores, weight)
+            found[weight] += [labels[r.name][kept[r.name]] for r in inner.test]
+    return max(WEIGHTS, key=lambda weight: evaluate(true, found[weight], None, CLASSES)["f1"])
 
 
 def retrained(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
@@ -174,7 +219,7 @@ def provenance(_: Sequence[Recording]) -> dict[str, object]:
         "computed_by": "mbrepro.study.rats.figures",
         "intervals": BY_VIDEO,
         "method": f"{FOLDS} folds of neighbouring recordings, one seed of each network; passes, at most {EPOCHS}, by "
-        "three divisions of the train recordings",
+        "three divisions of the train recordings; the weight of decoding by folds of them",
         "checked": "data is computed again wherever the files are, and a test computes retrained again and the scores "
         "of every confusion; the rest takes an hour",
     }
@@ -189,12 +234,12 @@ def _passes(recordings: Sequence[Recording], fold: int, name: str) -> int:
     return best_epochs(validation_curves(fold_of(recordings, fold), NETWORKS[name], VALIDATION, _folder()))
 
 
-def _boosted(data: Dataset) -> dict[str, np.ndarray]:
+def _boosted(data: Dataset, settings: BoostingSettings) -> dict[str, np.ndarray]:
     def scores() -> dict[str, np.ndarray]:
-        trees = fit_boosting(data.train, [r.labels for r in data.train], len(CLASSES), TREES, SEED)
+        trees = fit_boosting(data.train, [r.labels for r in data.train], len(CLASSES), settings, SEED)
         return {r.name: trees.scores(r) for r in data.test}
 
-    made_from = [TREES, SEED, versions(boosting, features, sklearn)]
+    made_from = [settings, SEED, versions(boosting, features, sklearn)]
     for recording in data.recordings:
         made_from += [recording.name, recording.keypoints, recording.labels, recording.seen]
     return cached_arrays(_folder(), "boosted", tuple(made_from), scores)
@@ -214,6 +259,11 @@ def _measured(run: Run) -> dict[str, np.ndarray]:
 
 def _shown(classes: Sequence[str]) -> list[str]:
     return [*MEANS, *(f"{metric}_{name}" for name in classes[:-1] for metric in BY_CLASS), "f1_other"]
+
+
+def _gain(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    names = ["f1", "f1_aggression", "f1_social", "map", "bout_f1_50", "kappa"]
+    return _told({name: one[name] - other[name] for name in names}, names)
 
 
 def _told(measured: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -116,7 +116,7 @@ def test_every_command_says_what_it_takes_and_the_list_waits_for_no_torch(capsys
 
 def test_every_file_of_the_folder_is_a_command_or_part_of_one():
     files = {path.stem for path in Path(cli.__file__).with_name("commands").glob("[!_.]*.py")}
-    assert files == set(cli.COMMANDS) | {"options", "runner", "execute", "copies"}
+    assert files == set(cli.COMMANDS) | {"options", "runner", "execute", "copies", "throughput"}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Poses at other frames, another rate and another scale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mbrepro.data.alignment import back_to_frames, body_length, fit_to_video, resample, to_training_scale
+from mbrepro.data.alignment import absent, back_to_frames, body_length, fit_to_video, resample, to_training_scale
 from mbrepro.data.recordings import KEYPOINTS, Recording, Skeleton
 from mbrepro.data.video import probe, write_video
 from mbrepro.errors import InputError
@@ -24,21 +26,79 @@ def info(tmp_path_factory):
     return probe(path)
 
 
-@pytest.mark.parametrize(("frames", "added"), [(60, 0), (59, 1), (63, -3), (30, 30), (90, -30)])
-def test_poses_are_fitted_to_the_videos_frames(info, frames, added):
-    recording = moving(frames, scores=np.arange(frames)[:, None, None] * np.ones((2, 7)))
-    fitted, number = fit_to_video(recording, info)
+@pytest.mark.parametrize(
+    ("frames", "align", "added"),
+    [
+        (60, None, 0),
+        (58, None, 2),
+        (62, None, -2),
+        (30, "start", 30),
+        (90, "start", -30),
+        (30, "end", 30),
+        (90, "end", -30),
+    ],
+)
+def test_poses_are_fitted_to_the_videos_frames(info, frames, align, added):
+    seen = np.ones((frames, 2, 7), bool)
+    seen[5, 0, 3] = False
+    recording = moving(frames, scores=np.arange(frames)[:, None, None] * np.ones((2, 7)), seen=seen)
+    fitted, number = fit_to_video(recording, info, align)
     assert (len(fitted), number, fitted.video) == (60, added, info.path)
-    expected = np.minimum(np.arange(60), frames - 1)
-    np.testing.assert_array_equal(fitted.keypoints, recording.keypoints[expected])
-    np.testing.assert_array_equal(fitted.scores[:, 0, 0], expected)
+    pose = np.arange(60) - (added if align == "end" else 0)  # which one belongs to each frame
+    kept = np.clip(pose, 0, frames - 1)
+    np.testing.assert_array_equal(fitted.keypoints, recording.keypoints[kept])
+    np.testing.assert_array_equal(fitted.scores[:, 0, 0], kept)
+    np.testing.assert_array_equal(fitted.times, info.times)
+    np.testing.assert_array_equal(fitted.seen[:, 1, 0], (pose >= 0) & (pose < frames))  # what is held was not seen
+    np.testing.assert_array_equal(fitted.seen[:, 0, 3], (pose >= 0) & (pose < frames) & (pose != 5))
 
 
-@pytest.mark.parametrize("frames", [29, 91])
-def test_poses_of_another_video_are_refused_with_both_counts(info, frames):
-    with pytest.raises(InputError, match=rf"own: {frames} poses do not belong to the 60 frames of .*own\.mp4"):
+@pytest.mark.parametrize("frames", [57, 63])
+def test_poses_of_another_cut_are_refused_with_both_counts(info, frames):
+    words = rf"own\.mp4: {frames} poses \(own\) do not belong to its 60 frames; .* --align start or end"
+    with pytest.raises(InputError, match=words):
         fit_to_video(moving(frames), info)
-    assert len(fit_to_video(moving(frames), info, tolerance_s=2.0)[0]) == 60
+    with pytest.raises(InputError, match="align must be start or end, not 'middle'"):
+        fit_to_video(moving(60), info, "middle")
+
+
+def test_animal_is_absent_where_it_is_long_unseen_and_sooner_at_an_end():
+    """At 10 frames a second: 5 s within, 1 s at an end."""
+    seen = np.ones((200, 2, 7), bool)
+    seen[:10, 1] = False  # 1 s at the start
+    seen[20:69, 0] = False  # 4.9 s within
+    seen[80:130, 0] = False  # 5 s within
+    seen[140:190, 1, :6] = False  # one point of seven is still seen
+    seen[191:, 0] = False  # .9 s at the end
+    expected = np.zeros(200, bool)
+    expected[:10] = expected[80:130] = True
+    np.testing.assert_array_equal(absent(moving(200, fps=10.0, seen=seen)), expected)
+    assert not absent(moving(200)).any()
+    slow = moving(200, fps=10.0, seen=seen, times=np.arange(200) / 10 + (np.arange(200) >= 60) * 0.2)
+    expected[20:69] = True  # the clock stands still for .2 s, so this gap lasts 5.1 s
+    np.testing.assert_array_equal(absent(slow), expected)
+
+
+def uneven(frames=90, **changes):
+    """Two mice that walk 60 px a second, filmed at 30, then 10 frames a second."""
+    times = np.r_[np.arange(60) / 30, 2 + np.arange(frames - 60) / 10]
+    recording = moving(frames, fps=(frames - 1) / times[-1], times=times, **changes)
+    points = (
+        recording.keypoints - recording.keypoints[:, :1, :1] + np.array([1, 0])[None] * times[:, None, None, None] * 60
+    )
+    return replace(recording, keypoints=points)
+
+
+def test_motion_of_an_uneven_clock_is_resampled_by_it():
+    recording = uneven(labels=np.repeat([0, 3], [60, 30]))
+    even = resample(recording, 30.0)
+    assert (len(even), even.fps, even.times, even.clock) == (round(90 / recording.fps * 30), 30.0, None, 30.0)
+    within = np.arange(len(even)) / 30 <= recording.times[-1]
+    expected = np.arange(within.sum()) * 2  # 60 px a second
+    np.testing.assert_allclose(even.keypoints[within, 0, 0, 0], expected, atol=1e-3)
+    assert np.flatnonzero(np.diff(even.labels)).tolist() == [59]  # frame 60 is shown at 2 s
+    back = back_to_frames(np.arange(len(even)) / 30, 30.0, recording)
+    np.testing.assert_allclose(back, recording.times, atol=1e-9)
 
 
 def test_poses_are_scaled_to_the_training_body_length_and_centred():

@@ -8,7 +8,7 @@ import pytest
 from mbrepro import paths
 from mbrepro.data.annotations import READERS, read_behaviour, read_bouts, read_frame_labels
 from mbrepro.data.annotations.bout import Bout
-from mbrepro.data.recordings import UNLABELLED
+from mbrepro.data.recordings import UNLABELLED, frame_at
 from mbrepro.errors import InputError
 from tests.fixtures.annotations import BENTO, CALTECH
 
@@ -26,7 +26,7 @@ def test_boris_events_become_frames(tmp_path):
     events = [
         (0.5, "adult", "interact", "START"), (0.6, "adult", "groom", "START"), (1.0, "adult", "interact", "STOP"),
         (1.1, "juvenile", "interact", "START"), (1.2, "adult", "interact", "START"), (1.2, "adult", "groom", "STOP"),
-        (1.3, "juvenile", "interact", "STOP"), (9.0, "adult", "interact", "STOP"),
+        (1.3, "juvenile", "interact", "STOP"), (2.9, "adult", "interact", "STOP"),
     ]  # fmt: skip
     happening = read_behaviour(write_boris(tmp_path / "a.csv", events), "interact", 10, 20)
     assert np.flatnonzero(happening).tolist() == [5, 6, 7, 8, 9, *range(11, 20)]
@@ -39,8 +39,10 @@ def test_boris_events_become_frames(tmp_path):
         ([(1, "a", "interact", "START")], "the last interact of 'a' has a START but no STOP"),
         ([(1, "a", "interact", "STOP")], "interact at 1 s is STOP out of turn"),
         ([(1, "a", "interact", "START"), (2, "a", "interact", "START")], "interact at 2 s is START out of turn"),
-        ([(1, "a", "interact", "POINT")], "interact at 1 s is POINT out of turn"),
-        ([("soon", "a", "interact", "START")], "'soon' is not a time"),
+        ([(1, "a", "interact", "POINT")], "interact at 1 s is a point event, which has no length"),
+        ([("soon", "a", "interact", "START"), (2, "a", "interact", "STOP")], "'soon' is not a time"),
+        ([("inf", "a", "interact", "START"), (2, "a", "interact", "STOP")], "'inf' is not a time"),
+        ([(1, "a", "interact", "START"), (9, "a", "interact", "STOP")], "goes on to frame 270 of a recording of 100"),
     ],
 )
 def test_unusable_events_are_refused(tmp_path, events, words):
@@ -49,12 +51,109 @@ def test_unusable_events_are_refused(tmp_path, events, words):
 
 
 def test_file_of_no_known_form_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"none of the label files that can be read, which are Caltech.*, BORIS csv"):
+    with pytest.raises(InputError, match=r"none of the label files that can be read, which are Caltech.*, BORIS"):
         read_behaviour(write_boris(tmp_path / "a.csv", [], header="a,b"), "interact", 30, 100)
-    with pytest.raises(InputError, match="not a BORIS csv export, which has the columns Time"):
+    with pytest.raises(InputError, match="no BORIS export of events, which has the columns Behavior with Time"):
         read_behaviour(write_boris(tmp_path / "a.csv", [], header="Behavior,Status"), "interact", 30, 100)
     with pytest.raises(InputError, match="cannot be read as text"):
         read_behaviour(tmp_path / "none.csv", "interact", 30, 100)
+
+
+TABULAR = """Observation id,pair,,,,
+Description,"Behavior of
+two",,,,
+Time offset (s),OFFSET,,,,
+variable,value,,,,
+,,,,,
+Time,Media file path,Subject,Behavior,Modifier #1,Status
+0.5,a.mp4,adult,groom,,START
+0.60,a.mp4,adult,sniff,face,START
+0.7,a.mp4,adult,sniff,tail,START
+0:0:01.0,a.mp4,adult,groom,,STOP
+1.1,a.mp4,adult,sniff,tail,STOP
+1.2,a.mp4,adult,sniff,face,STOP
+2.0,a.mp4,,jump,,POINT
+,,,,,
+"""
+VERSION_8 = """\
+Observation id,Time offset (s),Subject,Behavior,Modifier #1,Behavior type,Time,Media file name,Image index
+pair,4.0,adult,groom,,START,4.5,a.mp4,5
+pair,4.0,adult,sniff,face,START,4.6,a.mp4,6
+pair,4.0,adult,sniff,tail,START,4.7,a.mp4,7
+pair,4.0,adult,groom,,STOP,5.0,NA,10
+pair,4.0,adult,sniff,tail,STOP,5.1,Not found,11
+pair,4.0,adult,sniff,face,STOP,5.2,a.mp4,12
+"""
+AGGREGATED = """Observation id,Subject,Behavior,Modifiers,Behavior type,Start (s),Stop (s),Duration (s)
+pair,adult,groom,,STATE,0.5,1.0,0.5
+pair,adult,sniff,face,STATE,0.6,1.2,0.6
+pair,adult,sniff,tail,STATE,0.7,1.1,0.4
+"""
+BOUTS = {Bout("groom", 5, 10, "adult"), Bout("sniff", 6, 12, "adult"), Bout("sniff", 7, 11, "adult")}
+
+
+@pytest.mark.parametrize("text", [TABULAR.replace("OFFSET", "0.0"), VERSION_8, AGGREGATED])
+@pytest.mark.parametrize("change", ["", "\t", ";"])
+def test_every_form_of_boris_and_every_separator_gives_the_same_bouts(tmp_path, text, change):
+    if change:
+        text = text.replace(",", change)
+    if change == ";":
+        text = text.replace(".", ",").replace("a,mp4", "a.mp4")
+    assert set(read_bouts(write(tmp_path / "a", text), 10, ["groom", "sniff"])) == BOUTS
+
+
+def test_boris_times_count_from_the_offset_of_the_observation(tmp_path):
+    early = write(tmp_path / "early.csv", TABULAR.replace("OFFSET", "-1"))
+    assert read_bouts(early, 10, ["groom"]) == [Bout("groom", 15, 20, "adult")]
+    late = write(tmp_path / "late.csv", TABULAR.replace("OFFSET", "4"))
+    with pytest.raises(InputError, match=r"late\.csv: groom at 0\.5 s is before the time offset 4; export again"):
+        read_bouts(late, 10, ["groom"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("pair,4.0,adult,sniff,face,STOP", "b,4.0,adult,sniff,face,STOP"),
+            r"Observation id has 2 values \(b, pair\)",
+        ),
+        (("Not found", "b.mp4"), r"Media file name has 2 values \(a\.mp4, b\.mp4\); export each to a file of its own"),
+        (("sniff,tail,STOP", "sniff,nose,STOP"), "sniff at 5.1 s is STOP out of turn; mend it in BORIS"),
+        (("START,4.5", "START,1.234.5"), "'1.234.5' is not a time"),
+    ],
+)
+def test_boris_file_that_could_mean_several_things_is_refused(tmp_path, change, words):
+    assert change[0] in VERSION_8
+    with pytest.raises(InputError, match=words):
+        read_bouts(write(tmp_path / "a.csv", VERSION_8.replace(*change)), 10)
+
+
+def test_times_of_labels_fall_on_the_frames_of_an_uneven_clock(tmp_path):
+    """Frames at 0, .1, .2, .4, .8, 1.6 s; beyond them the mean rate of 5 frames in 1.6 s goes on."""
+    clock = np.array([0, 0.1, 0.2, 0.4, 0.8, 1.6])
+    frames = [frame_at(seconds, clock) for seconds in (-0.32, 0, 0.14, 0.29, 0.31, 0.65, 1.6, 2.25)]
+    assert frames == [-1, 0, 1, 2, 3, 4, 5, 7]
+    assert read_bouts(write(tmp_path / "a", AGGREGATED), clock, ["groom"]) == [Bout("groom", 3, 4, "adult")]
+    assert frame_at(1.6, np.zeros(1)) == 2  # a single frame has no rate
+
+
+BORIS_CASES = [
+    "01-boris-v8-tabular/events.csv", "01-boris-v8-tabular/same_v7.csv", "02-boris-aggregated/events.csv",
+    "03-boris-time-offset/offset_4s.csv", "03-boris-time-offset/offset_epoch.csv", "05-boris-tsv-semicolon/events.tsv",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BORIS_CASES)
+def test_boris_cases_hold_the_events_of_the_plain_file(cases, name):
+    expected = read_bouts(cases / "03-boris-time-offset" / "no_offset.csv", 30)
+    assert sorted(map(str, read_bouts(cases / name, 30))) == sorted(map(str, expected))
+    assert Counter(bout.behaviour for bout in expected) == {"investigation": 3, "mount": 1}
+    assert read_behaviour(cases / name, "investigation", 30, 600).mean() == pytest.approx(0.463, abs=5e-4)
+
+
+def test_boris_case_of_points_is_refused_truly(cases):
+    with pytest.raises(InputError, match=r"point\.csv: attack at 3\.000 s is a point event, which has no length"):
+        read_bouts(cases / "07-boris-point-and-close" / "point.csv", 30)
 
 
 def write(path, text, newline="\n"):
@@ -124,7 +223,7 @@ def test_damaged_bento_file_is_refused_by_line(tmp_path, change, words):
 def test_labels_of_frames_say_what_every_behaviour_means(tmp_path):
     meaning = {"attack": "fight", "close-up": "other", "base": None}
     path = write(tmp_path / "a.txt", CALTECH.replace("1000000", "9"))
-    how = {"fps": 5, "frames": 8, "classes": ("fight", "other")}  # poses end a frame earlier than labels
+    how = {"clock": 5, "frames": 8, "classes": ("fight", "other")}  # poses end a frame earlier than labels
     labels = read_frame_labels(path, meaning=meaning, channel="S1", **how)
     assert labels.tolist() == [UNLABELLED] * 3 + [0, 1, 1, 1, 1]
     bento = write(tmp_path / "a.annot", BENTO)

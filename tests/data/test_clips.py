@@ -169,8 +169,8 @@ def test_cut_clips_show_the_frames_they_say(coded):
 def test_overlapping_clips_decode_no_frame_twice(coded, monkeypatch):
     asked = []
 
-    def counting(path, indices):
-        for index, frame in iter_frames(path, indices):
+    def counting(path, indices, threads):
+        for index, frame in iter_frames(path, indices, threads):
             asked.append(index)
             yield index, frame
 

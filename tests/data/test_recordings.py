@@ -15,6 +15,7 @@ from mbrepro.data.recordings import (
     Recording,
     Skeleton,
     behaviours,
+    mean_rate,
     other_index,
     partial,
     runs,
@@ -62,6 +63,8 @@ def not_finite() -> np.ndarray:
         ({"keypoints": np.float32(3)}, r"keypoints have shape \(\)"),
         ({"seen": np.ones((4, 2, 5), bool)}, r"seen must be bool of shape \(4, 2, 7\)"),
         ({"seen": np.ones((4, 2, 7))}, "seen must be bool"),
+        ({"times": np.arange(5) / 30}, "times must be 4 ascending numbers"),
+        ({"times": np.array([0, 1, 1, 2])}, "times must be 4 ascending numbers"),
         ({"skeleton": Skeleton(("a", "b"), "a", "b")}, r"keypoints have shape \(4, 2, 7, 2\), not \(4, 2, 2, 2\)"),
         ({"partly_labelled": True, "labels": np.array([0, -1, -2, 0])}, "label -2 at frame 2"),
     ],
@@ -69,6 +72,17 @@ def not_finite() -> np.ndarray:
 def test_a_wrong_recording_is_refused_by_name(fields, message):
     with pytest.raises(InputError, match=f"mouse001_task1_annotator1: .*{message}"):
         made(**fields)
+
+
+def test_clock_is_the_rate_unless_frames_come_unevenly():
+    even = made(times=np.arange(4) / 30 + np.array([0, 5e-4, -5e-4, 0]))  # a clock that ticks in milliseconds
+    assert (even.clock, made().clock) == (30.0, 30.0)
+    np.testing.assert_allclose(made().edges, np.arange(5) / 30)
+    uneven = made(times=np.array([0, 1 / 30, 1, 1.5]), fps=2.0)
+    np.testing.assert_array_equal(uneven.clock, uneven.times)
+    np.testing.assert_allclose(uneven.edges, [0, 1 / 30, 1, 1.5, 2])
+    np.testing.assert_array_equal(uneven.at(slice(1, 3)).times, [1 / 30, 1])
+    assert (mean_rate(30), mean_rate(uneven.times)) == (30, 2)
 
 
 def test_two_animals_may_have_any_points_with_a_front_and_a_rear():

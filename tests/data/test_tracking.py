@@ -180,6 +180,8 @@ def test_unlikely_positions_count_as_gaps_only_on_request(tmp_path):
     assert careful.scores[2, 0, 3] == np.float32(0.2)
     with pytest.raises(InputError, match="nose of adult was never seen"):
         read_tracking(path, min_score=0.95, **RIG)
+    with pytest.raises(InputError, match=r"a\.csv: it holds one sequence only, so sequence mine cannot be used"):
+        read_tracking(path, sequence="mine", **RIG)
     unscored = write_csv(tmp_path / "b.csv", columns_of(cells=("x", "y")), values_of(columns_of(cells=("x", "y"))))
     with pytest.raises(InputError, match="no likelihoods"):
         read_tracking(unscored, min_score=0.5, **RIG)
@@ -342,6 +344,20 @@ def _h5_of_objects(path):
         objects[0] = np.frombuffer(pickle.dumps(["adult", "juvenile"]), np.uint8)
 
 
+def _cut_sleap_h5(path):
+    write_sleap(path)
+    with h5py.File(path, "a") as file:
+        del file["node_names"]
+        file["node_names"] = np.arange(3)
+
+
+def _sleap_h5_of_other_shape(path):
+    write_sleap(path)
+    with h5py.File(path, "a") as file:
+        del file["tracks"]
+        file["tracks"] = np.zeros((4, 2, 3, 2))
+
+
 def _table_of_one_animal(path):
     columns = columns_of()
     write_table(path, columns, values_of(columns), pickle.dumps([column[:3] for column in columns], 0))
@@ -350,7 +366,8 @@ def _table_of_one_animal(path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_single_animal_csv, "not DeepLabCut's csv of two animals"),
+        (_single_animal_csv, "it does not tell two animals apart; say whose part is whose, .* out of its nose"),
+        (lambda path: path.write_text("scorer,a\nparts,nose\ncoords,x\n"), "not DeepLabCut's csv, whose rows begin"),
         (_cut_csv, "line 10 has .* cells, not 49"),
         (_long_row_in_csv, "does not hold numbers only"),
         (_text_in_csv, "does not hold numbers only"),
@@ -361,14 +378,26 @@ def _table_of_one_animal(path):
         (_h5_without_table, "one table, this one 0"),
         (_h5_lacking_values, "not a whole DeepLabCut h5 file"),
         (_h5_of_objects, "holds objects"),
-        (_table_of_one_animal, "must track two animals"),
+        (_table_of_one_animal, "unexpected or repeated column"),
         (
             lambda path: path.write_bytes(bytes(range(256))),
-            "none of the pose files .* CalMS21 JSON",
+            "none of the pose files .* CalMS21 or MARS JSON",
         ),
-        (lambda path: path.write_bytes(b"scorer,\xff"), "not DeepLabCut's csv, as it is no text"),
+        (lambda path: path.write_bytes(b"scorer,\xff"), "not a csv file, as it is no text"),
         (lambda path: path.write_text(json.dumps({"a": {"b": {}}})), "sequence b has no keypoints"),
         (lambda path: path.write_text('{"a": '), "not a whole JSON file"),
+        (lambda path: path.write_text('{"keypoints": [[1]]}'), "sequence poses: keypoints have shape"),
+        (_cut_sleap_h5, "not a whole SLEAP analysis file"),
+        (_sleap_h5_of_other_shape, r"its tracks are not of shape \(tracks, 2, nodes, frames\)"),
+        (lambda path: path.write_text(SLEAP.replace("left,2,", "left,0,")), "instances without a track of their own"),
+        (lambda path: path.write_text(SLEAP.replace("left,2,", ",2,")), "instances without a track of their own"),
+        (
+            lambda path: path.write_text(SLEAP.replace("left,2,", "left,-2,")),
+            "not a whole SLEAP analysis file of frames",
+        ),
+        (lambda path: path.write_text(SLEAP.replace("left,2,", "left,two,")), "not a whole SLEAP analysis file"),
+        (lambda path: path.write_text(SLEAP.replace("tail.score", "tail.sure")), "not a whole SLEAP analysis file"),
+        (lambda path: path.write_text(SLEAP.splitlines()[0]), "not a whole SLEAP analysis file of frames"),
         (lambda path: path.write_text(""), "none of the pose files"),
         (lambda path: None, "cannot be read"),
     ],
@@ -398,18 +427,162 @@ def test_values_of_several_blocks_and_untransposed_ones_are_joined(tmp_path):
 
 def test_every_form_in_the_registry_is_told_by_its_first_bytes_alone(tmp_path):
     columns = columns_of()
+    sleap = tmp_path / "d"
+    sleap.write_text(SLEAP)
+    csv = write_csv(tmp_path / "c", columns, values_of(columns))
     written = {
-        "CalMS21 JSON": write_release(tmp_path / "a", {"mine": sequence(6)}),
-        "multi-animal DeepLabCut h5": write_fixed(tmp_path / "b", columns, values_of(columns)),
-        "multi-animal DeepLabCut csv": write_csv(tmp_path / "c", columns, values_of(columns)),
+        "CalMS21 or MARS JSON": write_release(tmp_path / "a", {"mine": sequence(6)}),
+        "DeepLabCut or SLEAP analysis h5": write_fixed(tmp_path / "b", columns, values_of(columns)),
+        "DeepLabCut csv": csv,
+        "SLEAP analysis csv": sleap,
     }
     assert list(written) == list(READERS)
-    marked = tmp_path / "marked"
-    marked.write_bytes(b"\xef\xbb\xbf" + written["multi-animal DeepLabCut csv"].read_bytes())
-    for name, path in (*written.items(), ("multi-animal DeepLabCut csv", marked)):
-        start = path.read_bytes()[:64]
-        assert [form for form, (is_its_start, _) in READERS.items() if is_its_start(start)] == [name]
-        assert len(read_tracking(path, **RIG)) == 6
+    others = {}
+    for name in ("DeepLabCut csv", "SLEAP analysis csv"):
+        others[name] = [tmp_path / f"{name} marked", tmp_path / f"{name} of Excel"]
+        others[name][0].write_bytes(b"\xef\xbb\xbf" + written[name].read_bytes())
+        others[name][1].write_text(written[name].read_text().replace(",", ";").replace(".", ","), encoding="utf-8-sig")
+    others["DeepLabCut or SLEAP analysis h5"] = [write_sleap(tmp_path / "e")]
+    for name, path in written.items():
+        for same in (path, *others.get(name, ())):
+            start = same.read_bytes()[:64]
+            assert [form for form, (is_its_start, _) in READERS.items() if is_its_start(start)] == [name]
+    expected = read_tracking(csv, **RIG).keypoints
+    for other in others["DeepLabCut csv"]:
+        np.testing.assert_array_equal(read_tracking(other, **RIG).keypoints, expected)
+
+
+SLEAP = """track,frame_idx,instance.score,nose.x,nose.y,nose.score,ear.x,ear.y,ear.score,tail.x,tail.y,tail.score
+left,0,0.9,1,2,0.1,3,4,0.2,5,6,0.3
+right,0,0.9,11,12,0.4,13,14,0.5,15,16,0.6
+left,2,0.9,3,6,0.7,,,,9,14,0.8
+right,3,0.9,41,42,0.9,43,44,1.0,45,46,0.5
+"""
+THREE = Skeleton(("tail", "nose", "ear"), "nose", "tail")
+
+
+def write_sleap(path, names=("left", "right")):
+    """The arrays of `SLEAP` as SLEAP's h5 holds them: (track, x and y, node, frame)."""
+    values = np.full((2, 3, 3, 4), np.nan)  # (track, node, x y score, frame)
+    for line in SLEAP.splitlines()[1:]:
+        track, frame, _, *cells = line.split(",")
+        values[("left", "right").index(track), :, :, int(frame)] = np.array([float(c or "nan") for c in cells]).reshape(
+            3, 3
+        )
+    with h5py.File(path, "w") as file:
+        file["node_names"] = np.array(["nose", "ear", "tail"], "S")
+        file["track_names"] = np.array(names, "S5")
+        file["tracks"] = values[:, :, :2].transpose(0, 2, 1, 3)
+        file["point_scores"] = values[:, :, 2]
+    return path
+
+
+def test_sleap_tables_and_arrays_hold_the_same_tracks(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text(SLEAP)
+    for path in (table, write_sleap(tmp_path / "a.h5")):
+        recording = read_tracking(path, individuals=["right", "left"], skeleton=THREE, **RIG)
+        assert recording.keypoints[:, 0, 0].tolist() == [[15, 16], [25, 26], [35, 36], [45, 46]]  # tail of right
+        assert recording.keypoints[:, 1, 1, 1].tolist() == [2, 4, 6, 6]  # y of left's nose
+        assert recording.seen[:, 1, 2].tolist() == [True, False, False, False]  # its ear
+        assert recording.scores[2, 1].tolist() == pytest.approx([0.8, 0.7, 0])
+    unnamed = read_tracking(
+        write_sleap(tmp_path / "b.h5", ()), individuals=["track_1", "track_0"], skeleton=THREE, **RIG
+    )
+    np.testing.assert_array_equal(unnamed.keypoints, recording.keypoints)
+
+
+def single_columns(names):
+    return [("net", name, cell) for name in names for cell in ("x", "y")]
+
+
+def write_single(path, names):
+    """A csv of a project of one animal, without the row of individuals; values spell frame and column."""
+    columns = single_columns(names)
+    values = np.arange(4)[:, None] * 100 + np.arange(len(columns))
+    header = zip(("scorer", "bodyparts", "coords"), zip(*columns, strict=True), strict=True)
+    lines = [",".join([level, *cells]) for level, cells in header]
+    path.write_text("\n".join(lines + [",".join(map(str, [t, *row])) for t, row in enumerate(values)]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "animals"),
+    [
+        (("nose_1", "ear_1", "tail_1", "tail_2", "nose_2", "ear_2"), ("2", "1")),
+        (("m1.nose", "m1.ear", "m1.tail", "m2.tail", "m2.nose", "m2.ear"), ("m2", "m1")),
+        (("nose1", "ear1", "tail1", "tail2", "nose2", "ear2"), ("2", "1")),
+        (("NoseWhite", "ear white", "t_1", "t_2", "nose black", "ear black"), None),
+    ],
+)
+def test_two_animals_of_a_single_animal_project_are_told_apart_by_suffix_or_by_name(tmp_path, names, animals):
+    path = write_single(tmp_path / "a.csv", names)
+    told = {"individuals": animals}
+    if animals is None:
+        with pytest.raises(
+            InputError, match=r"does not tell two animals apart; say .*resident:PART=NAME .* NoseWhite, "
+        ):
+            read_tracking(path, skeleton=THREE, **RIG)
+        told = {"parts": {"resident:nose": "nose black", "resident:ear": "ear black", "resident:tail": "t_2"}}
+        told["parts"] |= {"intruder:nose": "NoseWhite", "intruder:ear": "EAR-WHITE", "intruder:tail": "t_1"}
+    recording = read_tracking(path, skeleton=THREE, **told, **RIG)
+    # columns: nose, ear, tail of the first animal at 0, 2, 4; tail, nose, ear of the second, the resident, at 6, 8, 10
+    assert recording.keypoints[1, 0].tolist() == [[106, 107], [108, 109], [110, 111]]
+    assert recording.keypoints[1, 1].tolist() == [[104, 105], [100, 101], [102, 103]]
+
+
+def test_single_animal_h5_is_read_as_its_csv(tmp_path):
+    names = ("nose_1", "ear_1", "tail_1", "nose_2", "ear_2", "tail_2")
+    csv = read_tracking(write_single(tmp_path / "a.csv", names), skeleton=THREE, **RIG)
+    columns = single_columns(names)
+    table = write_table(tmp_path / "a.h5", columns, np.arange(4)[:, None] * 100.0 + np.arange(len(columns)))
+    np.testing.assert_array_equal(read_tracking(table, skeleton=THREE, **RIG).keypoints, csv.keypoints)
+
+
+def test_parts_of_one_animal_may_have_names_of_their_own(tmp_path):
+    """As unique parts of DeepLabCut's individual "single"; the other animal's columns of these parts do not exist."""
+    columns = [("net", "pup1", name, cell) for name in ("nose", "ear", "tail") for cell in ("x", "y")]
+    adult = [("net", "single", f"adult_{name}", cell) for name in ("ear", "nose", "tail") for cell in ("x", "y")]
+    path = write_csv(tmp_path / "a.csv", columns + adult, np.arange(3)[:, None] * 100.0 + np.arange(12) + 1)
+    recording = read_tracking(path, individuals=["single", "pup1"], skeleton=THREE, **RIG)
+    assert recording.keypoints[1, 0].tolist() == [[111, 112], [109, 110], [107, 108]]
+    assert recording.keypoints[1, 1].tolist() == [[105, 106], [101, 102], [103, 104]]
+    told = read_tracking(path, skeleton=THREE, parts={"intruder:nose": "adult_ear", "tail": "tail"}, **RIG)
+    assert told.keypoints[1, 1].tolist() == [[111, 112], [107, 108], [107, 108]]
+    with pytest.raises(InputError, match=r"missing parts of single: paw; .* adult_ear, adult_nose, adult_tail"):
+        paws = Skeleton(("paw", "tail"), "paw", "tail")
+        read_tracking(path, individuals=["single", "pup1"], parts={"intruder:paw": "nose"}, skeleton=paws, **RIG)
+    with pytest.raises(InputError, match="'pup1:nose' is none of the 3 parts to map"):
+        read_tracking(path, skeleton=THREE, parts={"pup1:nose": "nose"}, **RIG)
+
+
+def test_mars_json_is_one_sequence_with_the_name_of_its_file(tmp_path):
+    mine = sequence(5, annotations=None, metadata=None)
+    path = tmp_path / "pair_pose.json"
+    path.write_text(json.dumps(mine | {"bbox": []}))
+    recording = read_tracking(path, **RIG)
+    assert recording.name == "pair_pose" and recording.keypoints[3, 1, 5].tolist() == [355.0, 375.0]
+
+
+POSE_CASES = {
+    "08-dlc-single-animal-two-mice/poses.csv": 0, "09-dlc-resident-in-single/poses.csv": 0,
+    "15-mars-json/pair_07_pose_top_v1_8.json": 0.006, "15-mars-json/grouped_no_scores.json": 0.006,
+    "16-sleap-analysis/labels.v001.analysis.h5": 0.0006, "16-sleap-analysis/labels.analysis.csv": 0.006,
+    "hostile/blank_end.csv": 0, "hostile/excel_de.csv": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POSE_CASES)
+def test_pose_cases_hold_the_ordinary_files_poses(cases, name):
+    """Up to the decimals that each form keeps, px."""
+    expected = read_tracking(cases / "base" / "base600.csv", **RIG)
+    individuals = ["single", "pup1"] if "single/" in name else None
+    recording = read_tracking(cases / name, individuals=individuals, **RIG)
+    assert len(recording) == (20 if name.endswith("analysis.csv") else 600)
+    np.testing.assert_allclose(recording.keypoints, expected.keypoints[: len(recording)], atol=POSE_CASES[name])
+    if recording.scores is not None:
+        np.testing.assert_allclose(recording.scores, expected.scores[: len(recording)], atol=0.0051)
+    assert (recording.scores is None) == ("no_scores" in name) and recording.seen.all()
 
 
 def test_the_page_on_own_recordings_names_every_form():

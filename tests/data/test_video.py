@@ -1,4 +1,5 @@
 import itertools
+import struct
 from pathlib import Path
 
 import av
@@ -68,6 +69,8 @@ def test_real_video_decodes_as_sequentially(real_data):
         ("stream.ts", {"options": {"bf": "2"}}),
         ("mpeg4.avi", {"codec": "mpeg4"}),
         ("mjpeg.avi", {"codec": "mjpeg"}),
+        ("b_frames.avi", {"options": {"bf": "3", "g": "40"}}),
+        ("b_frames_of_mpeg4.avi", {"codec": "mpeg4", "options": {"bf": "2", "g": "40"}}),
     ],
 )
 def test_unusual_files_still_give_the_frame_asked_for(tmp_path, name, how):
@@ -85,6 +88,121 @@ def test_variable_frame_rate_keeps_true_times(tmp_path):
     np.testing.assert_allclose(probe(path).times, ticks / 90)
     assert probe(path).fps == pytest.approx(59 / (ticks[-1] / 90))
     assert read_codes(decode_frames(path, [59, 31, 2])) == [59, 31, 2]
+
+
+def test_avi_with_b_frames_is_read_in_the_order_of_display(tmp_path):
+    """AVI holds no display times: libav's packets pretend that frames are shown in the order in which they decode."""
+    path = encode(tmp_path / "b.avi", 120, options={"bf": "3", "g": "40", "sc_threshold": "0"})
+    with av.open(str(path)) as file:
+        told = [frame.pts for frame in file.decode(video=0)]
+    assert told != sorted(told), "the display times are right, so this test would show nothing"
+    info = probe(path)
+    assert info.counted and (info.frames, info.fps) == (120, 30.0)
+    np.testing.assert_allclose(info.times, np.arange(120) / 30)
+    assert read_codes(decode_frames(path, range(120))) == list(range(120))
+
+
+def test_chunks_without_a_picture_are_no_frames_but_take_their_time(tmp_path):
+    """An AVI writer leaves an empty chunk where the camera dropped a frame."""
+    path = encode(tmp_path / "dropped.avi", 60, codec="mjpeg", pts=lambda index: index + (index >= 20) * 5)
+    with av.open(str(path)) as file:
+        assert file.streams.video[0].frames == 65
+    assert probe(path).frames == 60
+    np.testing.assert_allclose(probe(path).times, (np.arange(60) + 5 * (np.arange(60) >= 20)) / 30)
+    assert read_codes(decode_frames(path, [19, 20, 59])) == [19, 20, 59]
+
+
+def _promising(path, frames):
+    """Write another number of frames into an AVI's headers: of the file, at byte 48, and of the stream."""
+    data = bytearray(path.read_bytes())
+    for place in (48, data.index(b"strh") + 8 + 32):
+        data[place : place + 4] = frames.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+def test_avi_header_that_promises_too_much_is_told_from_a_file_that_was_cut(tmp_path):
+    path = encode(tmp_path / "a.avi", 60, codec="mjpeg")
+    assert (probe(path).frames, probe(path).promised) == (60, 60)
+    _promising(path, 85)
+    assert (probe(path).frames, probe(path).promised) == (60, 85)
+    assert read_codes(decode_frames(path, [59])) == [59]
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(InputError, match=r"a\.avi: the video is truncated: \d+ of its 85 frames are there"):
+        probe(path)
+
+
+def turned(path, matrix):
+    """A video whose mp4 header is given another display matrix, a b u c d v x y w (ISO/IEC 14496-12, 8.3.2)."""
+    data, plain = encode(path, 20).read_bytes(), struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    track = data.index(b"tkhd")
+    at = data.index(plain, track)
+    a, b, c, d = (round(value * (1 << 16)) for value in matrix)
+    path.write_bytes(data[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + data[at + 36 :])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((1, 0, 0, 1), lambda picture: picture),
+        ((0, 1, -1, 0), lambda picture: np.rot90(picture, -1)),  # a phone held upright: clockwise
+        ((0, -1, 1, 0), lambda picture: np.rot90(picture)),
+        ((-1, 0, 0, -1), lambda picture: np.rot90(picture, 2)),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((0, 1, 1, 0), lambda picture: picture.swapaxes(0, 1)),
+    ],
+)
+def test_pictures_are_turned_and_mirrored_as_players_do(tmp_path, matrix, shown):
+    stored = decode_all(encode(tmp_path / "plain.mp4", 20))
+    path = turned(tmp_path / "a.mp4", matrix)
+    with av.open(str(path)) as file:
+        frame = next(file.decode(video=0))
+        assert matrix[0] or frame.rotation  # libav sees it too
+    expected = shown(stored[7])
+    assert (probe(path).height, probe(path).width) == expected.shape[:2]
+    np.testing.assert_array_equal(decode_frames(path, [7])[0], expected)
+
+
+def test_video_turned_by_another_angle_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\.mp4: the video is to be turned by no right angle; convert it"):
+        probe(turned(tmp_path / "a.mp4", (0.7, 0.7, -0.7, 0.7)))
+
+
+def test_raw_stream_without_a_clock_is_asked_for_its_rate(tmp_path):
+    with pytest.raises(
+        InputError, match=r"pi\.h264: .* for 30 frames per second with `ffmpeg -r 30 -i pi.h264 pi.mp4`"
+    ):
+        probe(encode(tmp_path / "pi.h264"))
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "count"),
+    [
+        ("17-video-rotated/phone.mp4", 0, 600), ("19-avi-without-pts/x264.avi", 0, 300),
+        ("20-video-vfr/webcam.mp4", 0, 600), ("21-avi-header-count/promises_340.avi", 0, 300),
+        ("32-trimmed-start/clip.mp4", 24, 576),
+    ],
+)  # fmt: skip
+def test_video_cases_show_the_ordinary_videos_frames(cases, name, first, count):
+    """A frame is nearer to its own than to those .2 s away, in grey levels after another coding."""
+    ordinary = cases / "base" / "base600.mp4"
+    info = probe(cases / name)
+    assert (info.frames, info.width, info.height) == (count, 512, 286)
+    wanted = np.array([6, 64, 65, 150, 287])
+    shown = decode_frames(info.path, wanted).astype(int)
+    off = [
+        np.abs(decode_frames(ordinary, wanted + first + by).astype(int) - shown).mean((1, 2, 3)) for by in (0, -6, 6)
+    ]
+    assert (off[0] < np.minimum(off[1], off[2])).all() and off[0].max() < 10  # turned wrongly: 46
+
+
+def test_video_cases_keep_their_own_times(cases):
+    webcam = probe(cases / "20-video-vfr" / "webcam.mp4")
+    assert webcam.times[299] == pytest.approx(9.967, abs=5e-4) and webcam.times[-1] == pytest.approx(29.933, abs=5e-4)
+    assert probe(cases / "21-avi-header-count" / "promises_340.avi").promised == 340
+    for name in ("raw", "pi"):
+        with pytest.raises(InputError, match=f"ffmpeg -r 30 -i {name}.h264 {name}.mp4"):
+            probe(cases / "22-picamera-h264" / f"{name}.h264")
 
 
 def test_frames_hidden_by_an_edit_list_are_not_counted(tmp_path):

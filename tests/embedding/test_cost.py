@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import DINOv3ViTConfig, Qwen2_5_VLConfig, SiglipConfig, VideoMAEConfig, VJEPA2Config
+from transformers import Dinov2Config, DINOv3ViTConfig, Qwen2_5_VLConfig, SiglipConfig, VideoMAEConfig, VJEPA2Config
 
 from mbrepro.data.clips import ClipSettings, frame_count
 from mbrepro.embedding import EmbedderSettings, cost, embedder_class, load_embedder, qwen
@@ -70,10 +70,12 @@ def test_the_speed_measured_is_a_speed():
     assert 1e-4 < cost.measured_tflops("cpu", torch.float32) < 1e3
 
 
+DINO = {name: value for name, value in SMALL.items() if name != "intermediate_size"}
 ENCODERS = {  # sizes of the released checkpoints, their preprocessing, a clip's frames, its 10^12 operations
     "vjepa2": (VJEPA2Config(), {"crop_size": 256}, 16, 1.66),  # ViT-L
     "videomae": (VideoMAEConfig(), {}, 16, 0.36),  # ViT-B
     "siglip": (SiglipConfig(vision_config={**BASE, "image_size": 224}), {}, 10, 0.35),  # ViT-B/16
+    "dinov2": (Dinov2Config(**DINO, image_size=518), {}, 10, 0.122),  # ViT-S/14 at 224 px: 257 tokens
     "dinov3_vit": (DINOv3ViTConfig(**SMALL, num_register_tokens=4, image_size=224, patch_size=16), {}, 10, 0.09),
 }
 
@@ -88,7 +90,7 @@ def test_encoders_cost_what_is_known_of_them(tmp_path, kind):
     assert found == pytest.approx(tflop, rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["vjepa2", "videomae", "siglip", "siglip2", "dinov3_vit"])
+@pytest.mark.parametrize("kind", ["vjepa2", "videomae", "siglip", "siglip2", "dinov2", "dinov3_vit"])
 def test_operations_of_an_encoder_are_those_of_its_pass(tmp_path, kind):
     embedder = load_embedder(EmbedderSettings(str(write_encoder(tmp_path, kind)), batch_size=1))
     clips = ClipSettings(seconds=2.0, sampled_fps=4.0)

@@ -63,11 +63,11 @@ def normalised(pixels: torch.Tensor, kind: str) -> torch.Tensor:
 def by_hand(kind: str, clip: np.ndarray) -> torch.Tensor:
     """A 56 x 84 px clip prepared step by step: sides worked out by hand, torch's resize on the 8-bit values."""
     frames = torch.from_numpy(clip).permute(0, 3, 1, 2)
-    size = {"vjepa2": (36, 54), "videomae": (32, 48), "siglip2": (48, 64)}.get(kind, (32, 32))
+    size = {"vjepa2": (36, 54), "dinov2": (36, 54), "videomae": (32, 48), "siglip2": (48, 64)}.get(kind, (32, 32))
     if kind == "dinov3_vit":
         return normalised(F.interpolate(frames / 255, size, mode="bilinear", antialias=True) * 255, kind)
-    resized = F.interpolate(frames, size, mode="bilinear", antialias=True)
-    if kind == "vjepa2":
+    resized = F.interpolate(frames, size, mode="bicubic" if kind == "dinov2" else "bilinear", antialias=True)
+    if kind in ("vjepa2", "dinov2"):
         resized = resized[:, :, 2:34, 11:43]
     if kind == "videomae":
         resized = resized[:, :, :, 8:40]
@@ -83,9 +83,9 @@ def reference(folder, kind: str, clip: np.ndarray) -> dict[str, np.ndarray]:
     elif kind == "videomae":
         order = [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5]  # 6 frames as 16, each third of a frame rounded
         tokens = whole.videomae(by_hand(kind, clip[order])[None]).last_hidden_state[0]
-    elif kind == "dinov3_vit":
-        hidden = whole(by_hand(kind, clip)).last_hidden_state
-        return {"mean": hidden[:, 5:].mean((0, 1)).numpy(), "cls": hidden[:, 0].mean(0).numpy()}
+    elif kind in ("dinov2", "dinov3_vit"):
+        hidden, apart = whole(by_hand(kind, clip)).last_hidden_state, {"dinov2": 1, "dinov3_vit": 5}[kind]
+        return {"mean": hidden[:, apart:].mean((0, 1)).numpy(), "cls": hidden[:, 0].mean(0).numpy()}
     else:
         inputs = {"pixel_values": by_hand(kind, clip)}
         if kind == "siglip2":  # 3 x 4 patches of 16 x 16 px, colours innermost, and none left over
@@ -131,7 +131,7 @@ def test_frames_that_each_encoder_sees(embedders):
     assert shown["vjepa2"](1) == [0, 0] and len(shown["vjepa2"](5)) == 6
     assert shown["videomae"](16) == list(range(16))
     assert shown["videomae"](31) == list(range(0, 31, 2))
-    assert shown["siglip"](5) == shown["dinov3_vit"](5) == list(range(5))
+    assert shown["siglip"](5) == shown["dinov2"](5) == shown["dinov3_vit"](5) == list(range(5))
 
 
 def test_order_of_frames_matters_to_video_encoders_alone(embedder):
@@ -238,6 +238,8 @@ def test_unknown_kinds_and_folders(tmp_path):
         ("videomae", {"crop_size": 16}, "weights are not for"),
         ("vjepa2", {"crop_size": 64}, "weights are not for"),
         ("dinov3_vit", {"size": {"height": 40, "width": 40}}, "weights are not for"),
+        ("dinov2", {"crop_size": {"height": 40, "width": 40}}, "weights are not for"),
+        ("dinov2", {"do_resize": False, "do_center_crop": False}, "weights are not for"),
         ("siglip2", {"patch_size": 14}, "patches of 14 px"),
         ("siglip", {"resample": 1}, "neither bilinear nor bicubic"),
         ("siglip", {"size": {"longest_edge": 32}}, "not a preprocessing that can be followed"),
@@ -300,12 +302,14 @@ PROCESSORS = {
     "videomae": ("videomae.video_processing_videomae", "VideoMAEVideoProcessor"),
     "siglip": ("siglip.image_processing_siglip", "SiglipImageProcessor"),
     "siglip2": ("siglip2.image_processing_siglip2", "Siglip2ImageProcessor"),
+    "dinov2": ("bit.image_processing_bit", "BitImageProcessor"),
     "dinov3_vit": ("dinov3_vit.image_processing_dinov3_vit", "DINOv3ViTImageProcessor"),
 }
 PIL_PROCESSORS = {
     "videomae": ("videomae.image_processing_pil_videomae", "VideoMAEImageProcessorPil"),
     "siglip": ("siglip.image_processing_pil_siglip", "SiglipImageProcessorPil"),
     "siglip2": ("siglip2.image_processing_pil_siglip2", "Siglip2ImageProcessorPil"),
+    "dinov2": ("bit.image_processing_pil_bit", "BitImageProcessorPil"),
 }
 SMOOTH = np.stack([np.asarray(Image.fromarray(f).resize((150, 100))) for f in noise_clip(5, 16, 20, 30)])
 
@@ -327,6 +331,7 @@ def files(kind: str) -> list[dict]:
     return released
 
 
+@pytest.mark.torchvision
 @pytest.mark.skipif(not is_torchvision_available(), reason="the real processors need torchvision, not installed here")
 @pytest.mark.parametrize("clip", [noise_clip(4, 16), noise_clip(4, 16, 57, 33), SMOOTH], ids=["wide", "tall", "smooth"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -360,6 +365,7 @@ def test_preparation_is_close_to_pillows(tmp_path, kind):
             assert torch.equal(found[name].long(), expected[name].long())
 
 
+@pytest.mark.torchvision
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_assumed_is_what_the_library_assumes(kind):
     """Read off the library's classes, without making one of them, which some cannot be without torchvision."""

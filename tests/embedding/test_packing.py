@@ -138,6 +138,7 @@ def torchvision_imports() -> bool:
         return False
 
 
+@pytest.mark.torchvision
 @pytest.mark.skipif(not torchvision_imports(), reason="the released processor needs torchvision")
 @pytest.mark.parametrize(("frames", "height", "width"), [(4, 286, 512), (5, 570, 1024), (10, 112, 112)])
 def test_equals_the_released_video_processor(frames, height, width):

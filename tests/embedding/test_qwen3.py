@@ -102,6 +102,7 @@ def test_padded_batch_equals_single_clips(embedder):
         assert np.abs(together[view] - alone).max() < 1e-4
 
 
+@pytest.mark.torchvision
 @pytest.mark.skipif(not is_torchvision_available(), reason="the real processor needs torchvision, not installed here")
 @pytest.mark.parametrize(
     ("frames", "height", "width", "fps"), [(4, 64, 96, 2.0), (6, 97, 131, 8.0), (16, 286, 512, 3.2)]

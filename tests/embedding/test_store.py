@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -258,7 +259,7 @@ def test_frames_are_cut_while_the_model_works(recording, tmp_path, monkeypatch):
     asked, original = [], store.cut_clips
     cut = threading.Event()
 
-    def cut_clips(recording, starts, settings):
+    def cut_clips(recording, starts, settings, threads):
         asked.append(starts[0])
         if len(asked) == 2:
             cut.set()
@@ -298,3 +299,26 @@ def test_every_kind_of_embedder_goes_through_the_store(recording, tmp_path):
     encoder = load_embedder(EmbedderSettings(model=str(write_encoder(tmp_path / "model", "dinov3_vit")), batch_size=2))
     made = store.embed_recording(recording, [0, 20, 40], CLIPS, encoder, tmp_path)
     assert {view: rows.shape[:-1] for view, rows in made.items()} == dict.fromkeys(encoder.views, (3,))
+
+
+@pytest.mark.parametrize("workers", [2, 3, 16])
+def test_threads_that_cut_leave_no_trace(recording, tmp_path, workers):
+    """More clips than a block, more threads than clips, and clips that share frames: the stored bytes are the same."""
+    starts, embedder = list(range(0, 44, 2)), Brightness()
+    for folder, count in (("alone", 1), ("together", workers)):
+        store.embed_recording(recording, starts, CLIPS, embedder, tmp_path / folder, workers=count)
+    (one,), (other,) = (list((tmp_path / folder).glob("*.safetensors")) for folder in ("alone", "together"))
+    assert one.name == other.name and one.read_bytes() == other.read_bytes()
+
+
+def test_a_block_holds_a_batch_or_so_many_that_its_frames_fit_into_memory(recording, tmp_path):
+    starts = list(range(44))
+    for batch, calls in ((2, [16, 16, 12]), (40, [40, 4])):
+        embedder = Brightness(batch, f"of {batch}")
+        embed_recording(recording, starts, CLIPS, embedder, tmp_path)
+        assert [count for count, _ in embedder.calls] == calls
+
+
+def test_a_gpu_is_given_clips_by_all_of_torchs_threads_and_a_cpu_by_one():
+    there, here = SimpleNamespace(device="cuda"), SimpleNamespace(device="cpu")
+    assert [store.cutters(e) for e in (there, here, Brightness())] == [torch.get_num_threads(), 1, 1]

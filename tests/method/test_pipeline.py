@@ -74,6 +74,17 @@ def test_clips_start_with_the_proposal_or_lie_round_its_middle():
     assert clip_starts(proposals[:1], recording(30), CORRECTED).tolist() == [0]
 
 
+def test_clips_of_an_uneven_clock_lie_round_the_middle_in_seconds():
+    """100 frames at 30 a second, then 100 at 10: 3.333 s and 10 s; a clip lasts 2 s."""
+    times = np.r_[np.arange(100) / 30, 100 / 30 + np.arange(100) / 10]
+    uneven = replace(recording(200), times=times, fps=199 / times[-1])
+    proposals = [Proposal(0, 20, 1.0), Proposal(40, 100, 1.0), Proposal(100, 160, 1.0), Proposal(190, 200, 1.0)]
+    # middles at .333, 2.333, 6.333 s; the last clip ends with the recording, at 13.3 s
+    assert clip_starts(proposals, uneven, PUBLISHED).tolist() == [0, 40, 100, 190]
+    starts = clip_starts(proposals, uneven, CORRECTED)
+    np.testing.assert_allclose(times[starts], [0, 1.333, 5.333, 11.3], atol=0.08)
+
+
 def test_a_head_learns_from_clips_that_hold_a_behaviour_and_in_a_binary_task_from_all():
     points = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 5.0], [5.1, 5.0]])
     spans = [(k, k + 1) for k in range(4)]

@@ -138,6 +138,20 @@ def test_a_rule_in_seconds_finds_the_same_stretches_at_every_frame_rate(fps):
     assert [(p.start / fps, p.stop / fps) for p in found] == [pytest.approx((5.2, 11.0), abs=0.25)]
 
 
+def test_a_rule_in_seconds_follows_an_uneven_clock():
+    """The same calls filmed at 60, then at 15 frames a second; the poster counts frames whatever the clock."""
+    seconds = np.r_[np.arange(0, 8, 1 / 60), np.arange(8, 20, 1 / 15)]
+    p_action = ((seconds % 0.4 < 0.2) & (seconds > 5) & (seconds < 11)).astype(float)
+    rule = HysteresisRule(smooth_s=0.0, max_s=None)
+    found = propose(p_action, rule, seconds)
+    assert [(seconds[p.start], seconds[p.stop]) for p in found] == [pytest.approx((5.2, 11.0), abs=0.25)]
+    assert found[0].score == pytest.approx(p_action[found[0].start : found[0].stop].mean())
+    assert propose(p_action, PosterRule(), seconds) == propose(p_action, PosterRule())
+    even = np.arange(len(p_action)) / 30
+    for way in (rule, HysteresisRule()):
+        assert spans(propose(p_action, way, even)) == spans(propose(p_action, way, 30.0))
+
+
 def test_moving_average_is_shorter_at_the_ends():
     assert moving_average(np.array([3.0, 0, 0, 6]), 3) == pytest.approx([1.5, 1, 2, 3])
     assert moving_average(np.array([3.0, 0, 0, 6]), 2) == pytest.approx([1.5, 0, 3, 6])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
+from mbrepro.artifacts import write_json
 from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Dataset, Recording
 from mbrepro.data.video import write_video
@@ -139,7 +140,11 @@ def test_few_videos_give_no_interval_and_the_page_says_why():
     assert "0.30 ± 0.01" in [cell.get_text() for cell in shown.find_all("td")]
     assert "No interval where a row has fewer than 8 test videos" in shown.get_text()
     enough = page.study_table(row(), "simulated")
-    assert "0.30 ± 0.01 [0.20, 0.40]<" in enough and "fewer than" not in enough and "resamples" not in enough
+    assert (
+        '0.30 ± 0.01 <span class="mb-interval">[0.20, 0.40]</span></td>' in enough
+        and "fewer than" not in enough
+        and "resamples" not in enough
+    )
 
 
 def test_an_interval_of_fewer_defined_resamples_is_marked():
@@ -180,3 +185,17 @@ def test_means_of_columns_are_glued_under_their_keys(monkeypatch):
     monkeypatch.setattr(page, "glue", lambda key, value, display: kept.update({key: value}))
     page.glue_means(pd.DataFrame({"F1 of always": [0.1, 0.3], "x": 1.0}), {"always": "F1 of always"})
     assert kept == {"always": pytest.approx(0.2)}
+
+
+def test_an_encoders_table_says_that_its_mice_are_simulated_and_its_encoder_is_not(tmp_path):
+    line = {"embedder": "dinov2", "view": "cls", "F1": 0.12345, "F1 sd": 0.0206, "MAP": 0.5, "MAP sd": 0.0, "dims": 384}
+    made = {"kind": "dinov2", "origin": "from <somewhere>"}
+    told = {"data": "simulated, 7 train", "seeds": 5, "frames_a_clip": 4, "encoder": made}
+    write_json(tmp_path / "encoder.json", {"provenance": told, "figures": {"table": [line]}})
+    shown = parsed(page.recorded_encoder(tmp_path / "encoder.json"))
+    notice = shown.find("div", class_="mb-banner").get_text()
+    assert notice.startswith("Simulated mice. simulated, 7 train, 5 seeds: mean ± sd over them, 4 frames a clip.")
+    assert "dinov2 is a real encoder (from <somewhere>); the mice of this table are not" in notice
+    assert [cell.get_text() for cell in shown.find_all("th")] == ["embedder", "view", "F1", "MAP", "dims"]
+    cells = [cell.get_text() for cell in shown.find_all("td")]
+    assert cells == ["dinov2", "cls", "0.123 ± 0.021", "0.500 ± 0.000", "384"]

@@ -8,7 +8,7 @@ from mbrepro.study import audit, namer, poster, recorded
 
 @pytest.fixture(scope="module")
 def found():
-    return {name: recorded.read(name)["figures"] for name in ("human", "feral", "namer", "official")}
+    return {name: recorded.read(name)["figures"] for name in ("human", "feral", "namer", "official", "rats")}
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,15 @@ def test_what_the_page_says_is_what_the_figures_show(found):
     assert glance[0.1]["seen"]["value"] > 10 * glance[0.1]["touched"]["value"]  # but shown is not seen
     wrong, right = (own["poster"][cut]["f1"]["value"] for cut in ("as_cut", "cut_right"))
     assert abs(wrong - poster.readings()["f1"]) < 0.03 < 0.2 < right - wrong  # the cutting alone
+
+
+def test_rats_table_holds_every_localizer_in_order(found):
+    table = real.rats_table(found["rats"]).set_index("localizer")
+    assert list(table.index)[:3] == [
+        "the poster's network, ±100 frames",
+        "the same network, ±200 frames",
+        "boosted pose features",
+    ]
+    assert table.loc["boosted pose features", "F1 of 2 behaviours"] == "0.613 [0.580, 0.636]"
+    assert table.loc["boosted pose features", "bouts predicted"].startswith("3,155 [")
+    assert table.loc["the poster's network, ±100 frames", "action against other, F1"].startswith("0.806 [")

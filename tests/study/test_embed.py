@@ -8,8 +8,8 @@ import pytest
 from mbrepro import cli, paths
 from mbrepro.data.recordings import Dataset
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
-from mbrepro.embedding import POSES, checkpoint, embedder_class
-from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.embedding import checkpoint, embedder_class
+from mbrepro.embedding.embedder import CONTROLS, EmbedderSettings
 from mbrepro.method.proposals import propose
 from mbrepro.study import embed, estimate
 from tests.fixtures.tiny_checkpoint import write_checkpoint
@@ -96,10 +96,12 @@ def test_estimate_counts_the_steps_between_the_protocols(unfilmed):
     assert found["clips"] == 2 * (4 * poster + short)
 
 
-def test_encoders_and_poses_are_estimated_too(tmp_path):
+def test_encoders_and_controls_are_estimated_too(tmp_path):
     clips = embed.protocols.corrected(EmbedderSettings()).clips
-    for kind, tokens in (("vjepa2", 4 * 4), ("videomae", 8 * 4), ("siglip", 16 * 4), ("dinov3_vit", 16 * (5 + 4))):
+    passed = {"vjepa2": 4 * 4, "videomae": 8 * 4, "siglip": 16 * 4, "dinov2": 16 * (1 + 4), "dinov3_vit": 16 * (5 + 4)}
+    for kind, tokens in passed.items():
         folder = write_encoder(tmp_path / kind, kind)
         found, tflop = cost(EmbedderSettings(str(folder)), clips)
         assert found == tokens and tflop > 0
-    assert cost(EmbedderSettings(POSES), clips) == (0, 0.0)
+    for control in CONTROLS:
+        assert cost(EmbedderSettings(control), clips) == (0, 0.0)

@@ -12,7 +12,7 @@ from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
 from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES, Recording
-from mbrepro.data.video import probe
+from mbrepro.data.video import probe, write_video
 from mbrepro.method.localizer import action_probability, localize
 from mbrepro.method.official import BODY_LENGTH, load_official
 from mbrepro.study import predict, profiles
@@ -115,7 +115,7 @@ def test_real_video_with_three_tracked_mice(small_study, real_data, tmp_path):
     ) == 0  # fmt: skip
     segments, frames, notes = read(tmp_path, name)
     assert len(frames) == 1801
-    assert (notes["poses_in_file"], notes["poses_held_at_the_end"]) == (1800, 1)
+    assert (notes["poses_in_file"], notes["poses_held_at_the_end"], notes["frames_not_scorable"]) == (1800, 1, 0)
     check_agreement(segments, frames, TASK1_CLASSES, 30)
 
 
@@ -131,6 +131,131 @@ def test_real_poses_without_video(small_study, real_data, tmp_path):
     assert notes["compared_with"]["share_of_frames"] == pytest.approx(663 / 5700)
     assert notes["compared_with"]["auroc"] == pytest.approx(roc_auc_score(interact, frames["p_action"]), abs=1e-3)
     assert notes["compared_with"]["auroc"] > 0.5
+
+
+# --- what people who do this job run into; files as of the folder of cases, the official network as stage 1 -----------
+
+STAGE1 = ("--stage1-only", "--model", "official")
+
+
+@pytest.fixture
+def case(cases, real_data, monkeypatch, tmp_path, capsys):
+    """Run a case, by its folder's number, on the official network; give its tables and notes, or the refusal."""
+    monkeypatch.setenv("MBREPRO_REAL_DATA", str(real_data))
+
+    def run_case(video, *options, poses=None, compare=None):
+        video = cases / video
+        poses = cases / poses if poses else video.parent / "poses.csv"
+        told = ("--compare", cases / compare, "investigation") if compare else ()
+        status = run(video, *STAGE1, "--poses", poses, "--out", tmp_path / "out", *options, *told)
+        if status == 2:
+            assert not (tmp_path / "out").exists()
+            return capsys.readouterr().err
+        return read(tmp_path / "out", video.stem)
+
+    return run_case
+
+
+def test_case_03_time_offset_is_taken_off_and_the_comparison_is_the_same(case):
+    plain, shifted, epoch = (
+        case("base/base600.mp4", poses="base/base600.csv", compare=f"03-boris-time-offset/{name}.csv")[2]
+        for name in ("no_offset", "offset_4s", "offset_epoch")
+    )
+    assert plain["compared_with"] == shifted["compared_with"] == epoch["compared_with"]
+    assert plain["compared_with"]["auroc"] == pytest.approx(0.814, abs=2e-3)
+
+
+def test_case_13_poses_of_a_crop_need_its_offset(case):
+    cropped = "13-dlc-cropped-coordinates/poses.csv"
+    assert "poses.csv: 8.9% of the points lie outside the picture of 512 x 286 px; give --offset X Y" in case(
+        "base/base600.mp4", poses=cropped
+    )
+    _, whole, _ = case("base/base600.mp4", poses="base/base600.csv")
+    _, frames, notes = case("base/base600.mp4", "--offset", 150, 60, poses=cropped)
+    pd.testing.assert_frame_equal(frames, whole, atol=1e-4)
+    assert notes["points_outside_the_picture"] == 0
+
+
+def test_case_14_frames_without_one_of_the_mice_are_not_scored(case):
+    segments, frames, notes = case("base/base600.mp4", poses="14-intruder-absent/poses.csv")
+    assert (frames["label"] == predict.NOT_SCORABLE).tolist() == [True] * 300 + [False] * 300
+    assert frames.drop(columns=["frame", "time_s", "label"])[:300].isna().all(axis=None)
+    assert frames[300:].notna().all(axis=None) and frames["label"][300:].isin(TASK1_CLASSES).all()
+    assert segments.iloc[0].tolist()[:5] == [predict.NOT_SCORABLE, 0, 10, 0, 300] and np.isnan(segments["score"][0])
+    assert (notes["frames_not_scorable"], notes["points_filled"]) == (300, 0.25)
+
+
+def test_case_17_turned_phone_video_has_the_frame_that_was_tracked(case):
+    assert case("17-video-rotated/phone.mp4")[2]["points_outside_the_picture"] == 0
+
+
+def test_case_20_everything_follows_the_videos_own_clock(case):
+    segments, frames, notes = case("20-video-vfr/webcam.mp4", compare="20-video-vfr/events.csv")
+    assert frames["time_s"][299] == pytest.approx(9.967, abs=5e-4)
+    assert segments["stop_s"].iloc[-1] == pytest.approx(30, abs=0.07)
+    assert notes["compared_with"]["auroc"] == pytest.approx(0.813, abs=5e-3)
+
+
+def test_case_21_header_that_promises_too_many_frames_is_told_in_the_notes(case):
+    _, frames, notes = case("21-avi-header-count/promises_340.avi")
+    assert (len(frames), notes["frames_promised_but_not_in_the_video"]) == (300, 40)
+    assert len(case("19-avi-without-pts/x264.avi")[1]) == 300
+
+
+def test_case_22_rate_of_a_video_is_its_own(case, cases, tmp_path, capsys):
+    assert "ffmpeg -r 30 -i raw.h264 raw.mp4" in case("22-picamera-h264/raw.h264")
+    video = cases / "22-picamera-h264" / "as_advised.mp4"
+    both_stages = ("--poses", video.parent / "poses.csv", "--out", tmp_path / "out", "--fps", 30)
+    assert run(video, *both_stages) == 2
+    for refusal in (capsys.readouterr().err, case("22-picamera-h264/as_advised.mp4", "--fps", 30)):
+        assert "as_advised.mp4: --fps is not used, as the video runs at 25" in refusal
+        assert "ffmpeg -r 30 -i as_advised.mp4 NEW.mp4" in refusal
+
+
+def test_case_32_trimmed_video_needs_to_be_told_at_which_end(case, cases):
+    name = "32-trimmed-start/clip.mp4"
+    assert "clip.mp4: 600 poses (poses) do not belong to its 576 frames; " in case(name)
+    _, frames, notes = case(name, "--align", "end")
+    assert (len(frames), notes["poses_dropped_at_the_start"], notes["poses_held_at_the_start"]) == (576, 24, 0)
+    assert case(name, "--align", "start")[2]["poses_dropped_at_the_end"] == 24
+    whole, _ = predict.read_own(cases / "base" / "base600.mp4", cases / "base" / "base600.csv")
+    for align, kept in {"end": slice(24, None), "start": slice(576)}.items():
+        trimmed, _ = predict.read_own(cases / name, cases / "32-trimmed-start" / "poses.csv", align=align)
+        np.testing.assert_array_equal(trimmed.keypoints, whole.keypoints[kept])
+
+
+def test_both_stages_run_on_turned_uneven_and_counted_videos(small_study, cases, tmp_path):
+    for name in ("17-video-rotated/phone.mp4", "20-video-vfr/webcam.mp4", "19-avi-without-pts/x264.avi"):
+        video = cases / name
+        assert run(video, "--poses", video.parent / "poses.csv", "--out", tmp_path) == 0
+        segments, frames, notes = read(tmp_path, video.stem)
+        np.testing.assert_allclose(frames["time_s"], probe(video).times, atol=1e-3)
+        told = np.repeat(segments["label"].to_numpy(), segments["stop_frame"] - segments["start_frame"])
+        assert (told == frames["label"]).all() and notes["stages"] == 2
+        assert frames["label"].isin(TASK1_CLASSES).all() and frames["label"].nunique() > 1
+
+
+def test_options_without_a_use_are_refused_before_anything_is_trained(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(predict, "load_dataset", lambda *_: pytest.fail("nothing is to be made"))
+    poses = write_deeplabcut(
+        tmp_path / "tracked.csv", Recording("a", np.random.default_rng(0).random((90, 2, 7, 2)) * 9)
+    )
+    rig = ("--stage1-only", "--poses", poses, "--out", tmp_path / "out", "--frame-size", 16, 16)
+    video = tmp_path / "a.mp4"
+    write_video(video, [np.zeros((16, 16, 3), np.uint8)] * 90, 30, 16, 16)
+    events = tmp_path / "events.csv"
+    events.write_text("Time,Subject,Behavior,Status\n0,a,groom,START\n3,a,groom,STOP\n")
+    for options, words in {
+        ("--fps", 30, "--align", "end"): "tracked.csv: without a video, leave out --align, and give --fps and --frame",
+        ("--fps", 0): "fps must be a positive number, not 0.0",
+        (video, "--fps", 30): "a.mp4: --fps is not used",
+        (video, "--align", "middle"): "align must be start or end, not 'middle'",
+        (video, "--offset", 9, 0): "of the points lie outside the picture of 16 x 16 px",
+        (video, "--compare", events, "groom"): "a comparison needs frames with the behaviour and frames without it",
+        (video, "--parts", "nose=tail_base"): "nose and tail_base lie on one spot, so its animals have no length",
+    }.items():
+        assert run(*rig, *options) == 2
+        assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 # --- the official network as stage 1 --------------------------------------------------------------------------------

@@ -54,11 +54,11 @@ def test_without_the_files_there_is_nothing(tmp_path, monkeypatch):
 def test_every_recording_is_predicted_once_by_models_of_other_folds(made):
     tests = [[r.name for r in rats.fold_of(made, fold).test] for fold in range(rats.FOLDS)]
     assert [name for names in tests for name in names] == [r.name for r in made] and set(map(len, tests)) == {2}
-    run = rats.predicted(made, rats.BOOSTED)
+    run = rats.predicted(made, rats.BOOSTED, [1.0] * rats.FOLDS)
     assert [(video.name, len(video.true)) for video in run.videos] == [(r.name, 210) for r in made]
     assert evaluate([v.true for v in run.videos], [v.labels for v in run.videos], None, rats.CLASSES)["f1"] > 0.9
     changed = [replace(r, labels=np.where(r.labels == 0, 1, r.labels)) if k < 2 else r for k, r in enumerate(made)]
-    again = rats.predicted(changed, rats.BOOSTED)
+    again = rats.predicted(changed, rats.BOOSTED, [1.0] * rats.FOLDS)
     np.testing.assert_array_equal(again.videos[0].scores, run.videos[0].scores)  # its own labels teach it nothing
     assert not np.array_equal(again.videos[2].scores, run.videos[2].scores)
 
@@ -81,6 +81,10 @@ def test_figures_of_made_recordings(made):
         assert told["value"] == pytest.approx(float(action["f1"])) and told["low"] <= told["value"] <= told["high"]
     scores = [found["localizers"][name]["f1"]["value"] for name in (rats.BOOSTED, rats.PUBLISHED)]
     assert found["gain"]["f1"]["value"] == pytest.approx(scores[0] - scores[1])
+    assert len(found["weights"]) == rats.FOLDS and set(found["weights"]) <= set(rats.WEIGHTS)
+    decoded = [found["localizers"][name]["bout_f1_50"]["value"] for name in (rats.DECODED, rats.PUBLISHED)]
+    assert found["decoded_gain"]["bout_f1_50"]["value"] == pytest.approx(decoded[0] - decoded[1])
+    assert found["localizers"][rats.DECODED]["map"] == found["localizers"][rats.BOOSTED]["map"]  # of the same scores
     assert scores[0] > 0.9 and {len(passes) for passes in found["passes"].values()} == {rats.FOLDS}
     assert set(found["retrained"]) == {rats.PUBLISHED, rats.BOOSTED}
 
@@ -127,11 +131,19 @@ def test_recorded_figures_are_what_the_real_rats_give(real_data, monkeypatch):
 
 
 def test_recorded_rats_say_what_the_page_says():
-    """Boosted features are above both networks; what is recorded is of all 20 recordings, and no label is in it."""
+    """Page 11 compares these in words; what is recorded is of all 20 recordings, and no label is in it."""
     content = recorded.read("rats")
     localizers = content["figures"]["localizers"]
     f1 = {name: localizers[name]["f1"]["value"] for name in rats.LOCALIZERS}
     assert f1[rats.BOOSTED] > max(f1[rats.PUBLISHED], f1[rats.LONG])
-    assert content["figures"]["gain"]["f1"]["low"] > 0
+    gain, decoded = content["figures"]["gain"], content["figures"]["decoded_gain"]
+    assert gain["f1"]["low"] > 0 and gain["map"]["low"] > 0 and gain["bout_f1_50"]["high"] < 0
+    assert decoded["f1"]["low"] > 0 and decoded["bout_f1_50"]["low"] > 0
+    assert abs(f1[rats.SMOOTHED] - f1[rats.BOOSTED]) < 0.01
+    for metric in ("f1", "map"):
+        short, long, trees = (localizers[n][metric]["value"] for n in (rats.PUBLISHED, rats.LONG, rats.BOOSTED))
+        assert abs(long - short) < abs(trees - long)
+    bouts = {name: localizers[name]["bout_f1_50"]["value"] for name in (rats.SMOOTHED, rats.DECODED)}
+    assert 0.25 < bouts[rats.DECODED] < bouts[rats.SMOOTHED] < 0.35
     assert {len(videos) for videos in content["figures"]["confusion"].values()} == {rats.RECORDINGS}
     assert len(content["provenance"]["sha256"]) == 64

@@ -5,27 +5,27 @@ from pathlib import Path
 
 import numpy as np
 
-from mbrepro.data.annotations.boris import read_boris
+from mbrepro.data.annotations.boris import is_boris, read_boris
 from mbrepro.data.annotations.bout import Bout
 from mbrepro.data.annotations.caltech import read_bento, read_caltech
-from mbrepro.data.recordings import UNLABELLED
+from mbrepro.data.recordings import UNLABELLED, Clock, mean_rate
 from mbrepro.errors import InputError
 
-Reader = Callable[[Path, str, float, Collection[str] | None], list[Bout]]  # of a file, its text, frames a second
+Reader = Callable[[Path, str, Clock, Collection[str] | None], list[Bout]]  # of a file, its text, when frames are shown
 
 # A form's name → whether a file's text is of that form, and its reader.
 READERS: dict[str, tuple[Callable[[str], bool], Reader]] = {
     "Caltech Behavior Annotator": (lambda text: text.startswith("Caltech Behavior Annotator"), read_caltech),
     "Bento annot": (lambda text: text.startswith("Bento annotation file"), read_bento),
-    "BORIS csv": (lambda text: "Behavior" in text and "Status" in text, read_boris),
+    "BORIS events, tabular or aggregated": (is_boris, read_boris),
 }
 SPARE_S = 1.0  # how far bouts may reach beyond a recording's last pose: videos and poses differ by some frames
 
 
-def read_bouts(path: Path, fps: float, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_bouts(path: Path, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
     """Bouts of a label file of one of the forms in `READERS`, told apart by content, in the file's order.
 
-    fps: frames a second of the recording, for files that hold times. behaviours: those to read, all by default.
+    clock: of the recording, for files that hold times. behaviours: those to read, all by default.
     Raises InputError for a file that is damaged or of no such form, or that names none of the behaviours.
     """
     path = Path(path)
@@ -36,19 +36,23 @@ def read_bouts(path: Path, fps: float, behaviours: Collection[str] | None = None
     reader = next((reader for is_its_text, reader in READERS.values() if is_its_text(text)), None)
     if reader is None:
         raise InputError(f"{path}: none of the label files that can be read, which are {', '.join(READERS)}")
-    return reader(path, text, fps, behaviours)
+    return reader(path, text, clock, behaviours)
 
 
-def read_behaviour(path: Path, behaviour: str, fps: float, frames: int) -> np.ndarray:
-    """(frames,) bool, where one behaviour of a label file happens, whoever does it; raises as `read_bouts`."""
+def read_behaviour(path: Path, behaviour: str, clock: Clock, frames: int) -> np.ndarray:
+    """(frames,) bool, where one behaviour of a label file happens, whoever does it.
+
+    Raises InputError as `read_bouts`, and if a bout lies over `SPARE_S` beyond the last frame.
+    """
     happening = np.zeros(frames, bool)
-    for bout in read_bouts(path, fps, [behaviour]):
+    for bout in read_bouts(path, clock, [behaviour]):
+        _check_end(path, bout, clock, frames)
         happening[bout.start : bout.stop] = True
     return happening
 
 
 def read_frame_labels(
-    path: Path, fps: float, frames: int, meaning: Mapping[str, str | None], classes: Sequence[str], *,
+    path: Path, clock: Clock, frames: int, meaning: Mapping[str, str | None], classes: Sequence[str], *,
     channel: str = "", between: str | None = None,
 ) -> np.ndarray:  # fmt: skip
     """(frames,) int64 index into classes, or `UNLABELLED`, of a label file that tells every frame's class.
@@ -57,7 +61,7 @@ def read_frame_labels(
     between: the class of frames in no bout, or None. Raises InputError if the file has no such channel or a behaviour
     without a meaning, if bouts of two classes overlap, or if one lies over `SPARE_S` beyond the last frame.
     """
-    bouts = read_bouts(path, fps)
+    bouts = read_bouts(path, clock)
     channels = list(dict.fromkeys(bout.channel for bout in bouts))
     if channel not in channels and (channel or len(channels) > 1):
         raise InputError(f"{path}: name the channel to read, one of {', '.join(channels)}")
@@ -66,11 +70,18 @@ def read_frame_labels(
     for bout in (bout for bout in bouts if channel in ("", bout.channel)):
         if bout.behaviour not in meaning:
             raise InputError(f"{path}: say which class {bout.behaviour!r} is, or that its frames do not count")
-        if (name := meaning[bout.behaviour]) is not None and bout.stop > frames + SPARE_S * fps:
-            raise InputError(f"{path}: {bout.behaviour} goes on to frame {bout.stop} of a recording of {frames}")
+        if (name := meaning[bout.behaviour]) is not None:
+            _check_end(path, bout, clock, frames)
         span, label = slice(bout.start, bout.stop), UNLABELLED if name is None else classes.index(name)
         if (conflict := taken[span] & (labels[span] != label)).any():
             place = bout.start + int(conflict.argmax())
             raise InputError(f"{path}: frame {place} is in bouts of two classes, one of them {bout.behaviour}")
         labels[span], taken[span] = label, True
     return labels
+
+
+def _check_end(path: Path, bout: Bout, clock: Clock, frames: int) -> None:
+    if bout.stop > frames + SPARE_S * mean_rate(clock):
+        raise InputError(
+            f"{path}: {bout.behaviour} goes on to frame {bout.stop} of a recording of {frames}; name its own label file"
+        )

@@ -1,45 +1,119 @@
-"""BORIS's csv export of events, a row for each START and STOP."""
+"""BORIS's exports of events: tabular, a row for each START and STOP, of versions 7 to 9, and aggregated, a row a bout.
+
+Cells are separated by commas, tabs or, as German Excel saves them, semicolons with decimal commas. Times count from the
+observation's time offset (olivierfriard/BORIS, export_events.py).
+"""
 
 import csv
+import math
 from collections.abc import Collection
 from pathlib import Path
 
 from mbrepro.data.annotations.bout import Bout, check_wanted
+from mbrepro.data.recordings import Clock, frame_at
+from mbrepro.data.tables import SEPARATORS
 from mbrepro.errors import InputError
 
+STATUS = ("Status", "Behavior type")  # of START and STOP; the second from version 8 on
+SPAN = ("Start (s)", "Stop (s)")
+OFFSET = "Time offset (s)"
+ONE_OF_EACH = ("Observation id", "Media file path", "Media file name", "Media file")
+_NOWHERE = {None, "", "NA", "Not found"}
 
-def read_boris(path: Path, text: str, fps: float, behaviours: Collection[str] | None = None) -> list[Bout]:
-    """Bouts from each START up to its STOP, paired by behaviour and subject; the channel is the subject.
+Event = dict[str, str]
 
-    Raises InputError for another file, a START without STOP, or behaviours of which the file has none.
+
+def is_boris(text: str) -> bool:
+    """Whether a file's text has words that every export has."""
+    return "Behavior" in text and any(name in text for name in STATUS)
+
+
+def read_boris(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+    """Bouts, each from a START up to its STOP, paired by behaviour, subject and modifiers; the channel is the subject.
+
+    Raises InputError for another file, events of several observations or media, a point event, a START without STOP,
+    times before the offset, or behaviours of which the file has none.
     """
-    try:
-        rows = list(csv.reader(text.splitlines()))
-    except csv.Error as error:
-        raise InputError(f"{path}: cannot be read as a BORIS csv export ({error})") from error
-    header = next((place for place, row in enumerate(rows) if {"Time", "Behavior", "Status"} <= set(row)), None)
-    if header is None:
-        raise InputError(f"{path}: not a BORIS csv export, which has the columns Time, Behavior and Status")
-    events = [dict(zip(rows[header], row, strict=False)) for row in rows[header + 1 :] if any(row)]
-    check_wanted(path, {event.get("Behavior", "") for event in events}, behaviours)
-    bouts, begun = [], {}
-    for event in (event for event in events if behaviours is None or event.get("Behavior") in behaviours):
-        key = behaviour, subject = event.get("Behavior", ""), event.get("Subject", "")
-        status = event.get("Status", "")
-        if status not in ("START", "STOP") or (status == "STOP") != (key in begun):
-            raise InputError(f"{path}: {behaviour} at {event['Time']} s is {status or 'nothing'} out of turn")
-        if status == "START":
-            begun[key] = _frame(path, event["Time"], fps)
-        else:
-            bouts.append(Bout(behaviour, begun.pop(key), _frame(path, event["Time"], fps), subject))
-    if begun:
-        behaviour, subject = min(begun)
-        raise InputError(f"{path}: the last {behaviour} of {subject!r} has a START but no STOP")
+    events = _events(path, text)
+    check_wanted(path, {event["Behavior"] for event in events}, behaviours)
+    for column in ONE_OF_EACH:
+        names = {event.get(column) for event in events} - _NOWHERE
+        if len(names) > 1:
+            some = ", ".join(sorted(names)[:3])
+            raise InputError(f"{path}: {column} has {len(names)} values ({some}); export each to a file of its own")
+    bouts = []
+    for start, stop in _pairs(path, [e for e in events if behaviours is None or e["Behavior"] in behaviours]):
+        first, last = _frame(path, start, start[SPAN[0]], clock), _frame(path, stop, stop[SPAN[1]], clock)
+        bouts.append(Bout(start["Behavior"], first, last, start.get("Subject", "")))
     return bouts
 
 
-def _frame(path: Path, seconds: str, fps: float) -> int:
+def _events(path: Path, text: str) -> list[Event]:
+    """Rows below the header by column, with `SPAN`, `OFFSET` and `STATUS[0]` among them, decimal points in numbers."""
+    for separator in SEPARATORS:
+        try:
+            rows = list(csv.reader(text.splitlines(), delimiter=separator))
+        except csv.Error as error:
+            raise InputError(f"{path}: cannot be read as a BORIS export ({error}); export it again") from error
+        place = next((k for k, row in enumerate(rows) if _is_header(set(row))), None)
+        if place is not None:
+            break
+    else:
+        columns = f"Behavior with Time and {' or '.join(STATUS)}, or with {' and '.join(SPAN)}"
+        raise InputError(f"{path}: no BORIS export of events, which has the columns {columns}")
+    above = {row[0].strip(): row[1] for row in rows[:place] if len(row) > 1}
+    point = (lambda cell: cell) if separator == "," else (lambda cell: cell.replace(",", "."))
+    events = []
+    for row in (row for row in rows[place + 1 :] if any(row)):
+        event = dict.fromkeys(rows[place], "") | dict(zip(rows[place], row, strict=False))
+        times = {column: event[column if column in event else "Time"] for column in SPAN}
+        times[OFFSET] = event.get(OFFSET) or above.get(OFFSET) or "0"
+        status = event[STATUS[0] if STATUS[0] in event else STATUS[1]]
+        events.append(event | {column: point(cell) for column, cell in times.items()} | {STATUS[0]: status})
+    return events
+
+
+def _is_header(names: set[str]) -> bool:
+    return "Behavior" in names and (names >= {*SPAN} or ("Time" in names and bool(names & {*STATUS})))
+
+
+def _pairs(path: Path, events: list[Event]) -> list[tuple[Event, Event]]:
+    """The rows in which each bout starts and stops, one and the same in the aggregated form, in the order of STOPs."""
+    pairs, begun = [], {}
+    for event in events:
+        modifiers = tuple(cell for column, cell in event.items() if column.startswith("Modifier"))
+        key = event["Behavior"], event.get("Subject", ""), modifiers
+        status, told = event[STATUS[0]], f"{event['Behavior']} at {event[SPAN[0]]} s"
+        if status == "POINT":
+            raise InputError(f"{path}: {told} is a point event, which has no length; code the behaviour as a state")
+        if status == "STATE":
+            pairs.append((event, event))
+        elif status not in ("START", "STOP") or (status == "STOP") != (key in begun):
+            raise InputError(f"{path}: {told} is {status or 'nothing'} out of turn; mend it in BORIS")
+        elif status == "START":
+            begun[key] = event
+        else:
+            pairs.append((begun.pop(key), event))
+    if begun:
+        behaviour, subject, _ = min(begun)
+        raise InputError(f"{path}: the last {behaviour} of {subject!r} has a START but no STOP; stop it in BORIS")
+    return pairs
+
+
+def _frame(path: Path, event: Event, cell: str, clock: Clock) -> int:
+    seconds, offset = (_seconds(path, text) for text in (cell, event[OFFSET]))
+    frame = frame_at(seconds - offset, clock)
+    if frame < 0:
+        raise InputError(f"{path}: {event['Behavior']} at {cell} s is before the time offset {offset:g}; export again")
+    return frame
+
+
+def _seconds(path: Path, cell: str) -> float:
+    """Seconds of a number or of hours:minutes:seconds."""
     try:
-        return max(round(float(seconds) * fps), 0)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: {seconds!r} is not a time in seconds") from error
+        seconds = sum(float(part) * 60**place for place, part in enumerate(reversed(cell.split(":"))))
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise InputError(f"{path}: {cell!r} is not a time in seconds; export it again")
+    return seconds

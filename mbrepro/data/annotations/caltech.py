@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mbrepro.data.annotations.bout import Bout, check_wanted
+from mbrepro.data.recordings import Clock, frame_at
 from mbrepro.errors import InputError
 
 
-def read_caltech(path: Path, text: str, fps: float, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_caltech(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
     """Bouts of all streams; the channel is the stream, S1, S2 and so on.
 
     Raises InputError if a line is damaged, names a behaviour that the head does not, or if streams end at different
@@ -37,7 +38,7 @@ def read_caltech(path: Path, text: str, fps: float, behaviours: Collection[str] 
     return _wanted(path, bouts, behaviours)
 
 
-def read_bento(path: Path, text: str, fps: float, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_bento(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
     """Bouts of all channels. Raises InputError if a line is damaged."""
     rows, channel, behaviour = [], None, ""
     for number, line in _lines(text):
@@ -49,7 +50,7 @@ def read_bento(path: Path, text: str, fps: float, behaviours: Collection[str] | 
             if not behaviour or len(line.split()) != 3:  # first, last, duration
                 raise _damaged(path, number, line)
             rows.append((number, channel, behaviour, line.split()))
-    rate = fps if any("." in value for *_, fields in rows for value in fields) else None
+    rate = clock if any("." in value for *_, fields in rows for value in fields) else None
     bouts = [Bout(name, *_span(path, number, fields, rate), channel) for number, channel, name, fields in rows]
     return _wanted(path, bouts, behaviours)
 
@@ -59,13 +60,14 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip())
 
 
-def _span(path: Path, number: int, fields: list[str], fps: float | None = None) -> tuple[int, int]:
+def _span(path: Path, number: int, fields: list[str], clock: Clock | None = None) -> tuple[int, int]:
     try:
         first, last = float(fields[0]), float(fields[1])
-        start, stop = (int(first) - 1, int(last)) if fps is None else (round(first * fps), round(last * fps) + 1)
+        whole = (int(first) - 1, int(last))
+        start, stop = whole if clock is None else (frame_at(first, clock), frame_at(last, clock) + 1)
     except (ValueError, OverflowError):
         raise _damaged(path, number, " ".join(fields)) from None
-    if not 0 <= start < stop or (fps is None and (first % 1 or last % 1)):
+    if not 0 <= start < stop or (clock is None and (first % 1 or last % 1)):
         raise _damaged(path, number, " ".join(fields))
     return start, stop
 

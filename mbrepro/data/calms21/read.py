@@ -264,7 +264,8 @@ def _recording(path: Path, sequence: Sequence, video_folder: Path | None) -> Rec
 def read_groups(path: Path) -> dict[str, dict[str, dict]]:
     """Parse a user's own poses in CalMS21's form: annotator or behaviour → sequence name → fields, NaN allowed.
 
-    The whole file is held in memory. Raises InputError if it is not in that form.
+    A file of MARS is one sequence's fields alone, and gets its own name. The file is held in memory. Raises InputError
+    if it is not in that form.
     """
     try:
         with Path(path).open(encoding="utf-8") as file:
@@ -275,6 +276,8 @@ def read_groups(path: Path) -> dict[str, dict[str, dict]]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a whole JSON file ({error}); copy or download it again") from error
+    if isinstance(groups, dict) and "keypoints" in groups:
+        groups = {"": {Path(path).stem: groups}}
     if not isinstance(groups, dict) or not all(isinstance(group, dict) for group in groups.values()):
         raise InputError(f"{path}: not in CalMS21's form, which is annotator or behaviour → sequence → fields")
     return groups

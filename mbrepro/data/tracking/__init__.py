@@ -1,6 +1,5 @@
 """Pose files in: one reader for each form, in one dictionary, and what makes a recording of what they hold."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +7,9 @@ import numpy as np
 
 from mbrepro.data.calms21.read import read_groups, sequence_poses
 from mbrepro.data.recordings import KEYPOINTS, MICE, MOUSE, Recording, Skeleton
-from mbrepro.data.tracking.deeplabcut import Tracks, read_csv, read_h5
+from mbrepro.data.tracking.deeplabcut import read_csv, read_h5
+from mbrepro.data.tracking.sleap import is_analysis, read_analysis_csv, read_analysis_h5
+from mbrepro.data.tracking.tracks import Tracks, picked
 from mbrepro.errors import InputError
 
 Reader = Callable[[Path, str | None], Tracks]  # of a file, and of the sequence in it if it holds several
@@ -29,24 +30,23 @@ def read_tracking(
     """Read a pose file of one of the forms in `READERS`, told apart by content, as an unlabelled recording.
 
     individuals: the file's names of resident and intruder, in that order; needed if it has more than two. skeleton: the
-    parts to take, in any number. parts: a part's name there → the file's, where they differ by more than case, spaces,
-    hyphens and underscores. sequence: which one of a CalMS21 file. NaN, the point (0, 0) and positions less likely than
+    parts to take, in any number. parts: a part's name there, or for one of the two such as `resident:nose` → the
+    file's, where they differ by more than case, spaces, hyphens, underscores and words that all of an animal's parts
+    begin or end with. sequence: which one of a CalMS21 file. NaN, the point (0, 0) and positions less likely than
     `min_score` are gaps, which are filled linearly in time and held at the ends; the recording's `seen` tells them.
     Raises InputError for a file that cannot be read, a name not in it, a part never seen.
     """
     path = Path(path)
-    tracks = _reader(path)(path, sequence)
-    mice = _chosen_individuals(path, tracks.individuals, individuals)
-    chosen = np.ix_(
-        np.arange(len(tracks.positions)), mice, _chosen_parts(path, tracks.parts, skeleton.parts, parts or {})
-    )
-    positions, likelihood = tracks.positions[chosen], tracks.likelihood
+    reader = _reader(path)
+    if sequence and reader is not _read_calms21:
+        raise InputError(f"{path}: it holds one sequence only, so sequence {sequence} cannot be used; leave it out")
+    tracks = reader(path, sequence)
+    positions, likelihood, names = picked(path, tracks, individuals, skeleton.parts, parts or {})
     if likelihood is not None:
-        likelihood = np.nan_to_num(likelihood[chosen])
+        likelihood = np.nan_to_num(likelihood)
         positions = np.where((likelihood >= min_score)[..., None], positions, np.nan)
     elif min_score > 0:
         raise InputError(f"{path}: it has no likelihoods, so min_score {min_score} cannot be used")
-    names = [tracks.individuals[mouse] for mouse in mice]
     keypoints, seen = fill_gaps(path, positions, names, skeleton.parts)
     rig = {"fps": fps, "frame_size": tuple(frame_size), "video": video, "skeleton": skeleton}
     name = sequence.rsplit("/", 1)[-1] if sequence else path.stem
@@ -77,41 +77,17 @@ def _read_calms21(path: Path, wanted: str | None) -> Tracks:
     return Tracks(MICE, KEYPOINTS, *sequence_poses(path, key, found[key]))
 
 
+def _read_h5(path: Path, wanted: str | None) -> Tracks:
+    return read_analysis_h5(path) if is_analysis(path) else read_h5(path)
+
+
 # A form's name → whether a file's first bytes are those of the form, and its reader.
 READERS: dict[str, tuple[Callable[[bytes], bool], Reader]] = {
-    "CalMS21 JSON": (lambda start: start.lstrip().startswith(b"{"), _read_calms21),
-    "multi-animal DeepLabCut h5": (lambda start: start.startswith(b"\x89HDF\r\n\x1a\n"), read_h5),
-    "multi-animal DeepLabCut csv": (lambda start: b"scorer" in start[:9].lower(), read_csv),  # after a byte order mark
+    "CalMS21 or MARS JSON": (lambda start: start.lstrip().startswith(b"{"), _read_calms21),
+    "DeepLabCut or SLEAP analysis h5": (lambda start: start.startswith(b"\x89HDF\r\n\x1a\n"), _read_h5),
+    "DeepLabCut csv": (lambda start: b"scorer" in start[:9].lower(), read_csv),  # after a byte order mark
+    "SLEAP analysis csv": (lambda start: b"track" in start[:8] and b"frame_idx" in start[:18], read_analysis_csv),
 }
-
-
-def _chosen_individuals(path: Path, found: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
-    listed = ", ".join(found)
-    if wanted is None:
-        if len(found) != 2:
-            raise InputError(f"{path}: name the two individuals, resident first, out of its {len(found)}: {listed}")
-        return [0, 1]
-    if len(wanted) != 2 or len(set(wanted)) != 2:
-        raise InputError(f"{path}: two different individuals are needed, resident first, out of its {listed}")
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise InputError(f"{path}: it has no individual {' and no '.join(missing)}, only {listed}")
-    return [tuple(found).index(name) for name in wanted]
-
-
-def _chosen_parts(path: Path, found: Sequence[str], wanted: Sequence[str], renamed: Mapping[str, str]) -> list[int]:
-    unknown = [name for name in renamed if name not in wanted]
-    if unknown:
-        raise InputError(f"{unknown[0]!r} is none of the {len(wanted)} parts to map: {', '.join(wanted)}")
-    bare = lambda part: re.sub("[ _-]", "", part).lower()  # noqa: E731
-    places = {bare(name): place for place, name in enumerate(found)}
-    chosen = {name: places.get(bare(renamed.get(name, name))) for name in wanted}
-    missing = [name for name, place in chosen.items() if place is None]
-    if missing:
-        raise InputError(
-            f"{path}: missing parts: {', '.join(missing)}; map each to one that the file has: {', '.join(found)}"
-        )
-    return list(chosen.values())
 
 
 def fill_gaps(

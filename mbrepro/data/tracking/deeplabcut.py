@@ -1,4 +1,4 @@
-"""DeepLabCut's multi-animal csv and h5 files as plain arrays.
+"""DeepLabCut's csv and h5 files as plain arrays.
 
 The h5 files are pandas' HDFStore; its "table" form keeps column labels as pickles. Nothing of an untrusted file is run:
 pickles may hold texts, numbers and containers only, and name no class or function.
@@ -9,28 +9,19 @@ import io
 import pickle
 import pickletools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 
+from mbrepro.data.tables import comma_lines
+from mbrepro.data.tracking.tracks import BROKEN, Tracks
 from mbrepro.errors import InputError
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
-_BROKEN = (LookupError, ValueError, TypeError, AttributeError, MemoryError)  # what damaged files make readers raise
+SINGLE = ("scorer", "bodyparts", "coords")  # of a project without individuals
 CELLS = ("x", "y", "likelihood")
-
-
-@dataclass(frozen=True, eq=False)
-class Tracks:
-    """Everything a pose file holds: positions (T, I, P, 2) px with NaN for gaps, likelihood (T, I, P) or None."""
-
-    individuals: tuple[str, ...]
-    parts: tuple[str, ...]
-    positions: np.ndarray
-    likelihood: np.ndarray | None
 
 
 def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, values: np.ndarray) -> Tracks:
@@ -39,8 +30,10 @@ def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, v
         raise InputError(f"{path}: the file has no frames")
     if not np.array_equal(rows, np.arange(len(rows))):
         raise InputError(f"{path}: the frame numbers do not run 0, 1, 2 …; export every frame")
+    single = all(len(column) == len(SINGLE) for column in columns)
+    columns = [(column[0], "", *column[1:]) for column in columns] if single else columns
     if any(len(column) != len(LEVELS) for column in columns):
-        raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; it must track two animals")
+        raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; export it again")
     individuals = tuple(dict.fromkeys(column[1] for column in columns))
     parts = tuple(dict.fromkeys(column[2] for column in columns))
     table = np.full((len(values), len(individuals), len(parts), len(CELLS)), np.nan)
@@ -56,24 +49,23 @@ def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, v
 
 
 def read_csv(path: Path, sequence: str | None = None) -> Tracks:
-    """Read a csv file's one sequence; raises InputError if it is damaged, of one animal or of frames out of order."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not DeepLabCut's csv, as it is no text ({_one_line(error)})") from error
-    lines = text.splitlines(keepends=True)
+    """Read a csv file's one sequence; raises InputError if it is damaged or its frames are out of order."""
+    lines = comma_lines(path)
     header = list(csv.reader(lines[: len(LEVELS)]))
-    if [row[0].strip().lower() if row else "" for row in header] != list(LEVELS):
+    names = [row[0].strip().lower() if row else "" for row in header]
+    levels = next((levels for levels in (LEVELS, SINGLE) if tuple(names[: len(levels)]) == levels), None)
+    if levels is None:
         raise InputError(
-            f"{path}: not DeepLabCut's csv of two animals, whose rows begin with {', '.join(LEVELS)}, then 0, 1, 2 …"
+            f"{path}: not DeepLabCut's csv, whose rows begin with {', '.join(LEVELS)} (individuals may lack), then 0, 1"
         )
+    header = header[: len(levels)]
     columns = list(zip(*(row[1:] for row in header), strict=False))
     for place, line in enumerate(lines):
         if line.count(",") != len(columns):
             raise InputError(
                 f"{path}: line {place + 1} has {line.count(',') + 1} cells, not {len(columns) + 1}; export it again"
             )
-    body = io.StringIO("".join(lines[len(LEVELS) :]))
+    body = io.StringIO("".join(lines[len(levels) :]))
     try:
         table = pd.read_csv(body, header=None, dtype=np.float64, names=range(len(columns) + 1), index_col=False)
     except (ValueError, pd.errors.ParserError) as error:
@@ -90,7 +82,7 @@ def read_h5(path: Path, sequence: str | None = None) -> Tracks:
                 raise InputError(f"{path}: an h5 file of DeepLabCut holds one table, this one {len(frames)}")
             (group,) = frames.values()
             content = _read_table(path, group) if "table" in group else _read_fixed(path, group)
-    except (OSError, RuntimeError, *_BROKEN) as error:
+    except (OSError, RuntimeError, *BROKEN) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -119,7 +111,7 @@ def _read_table(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]], n
     fields = [name for name in table.dtype.names if name.startswith("values_block_")]
     columns = [column for field in fields for column in unpickle_plain(path, table.attrs[f"{field}_kind"])]
     if not all(isinstance(column, tuple) and all(isinstance(name, str) for name in column) for column in columns):
-        raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; it must track two animals")
+        raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; export it again")
     rows = table[:]
     return columns, rows["index"], np.concatenate([rows[field].astype(np.float64) for field in fields], axis=1)
 
@@ -147,7 +139,7 @@ def unpickle_plain(path: Path, data: bytes) -> object:
             if opcode.name.endswith("PUT") and value > len(data):  # the memo is an array as long as this number
                 raise pickle.UnpicklingError("it asks for more memory than it can use")
         return _PlainUnpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, OverflowError, *_BROKEN) as error:
+    except (pickle.UnpicklingError, EOFError, OverflowError, *BROKEN) as error:
         raise InputError(
             f"{path}: its column names are not plain text ({_one_line(error)}); export the poses as csv"
         ) from error

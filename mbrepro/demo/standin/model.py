@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable
 
 import torch
+import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer, Qwen2VLConfig
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 END_OF_TEXT, END_OF_TURN, VIDEO_PAD = "<|endoftext|>", "<|im_end|>", "<|video_pad|>"
@@ -97,19 +98,35 @@ def stand_in_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
     return Qwen2_5_VLConfig(**parts, **special_ids(tokenizer))
 
 
-def released_config(tokenizer: Qwen2Tokenizer, **smaller: int) -> Qwen2_5_VLConfig:
-    """The shape of Qwen2.5-VL-3B, for measuring speed.
+# The released models' shapes, by their names on the hub: configuration class, language model, vision tower.
+_ROPE = {"rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}}
+RELEASED = {
+    "Qwen2.5-VL-3B": (
+        Qwen2_5_VLConfig,
+        {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16, **_ROPE},
+        {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048,
+         "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112, "tokens_per_second": 2},
+    ),
+    "Qwen2-VL-2B": (
+        Qwen2VLConfig,
+        {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12, **_ROPE},
+        {"depth": 32, "embed_dim": 1280, "hidden_size": 1536, "num_heads": 16, "mlp_ratio": 4},
+    ),
+}  # fmt: skip
+
+
+def released_config(
+    tokenizer: Qwen2Tokenizer, name: str = "Qwen2.5-VL-3B", **smaller: int
+) -> transformers.PretrainedConfig:
+    """A shape of `RELEASED`, for measuring speed.
 
     smaller: values in place of the language model's own, for a trial on a small machine, with two vision blocks.
     """
-    text = {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
-            "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}}  # fmt: skip
-    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048,
-              "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112, "tokens_per_second": 2}  # fmt: skip
-    vision |= {"depth": 2, "fullatt_block_indexes": [1]} if smaller else {}
-    parts = {"text_config": text | smaller, "vision_config": vision, "tie_word_embeddings": True}
-    return Qwen2_5_VLConfig(**parts, **special_ids(tokenizer))
+    kind, text, vision = RELEASED[name]
+    shared = {"num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True}
+    vision = vision | ({"depth": 2, "fullatt_block_indexes": [1]} if smaller else {})
+    parts = {"text_config": text | shared | smaller, "vision_config": vision, "tie_word_embeddings": True}
+    return kind(**parts, **special_ids(tokenizer))
 
 
 def untrained(config: Qwen2_5_VLConfig, seed: int) -> Qwen2_5_VLForConditionalGeneration:

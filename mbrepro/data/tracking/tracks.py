@@ -1,0 +1,124 @@
+"""What every pose file comes down to, and how two animals and their parts are picked from it by name."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mbrepro.data.recordings import MICE
+from mbrepro.errors import InputError
+
+BROKEN = (LookupError, ValueError, TypeError, AttributeError, MemoryError)  # what damaged files make readers raise
+_WHOSE = (  # how the parts of several animals are named in one list, such as nose_1, m1.nose and nose1
+    r"(?P<part>.+)[ _.-](?P<animal>[^ _.-]+)",
+    r"(?P<animal>[^ _.-]+)[ _.-](?P<part>.+)",
+    r"(?P<part>.*[^\d _.-])(?P<animal>\d+)",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Everything a pose file holds: positions (T, I, P, 2) px with NaN for gaps, likelihood (T, I, P) or None."""
+
+    individuals: tuple[str, ...]
+    parts: tuple[str, ...]
+    positions: np.ndarray
+    likelihood: np.ndarray | None
+
+    def divided(self, wanted: Iterable[str]) -> "Tracks":
+        """The tracks of one individual as those of several, if its parts are the wanted ones with an affix for each."""
+        names = {bare(name) for name in wanted}
+        for animals in (_grouped(self.parts, pattern) for pattern in _WHOSE):
+            parts = tuple(next(iter(animals.values()), ()))
+            if len(animals) > 1 and names <= set(map(bare, parts)):
+                places = np.array([[of_part[part] for part in parts] for of_part in animals.values()])
+                likelihood = None if self.likelihood is None else self.likelihood[:, 0, places]
+                return Tracks(tuple(animals), parts, self.positions[:, 0, places], likelihood)
+        return self
+
+
+def bare(part: str) -> str:
+    """A part's name as it is compared: without case, spaces, hyphens and underscores."""
+    return re.sub("[ _-]", "", part).lower()
+
+
+def _grouped(parts: Sequence[str], pattern: str) -> dict[str, dict[str, int]]:
+    """Animal → part → place of a list in which each animal has the same parts; else nothing."""
+    animals: dict[str, dict[str, int]] = {}
+    for place, match in enumerate(re.fullmatch(pattern, name) for name in parts):
+        if match is None:
+            return {}
+        animals.setdefault(match["animal"], {})[match["part"]] = place
+    return animals if len({frozenset(places) for places in animals.values()}) == 1 else {}
+
+
+def picked(
+    path: Path, tracks: Tracks, individuals: Sequence[str] | None, wanted: Sequence[str], renamed: Mapping[str, str]
+) -> tuple[np.ndarray, np.ndarray | None, Sequence[str]]:
+    """Positions (T, 2, K, 2) and likelihood (T, 2, K) of the wanted parts of two animals, and the animals' names.
+
+    individuals, renamed: as `individuals` and `parts` of `read_tracking`. Raises InputError for a name that is not in
+    the file, or if it does not tell which two animals are meant or whose a part is.
+    """
+    told_apart = {f"{role}:{part}" for role in MICE for part in wanted} <= set(renamed)
+    if len(tracks.individuals) == 1 and not told_apart:
+        tracks = tracks.divided(renamed.get(part, part) for part in wanted)
+    one = len(tracks.individuals) == 1 and told_apart and individuals is None
+    mice = [0, 0] if one else _individuals(path, tracks, individuals)
+    places = [_parts(path, tracks, *who, wanted, renamed) for who in zip(mice, MICE, strict=True)]
+    chosen = slice(None), np.array(mice)[:, None], np.array(places)
+    likelihood = None if tracks.likelihood is None else tracks.likelihood[chosen]
+    return tracks.positions[chosen], likelihood, MICE if one else [tracks.individuals[mouse] for mouse in mice]
+
+
+def _individuals(path: Path, tracks: Tracks, wanted: Sequence[str] | None) -> list[int]:
+    found, listed = tracks.individuals, ", ".join(tracks.individuals)
+    if len(found) == 1:
+        raise InputError(
+            f"{path}: it does not tell two animals apart; say whose part is whose, resident:PART=NAME and intruder:"
+            f"PART=NAME for each part, out of its {', '.join(tracks.parts)}"
+        )
+    if wanted is None:
+        if len(found) != 2:
+            raise InputError(f"{path}: name the two individuals, resident first, out of its {len(found)}: {listed}")
+        return [0, 1]
+    if len(wanted) != 2 or len(set(wanted)) != 2:
+        raise InputError(f"{path}: two different individuals are needed, resident first, out of its {listed}")
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise InputError(f"{path}: it has no individual {' and no '.join(missing)}, only {listed}")
+    return [found.index(name) for name in wanted]
+
+
+def _parts(
+    path: Path, tracks: Tracks, mouse: int, role: str, wanted: Sequence[str], renamed: Mapping[str, str]
+) -> list[int]:
+    """Places of the wanted parts among those of an animal; its own names come before those without their affix."""
+    known = {*wanted, *(f"{role}:{part}" for role in MICE for part in wanted)}
+    if unknown := [name for name in renamed if name not in known]:
+        raise InputError(f"{unknown[0]!r} is none of the {len(wanted)} parts to map: {', '.join(wanted)}")
+    seen = np.isfinite(tracks.positions[:, mouse]).any((0, 2))
+    own = [part for part, there in zip(tracks.parts, seen, strict=True) if there] or list(tracks.parts)
+    named = [*tracks.parts, *_without_affix(own), *own]
+    places = {
+        bare(name): tracks.parts.index(part) for name, part in zip(named, [*tracks.parts, *own, *own], strict=True)
+    }
+    chosen = {name: places.get(bare(renamed.get(f"{role}:{name}", renamed.get(name, name)))) for name in wanted}
+    if missing := [name for name, place in chosen.items() if place is None]:
+        whose = f" of {tracks.individuals[mouse]}" if len(own) < len(tracks.parts) else ""
+        raise InputError(
+            f"{path}: missing parts{whose}: {', '.join(missing)}; map each to one that the file has: {', '.join(own)}"
+        )
+    return list(chosen.values())
+
+
+def _without_affix(parts: Sequence[str]) -> list[str]:
+    """Names of parts without the first and last words that all of them have in common."""
+    words = [re.split("[ _.-]", part) for part in parts]
+    for end in (0, -1):
+        while len(words) > 1 and min(map(len, words)) > 1 and len({name[end] for name in words}) == 1:
+            for name in words:
+                del name[end]
+    return ["_".join(name) for name in words]

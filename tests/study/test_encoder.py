@@ -1,0 +1,116 @@
+"""The table of a real encoder and its controls, made on a tiny demo, and what is recorded of the whole."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mbrepro import cli, paths
+from mbrepro.artifacts import file_hash, package_versions
+from mbrepro.demo.simulated import DemoSettings
+from mbrepro.embedding import POSES, load_embedder
+from mbrepro.embedding.pose import FEATURES, SUMMARIES
+from mbrepro.errors import InputError
+from mbrepro.method import protocols
+from mbrepro.study import ablations, encoder, profiles
+from mbrepro.study.corrections import FIGURES
+from mbrepro.study.profiles import embedder_settings, load_dataset
+from mbrepro.study.results import score
+from mbrepro.study.two_stages import two_stages
+from tests.fixtures.tiny_encoders import WIDTH, write_encoder
+
+LINES = [
+    ("dinov2", "mean"), ("dinov2", "cls"), ("dinov2, untrained", "mean"), ("dinov2, untrained", "cls"),
+    ("stand-in", "video_100"), ("raw pixels", "mean"), ("raw pixels", "mean_sd"), ("poses", "pose"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A demo of three train animals and a test animal, one epoch, and the whole command on a tiny DINOv2."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("encoder")
+        patch.setenv("MBREPRO_ROOT", str(root))
+        patch.setattr(profiles, "DemoSettings", lambda: DemoSettings(3, 1, 3, 30, 30, video_size=(256, 144)))
+        patch.setattr(encoder, "training_epochs", lambda *_: 1)
+        model = write_encoder(root / "model", "dinov2")
+        assert cli.main(["encoder", str(model), "--seeds", "1", "--out", str(root / "encoder.json")]) == 0
+        yield root
+
+
+def protocol_of(model: str, view: str):
+    corrected = protocols.corrected(embedder_settings("demo", "corrected"), 1, sampled_fps=2.0)
+    protocol = ablations.labelled_bouts(corrected)
+    return replace(protocol, embedder=replace(protocol.embedder, model=model), view=view)
+
+
+def test_a_line_for_each_view_of_encoder_twin_and_controls(root):
+    told, table = encoder.recorded_table(root / "encoder.json")
+    assert table.index.tolist() == LINES and table.columns.tolist() == [*FIGURES, "dims"]
+    assert ((table["F1"] >= 0) & (table["F1"] <= 1) & (table["F1 sd"] == 0)).all()
+    assert table["dims"].tolist() == [*[WIDTH] * 4, 128, 16 * 16, 2 * 16 * 16, len(FEATURES) * len(SUMMARIES)]
+    assert told["data"].startswith("simulated") and told["seeds"] == 1 and told["frames_a_clip"] == 4
+    assert told["encoder"]["weights"] == [file_hash(root / "model" / "model.safetensors")]
+    assert told["encoder"]["twin_weights"] != told["encoder"]["weights"] and told["encoder"]["origin"] == "not known"
+    assert str(root) not in (root / "encoder.json").read_text()
+
+
+@pytest.mark.parametrize(("line", "model"), [(LINES[1], "model"), (LINES[6], "pixels"), (LINES[7], POSES)])
+def test_a_line_is_the_clip_row_under_that_protocol(root, line, model):
+    protocol = protocol_of(str(root / model) if model == "model" else model, line[1])
+    embedder, folder = load_embedder(protocol.embedder), paths.artifacts("demo")
+    clips, _ = two_stages(load_dataset("task1", "demo"), protocol, embedder, 1, folder)
+    found = score("clip", "corrected", clips, resamples=1).set_index("metric")["mean"]
+    _, table = encoder.recorded_table(root / "encoder.json")
+    np.testing.assert_allclose(table.loc[line, ["F1", "MAP"]].astype(float), found[["f1", "map"]], atol=1e-9)
+
+
+def test_only_an_encoder_can_be_compared(root, tmp_path, capsys):
+    for model, sentence in (("stand-in", "an encoder without language"), (str(tmp_path), "no config.json in it")):
+        assert cli.main(["encoder", model, "--out", str(tmp_path / "out.json")]) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and sentence in told
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_missing_or_damaged_record_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"encoder\.json: no recorded figures"):
+        encoder.recorded_table(tmp_path / "encoder.json")
+    (tmp_path / "encoder.json").write_text(json.dumps({"provenance": {}, "figures": {"table": [{"a": 1}]}}))
+    with pytest.raises(InputError, match=r"not a recorded encoder .* make it again with mbrepro encoder"):
+        encoder.recorded_table(tmp_path / "encoder.json")
+
+
+def test_what_is_recorded_is_of_the_demo_and_the_stand_in_that_the_ablation_compared():
+    """Two lines of it are lines of the ablation, which has a test of its demo of its own."""
+    (told, table), (other, ablation) = encoder.recorded_table(), ablations.recorded_table()
+    assert table.index.tolist() == LINES and told["scale"] == 1.0
+    clips = other["protocol"]["clips"] | {"sampled_fps": 2.0}
+    assert told["frames_a_clip"] == max(clips["min_frames"], clips["seconds"] * clips["sampled_fps"])
+    own = ("computed_by", "encoder", "frames_a_clip", "libraries", "versions")
+    assert told == other | {"protocol": other["protocol"] | {"clips": clips}} | {name: told[name] for name in own}
+    now = package_versions()
+    assert told["versions"] == {name: now[name] for name in told["versions"]}
+    assert told["versions"].keys() > other["versions"].keys()
+    for mine, theirs in ((LINES[4], ("mice", "2", "video_100")), (LINES[7], ablations.CONTROL)):
+        means = (lines.loc[line, ["F1", "MAP"]].astype(float) for lines, line in ((table, mine), (ablation, theirs)))
+        np.testing.assert_allclose(*means, atol=0.005)
+
+
+def test_recorded_encoder_is_a_small_vision_transformer_of_a_known_origin():
+    told, table = encoder.recorded_table()
+    made = told["encoder"]
+    assert made["kind"] == "dinov2" and encoder.ORIGINS[made["weights"][0]] == made["origin"]
+    assert (table.loc[["dinov2", "dinov2, untrained"], "dims"] == 384).all()
+
+
+def test_numbers_are_in_the_order_that_page_11_says():
+    """The page compares these five in words."""
+    found = dict(encoder.numbers())
+    names = ("dinov2_untrained_cls", "raw_pixels_mean_sd", "dinov2_cls", "stand_in_video_100", "poses_pose")
+    values = [found[f"encoder_{name}_f1"] for name in names]
+    assert values == sorted(values) and values[3] - values[2] < 0.02 and values[4] - values[3] > 0.2
+    _, table = encoder.recorded_table()
+    assert found["encoder_dinov2_cls_f1"] == table.loc[("dinov2", "cls"), "F1"]
+    assert table.loc[("stand-in", "video_100"), "MAP"] > table.loc[("dinov2", "cls"), "MAP"]
