@@ -5,7 +5,9 @@ from cmath import phase, rect
 
 import numpy as np
 
+from mbrepro.data.recordings import FPS
 from mbrepro.demo.simulated.motion import ARENA, Mouse, apart, inside, servo, steer, stretch_to, wrap
+from mbrepro.demo.simulated.schedule import CONTACTS
 from mbrepro.demo.simulated.wandering import Scene, keep_apart, to_wall, walk, wander
 
 
@@ -14,9 +16,28 @@ def act(scene: Scene) -> None:
     _ACTIVITIES[scene.bout.activity](scene)
 
 
-def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "flank", "flank", "tail")) -> None:
+def _wander(scene: Scene) -> None:
+    """In a short gap the resident stays beside the intruder, its nose off it; else the mice part."""
+    memory, rng = scene.memory, scene.rng
+    if "lingers" not in memory:
+        seconds = (scene.bout.stop - scene.bout.start) / FPS
+        known = scene.bout.start > 0 and scene.following in CONTACTS
+        memory["lingers"] = known and seconds < scene.acts.linger_s * math.exp(rng.normal(0, 0.3))
+        memory["off"] = _off(scene)
+    if memory["lingers"]:
+        _investigate(scene, off=memory["off"])
+        return
+    wander(scene)
+
+
+def _off(scene: Scene) -> float:
+    """How far off the nose is kept where the mouse does not sniff, px."""
+    return scene.rng.uniform(scene.acts.off, scene.acts.off + scene.acts.off_range)
+
+
+def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "flank", "flank", "tail"), off: float = 0.0) -> None:
     memory, rng, resident = scene.memory, scene.rng, scene.resident
-    if scene.following in ("mount", "mount_attempt", "intromission") and scene.left < 30:
+    if not off and scene.following in ("mount", "mount_attempt", "intromission") and scene.left < 30:
         if scene.left < 7:
             _mount(scene, amplitude=0.0, rate=0.0)
             return
@@ -27,20 +48,34 @@ def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "flank", "flank
         memory["offset"] = complex(*rng.normal(0, 12, 2))
         memory["prey"] = rng.choice(["still", "walk", "face"], p=[0.05, 0.9, 0.05])
         memory["bend"] = rng.choice([-1.0, 1.0]) * rng.uniform(0.6, 1.5)
+    off = _for_a_moment(scene, off)
     part = _part(scene.intruder, memory["part"], resident)
     away = phase(resident.neck - part)
-    goal = inside(part + memory["offset"] + rect(5, away), 4.0)
+    goal = inside(part + memory["offset"] * (off == 0) + rect(5 + off, away), 4.0)
     distance = apart(goal, resident.nose())
     _investigated(scene, slow=distance > 90.0)
-    goal += rect(3.0 * math.sin(1.05 * scene.frame), away)  # sniffing
+    if not off:
+        goal += rect(3.0 * math.sin(1.05 * scene.frame), away)  # sniffing
     if distance > 70.0:
         steer(resident, goal, top=min(22.0, 6.0 + 0.1 * distance))
     else:  # the nose stays there, the body at an angle to the head
         head, bend = phase(goal - resident.neck), memory["bend"]
         neck = inside(goal - rect(resident.snout, head), 10.0)
-        servo(resident, neck, head, head + bend, head + 1.3 * bend, turn=0.03)
+        look = math.copysign(scene.acts.look, bend) if off else 0.0
+        servo(resident, neck, head + look, head + bend, head + 1.3 * bend, turn=0.03 + 0.1 * (off > 0))
     stretch_to(resident, 1.06 + 0.003 * min(distance, 30.0))
     keep_apart(scene, 130.0)
+
+
+def _for_a_moment(scene: Scene, off: float) -> float:
+    """How far off the nose is: now and then the mouse looks up from sniffing, or touches the other in passing."""
+    memory, rng = scene.memory, scene.rng
+    if scene.frame >= memory.get("moment", 0) + 4 and rng.random() < scene.acts.moments / FPS:
+        memory["moment"] = scene.frame + round(FPS * scene.acts.moment_s * rng.uniform(0.4, 1.0))
+        memory["up"] = scene.acts.moment_off * _off(scene)
+    if scene.frame >= memory.get("moment", 0):
+        return off
+    return 0.0 if off else memory["up"]
 
 
 def _nearby_part(scene: Scene, parts: tuple[str, ...]) -> str:
@@ -90,16 +125,16 @@ def _sniff_face(scene: Scene) -> None:
 # Chances of what an attack is made of, a fraction of a second each. Ethograms of aggression (rolling, chasing, bites at
 # rump and flank) name them; speeds, turns and lengths are chosen by what the official network answers on simulated
 # train mice.
-_ATTACKS = {"roll": 0.58, "chase": 0.32, "hold": 0.1}
+_ATTACKS = ("roll", "chase", "hold")
 
 
 def _attack(scene: Scene) -> None:
     """Rolling, chasing and holding on by turns; how fierce differs from mouse to mouse and from bout to bout."""
     memory, rng = scene.memory, scene.rng
-    fierce = memory.setdefault("fierce", min(1.2, scene.resident.pace * rng.uniform(0.75, 1.25)))
+    fierce = memory.setdefault("fierce", scene.acts.fierce * min(1.2, scene.resident.pace * rng.uniform(0.75, 1.25)))
     if scene.frame >= memory.get("until", 0):
         memory["until"] = scene.frame + max(6, round(30 * math.exp(rng.normal(-0.6, 0.5))))
-        memory["mode"] = rng.choice(list(_ATTACKS), p=list(_ATTACKS.values()))
+        memory["mode"] = rng.choice(_ATTACKS, p=np.array(scene.acts.attack) / sum(scene.acts.attack))
         memory["spin"] = rng.choice([-1, 1]) * rng.uniform(0.8, 1.4) * fierce
         memory["drift"] = complex(*rng.normal(0, 25 * fierce, 2))
         memory["part"] = rng.choice(["nose", "flank", "tail"])
@@ -153,20 +188,24 @@ def _hold(scene: Scene, fierce: float) -> None:
     """The resident holds on to the intruder, which hardly moves: for the while it is close investigation."""
     intruder = scene.intruder
     steer(intruder, inside(scene.memory["to"], 20.0), top=3.0 * fierce, turn=0.1)
-    _bite(scene, 5.0 * math.sin(0.9 * scene.frame), top=12.0)
+    _bite(scene, scene.acts.depth + 6.0 * math.sin(0.9 * scene.frame), top=12.0)
     stretch_to(intruder, 0.8)
 
 
-def _mount(scene: Scene, amplitude: float = 7.0, rate: float = 0.9, depth: float = 1.0) -> None:
+def _mount(scene: Scene, amplitude: float | None = None, rate: float = 0.9, depth: float = 1.0) -> None:
     """The resident on the intruder's back from behind, headings aligned, thrusting by `amplitude` px."""
     memory, rng, resident, intruder = scene.memory, scene.rng, scene.resident, scene.intruder
     if "reach" not in memory:
-        memory["reach"], memory["lean"] = rng.normal(57.0, 8.0), rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
-        memory["across"] = math.copysign(rng.normal(0, 22.0), memory["lean"])
-        memory["creep"] = max(0.5, rng.normal(6.0, 1.6))
+        memory["reach"], memory["lean"] = (
+            rng.normal(scene.acts.reach, scene.acts.reach_sd),
+            rng.choice([-1, 1]) * rng.uniform(0.2, 0.5),
+        )
+        memory["across"] = math.copysign(rng.normal(0, scene.acts.across), memory["lean"])
+        memory["creep"] = max(0.2, scene.acts.creep * (1 + 0.5 * rng.normal()))
         memory["sway"] = np.zeros(3)
     memory["sway"] = 0.94 * memory["sway"] + 0.34 * rng.standard_normal(3)  # unit sd
     along, across, turn = memory["sway"].tolist()
+    amplitude = scene.acts.thrust if amplitude is None else amplitude
     ahead, lean = rect(1, intruder.body), memory["lean"]
     thrust = amplitude * math.sin(rate * scene.frame)
     back = memory["reach"] + 75.0 * (1 - depth) - thrust + 3.0 * along
@@ -232,7 +271,7 @@ def _rear(scene: Scene) -> None:
 
 
 _ACTIVITIES = {
-    "wander": wander, "investigate": _investigate, "sniff_face": _sniff_face, "attack": _attack, "mount": _mount,
+    "wander": _wander, "investigate": _investigate, "sniff_face": _sniff_face, "attack": _attack, "mount": _mount,
     "investigate_body": lambda scene: _investigate(scene, parts=("flank", "tail", "tail")),
     "intromission": lambda scene: _mount(scene, amplitude=13.0, rate=0.3), "mount_attempt": _mount_attempt,
     "approach": _approach, "disengage": _disengage, "groom": _groom, "rear": _rear,

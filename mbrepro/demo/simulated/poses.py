@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 from mbrepro.demo.simulated.behaviours import act
 from mbrepro.demo.simulated.motion import ARENA, Mouse, inside
 from mbrepro.demo.simulated.schedule import Bout, Schedule
-from mbrepro.demo.simulated.wandering import Scene
+from mbrepro.demo.simulated.wandering import Acts, Scene
 
 LEAD_IN = 120  # frames of wandering before the recording starts, so that it does not start from a drawn pose
 
@@ -23,9 +23,9 @@ _HIP_AHEAD = (55.0, 47.0)
 _EAR_AHEAD = 15.0  # of the neck, towards the nose
 
 
-def true_poses(schedule: Schedule, rng: np.random.Generator) -> np.ndarray:
+def true_poses(schedule: Schedule, rng: np.random.Generator, acts: Acts = Acts()) -> np.ndarray:
     """Where the body parts are: (T, 2, 7, 2) float64 px, inside the arena."""
-    scene = _start(rng)
+    scene = _start(rng, acts)
     rows = []
     bouts = [Bout(-LEAD_IN, 0, "wander"), *schedule.bouts]
     following = [bout.activity for bout in schedule.bouts] + ["wander"]
@@ -41,7 +41,7 @@ def true_poses(schedule: Schedule, rng: np.random.Generator) -> np.ndarray:
     return poses[LEAD_IN:]
 
 
-def _start(rng: np.random.Generator) -> Scene:
+def _start(rng: np.random.Generator, acts: Acts) -> Scene:
     mice = []
     for index in range(2):
         size = float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
@@ -49,7 +49,7 @@ def _start(rng: np.random.Generator) -> Scene:
         neck = complex(*rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120)))
         angle = rng.uniform(-math.pi, math.pi)
         mice.append(Mouse(neck, angle, angle, angle, size, size * _SPINE[index], size * _SNOUT[index], pace))
-    return Scene(*mice, rng=rng)
+    return Scene(*mice, rng=rng, acts=acts.of_a_pair(rng))
 
 
 def _state(mouse: Mouse) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from mbrepro.demo.simulated.poses import activity_clock, slow_noise
 
 _SIDES = np.array([0, 2, 1, 3, 5, 4, 6])  # each part's counterpart on the body's other side
 _ASTRAY = np.array([2, 1, 1, 1, 2, 2, 2]) / 11  # which part goes astray: ends and hips of a mouse are hidden most
+_BESIDE = (50.0, 120.0, 220.0)  # px between the centres: over each other, beside, apart
 _TOUCHING = (40.0, 130.0)  # px between the mice's centres: full contact, none
 
 
@@ -25,16 +26,19 @@ class Tracker:
     """Errors of a tracker of two mice; rates are events a second, in full contact but where said otherwise.
 
     drift: sd px by which every point of resident and intruder slides over its body as they move.
-    together: sd px by which a mouse slides as a whole in contact.
+    together, slow, over: sd px by which a mouse slides as a whole beside the other, the units of its own clock over
+    which that is forgotten, and the share that is left where the bodies lie over each other.
     jitter: sd px of every point apart and at rest; contact, speed: its growth in contact, and for each px a frame.
     astray: single points of a mouse apart, off by `off` px.
     astray_touching: those of resident and intruder, put on the body's other side or on the other mouse.
     held, held_speed: a mouse lost and its way straightened, and more for each px a frame.
     exchanged: the mice taken for each other.
+    biased: sd px by which each point of a mouse lies off through a whole recording.
+    average: how far (0 to 1) a mouse in full contact is reported in its average posture.
     """
 
     drift: tuple[float, float] = (4.3, 3.8)
-    together: float = 18.0
+    together: float = 25.0
     jitter: float = 0.5
     contact: float = 1.5
     speed: float = 0.1
@@ -43,7 +47,11 @@ class Tracker:
     off: float = 28.0
     held: float = 0.55
     held_speed: float = 0.015
-    exchanged: float = 0.03
+    exchanged: float = 0.02
+    biased: float = 4.0
+    average: float = 0.1
+    slow: float = 80.0
+    over: float = 0.5
 
 
 def track(poses: np.ndarray, rng: np.random.Generator, tracker: Tracker = Tracker()) -> tuple[np.ndarray, np.ndarray]:
@@ -51,17 +59,21 @@ def track(poses: np.ndarray, rng: np.random.Generator, tracker: Tracker = Tracke
     centres = poses.mean(axis=2)
     gap = np.linalg.norm(centres[:, 0] - centres[:, 1], axis=-1)
     contact = np.clip((_TOUCHING[1] - gap) / (_TOUCHING[1] - _TOUCHING[0]), 0.0, 1.0)  # (T,)
+    beside = np.interp(gap, _BESIDE, (tracker.over, 1.0, 0.0))
     speed = np.linalg.norm(np.gradient(centres, axis=0), axis=-1)  # (T, 2)
     tracked = poses.astype(np.float64)
     scores = 0.96 - 0.12 * contact[:, None, None] - 0.02 * np.abs(rng.standard_normal(poses.shape[:3]))
     for mouse in range(2):
         held = contact * (tracker.held + tracker.held_speed * speed[:, mouse])
         _hold(tracked[:, mouse], scores[:, mouse], held, rng)
+    for mouse in range(2):
+        _average(tracked[:, mouse], tracker.average * contact, rng)
+    tracked += tracker.biased * _turned(poses, rng.standard_normal((2, 7, 2)))
     clock = activity_clock(centres)
     for axis in range(2):
         for part in range(7):
             tracked[:, :, part, axis] += slow_noise(clock, 1.0, 15.0, rng) * tracker.drift
-        tracked[..., axis] += (slow_noise(clock, tracker.together, 15.0, rng) * contact[:, None])[..., None]
+        tracked[..., axis] += (slow_noise(clock, tracker.together, tracker.slow, rng) * beside[:, None])[..., None]
     _stray(tracked, scores, contact, tracker, rng)
     _exchange(tracked, scores, tracker.exchanged * contact, rng)
     sd = tracker.jitter * (1 + tracker.contact * contact[:, None] + tracker.speed * speed)[..., None, None]
@@ -106,3 +118,24 @@ def _exchange(tracked: np.ndarray, scores: np.ndarray, rate: np.ndarray, rng: np
     for window in _events(rate, math.log(0.4), rng):
         tracked[window] = tracked[window, ::-1].copy()
         scores[window] = scores[window, ::-1] * 0.5
+
+
+def _axes(mouse: np.ndarray) -> np.ndarray:
+    """Complex unit vectors (T,) from the tail base to the neck of points (T, 7, 2)."""
+    ahead = (mouse[:, 3] - mouse[:, 6]) @ (1, 1j)
+    return ahead / np.maximum(np.abs(ahead), 1e-6)
+
+
+def _average(mouse: np.ndarray, share: np.ndarray, rng: np.random.Generator) -> None:
+    """Move the points (T, 7, 2) of a mouse a share (T,) of the way to its median posture, there and so turned."""
+    points, ahead = mouse @ (1, 1j), _axes(mouse)
+    own = (points - points.mean(axis=1, keepdims=True)) / ahead[:, None]
+    typical = np.median(own.real, axis=0) + 1j * np.median(own.imag, axis=0)
+    moved = share[:, None] * (typical - own) * ahead[:, None]
+    mouse += np.stack([moved.real, moved.imag], axis=-1)
+
+
+def _turned(poses: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Offsets (2, 7, 2), ahead and to the side of each mouse, as (T, 2, 7, 2) in the picture."""
+    both = [(offsets[m] @ (1, 1j))[None] * _axes(poses[:, m])[:, None] for m in range(2)]
+    return np.stack([np.stack([each.real, each.imag], axis=-1) for each in both], axis=1)

@@ -2,12 +2,51 @@
 
 import math
 from cmath import phase, rect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mbrepro.demo.simulated.motion import ARENA, Mouse, apart, clip, clip_step, inside, servo, steer, stretch_to, wrap
 from mbrepro.demo.simulated.schedule import CONTACTS, Bout
+
+
+@dataclass(frozen=True)
+class Acts:
+    """How the mice do what they do; chosen by the judges on train recordings (`mbrepro.demo.judges`).
+
+    linger_s: gaps in contact up to about so many seconds are spent beside the other mouse. off, off_range: how far the
+    resident's nose is off it then, px, at least and more. look: how far its head is turned away, radians.
+    moments: times a second that it looks up from sniffing, or touches the other in passing, which nobody writes down;
+    moment_s: for how long at most. moment_off: how far off, of `off`.
+    attack: chances of rolling, chasing and holding. fierce: how fast these are. depth: px that the nose is in the
+    intruder while it holds on.
+    own: sd of the logarithm of what these are multiplied by from pair to pair.
+    creep: px a frame of a mounted intruder. reach, reach_sd, across: px from the intruder's neck back to the
+    resident's, its spread, and the spread to the side. thrust: px.
+    """
+
+    linger_s: float = 3.0
+    off: float = 60.0
+    off_range: float = 40.0
+    look: float = 0.7
+    moments: float = 0.3
+    moment_s: float = 0.5
+    moment_off: float = 1.0
+    attack: tuple[float, float, float] = (0.44, 0.23, 0.33)
+    fierce: float = 1.0
+    depth: float = 18.0
+    creep: float = 2.5
+    reach: float = 57.0
+    reach_sd: float = 8.0
+    across: float = 21.5
+    thrust: float = 7.0
+    own: float = 0.2
+
+    def of_a_pair(self, rng: np.random.Generator) -> "Acts":
+        """Two animals' own way of it."""
+        names = ("linger_s", "off", "moments", "fierce", "depth", "creep", "thrust")
+        factors = np.exp(self.own * np.clip(rng.standard_normal(len(names)), -2, 2))
+        return replace(self, **{name: getattr(self, name) * k for name, k in zip(names, factors.tolist(), strict=True)})
 
 
 @dataclass(slots=True)
@@ -17,6 +56,7 @@ class Scene:
     resident: Mouse
     intruder: Mouse
     rng: np.random.Generator
+    acts: Acts = Acts()
     frame: int = 0
     bout: Bout | None = None
     following: str = "wander"
@@ -65,7 +105,7 @@ def wander(scene: Scene) -> None:
 
 def _leave(scene: Scene) -> None:
     """After contact, most times, walk away from the other mouse instead of lingering."""
-    if scene.memory:
+    if "left" in scene.memory:
         return
     scene.memory["left"] = True
     if gap(scene) < 300.0:
