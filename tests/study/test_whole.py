@@ -57,6 +57,18 @@ def test_the_table_has_every_row_under_both_protocols_with_the_posters_figures(t
                 assert np.isnan([low, high]).all() if videos < 8 else np.isnan(low) or 0 <= low <= high <= 1
 
 
+def test_pages_have_one_menu_each_side_closed_code_and_each_script_once(study):
+    for name, built in pages(study).items():
+        assert not built.select("header .sidebar-toggle.primary-toggle"), name
+        scripts = [
+            script.get("src") or script.string for script in built.select("script") if script.get("type") is None
+        ]
+        assert len(scripts) == len(set(scripts)), name
+        assert "unpkg.com" not in str(built), name
+        cells = built.select("div.cell")
+        assert all(cell.select("details.above-input:not([open])") for cell in cells if cell.select(".cell_input")), name
+
+
 @pytest.fixture
 def whole(study):
     """Whatever a test changes of results and pages is put back."""
