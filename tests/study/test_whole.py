@@ -57,7 +57,7 @@ def test_the_table_has_every_row_under_both_protocols_with_the_posters_figures(t
                 assert np.isnan([low, high]).all() if videos < 8 else np.isnan(low) or 0 <= low <= high <= 1
 
 
-def test_pages_have_one_menu_each_side_closed_code_and_each_script_once(study):
+def test_pages_have_one_menu_each_side_closed_code_each_script_once_and_pictures_in_words(study):
     for name, built in pages(study).items():
         assert not built.select("header .sidebar-toggle.primary-toggle"), name
         scripts = [
@@ -65,6 +65,7 @@ def test_pages_have_one_menu_each_side_closed_code_and_each_script_once(study):
         ]
         assert len(scripts) == len(set(scripts)), name
         assert "unpkg.com" not in str(built), name
+        assert all(len(image.get("alt", "").split()) >= 3 for image in built.select("img")), name
         cells = built.select("div.cell")
         assert all(cell.select("details.above-input:not([open])") for cell in cells if cell.select(".cell_input")), name
 
