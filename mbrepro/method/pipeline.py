@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import f1_score
 
+from mbrepro.artifacts import fingerprint
 from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, other_index, split_by_animal
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import embed_recording
@@ -40,8 +41,19 @@ class Proposed:
 
 
 def localize_action(model: PoseCNN, recording: Recording) -> np.ndarray:
-    """(T,) P(action) from a localizer or a classifier of more classes."""
-    return action_probability(localize(model, recording))
+    """(T,) P(action) from a localizer or a classifier of more classes, read-only.
+
+    A process computes it once for each network and poses: every protocol, head and table asks for it again.
+    """
+    weights = [weight.numpy() for weight in model.state_dict().values()]
+    key = fingerprint(model.settings, weights, recording.keypoints, recording.frame_size)
+    if key not in _localized:
+        _localized[key] = action_probability(localize(model, recording))
+        _localized[key].flags.writeable = False
+    return _localized[key]
+
+
+_localized: dict[str, np.ndarray] = {}
 
 
 def propose(recording: Recording, p_action: np.ndarray, protocol: Protocol) -> Proposed:
