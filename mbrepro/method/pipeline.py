@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score
 
 from mbrepro.artifacts import fingerprint
 from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, other_index, split_by_animal
-from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.embedding import pose
+from mbrepro.embedding.embedder import POSES, ClipEmbedder, EmbedderSettings
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import proposals
@@ -93,11 +94,17 @@ def propose_for_head(recording: Recording, model: PoseCNN, protocol: Protocol) -
 def embed(proposed: Proposed, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
     """(N, D) embeddings of the proposals' clips in the protocol's view, read from `folder` where they are stored.
 
-    Raises InputError if the embedder has no such view.
+    With fusion the `pose.WIDTH` features of the clips' poses come behind them. Raises InputError if the embedder has no
+    such view.
     """
     check_view(protocol, embedder)
     view = protocol.view
-    return embed_recording(proposed.recording, proposed.starts, protocol.clips, embedder, folder, [view])[view]
+    found = embed_recording(proposed.recording, proposed.starts, protocol.clips, embedder, folder, [view])[view]
+    if protocol.head.fusion == "none":
+        return found
+    poses = pose.PoseEmbedder(EmbedderSettings(POSES))
+    (beside,) = embed_recording(proposed.recording, proposed.starts, protocol.clips, poses, folder).values()
+    return np.concatenate([found, beside], 1)
 
 
 def check_view(protocol: Protocol, embedder: ClipEmbedder) -> None:
@@ -125,7 +132,9 @@ def fit_clip_head(
     kept = held | ((labels != UNLABELLED) & (len(classes) == 2 or protocol.counter_examples))
     if not (held if len(classes) > 2 else kept).any():
         raise InputError("stage 1 proposes no train clip that holds a behaviour, so no head can be trained")
-    return fit_head(pooled[kept], labels[kept], len(classes), protocol.head, seed)
+    split = pooled.shape[1] - pose.WIDTH if protocol.head.fusion == "late" else None
+    animals = np.repeat([p.recording.animal for p in proposed], [len(p.starts) for p in proposed])
+    return fit_head(pooled[kept], labels[kept], len(classes), protocol.head, seed, split, animals[kept])
 
 
 def train_head(
