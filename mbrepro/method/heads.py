@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
@@ -124,7 +122,7 @@ class Head:
     classes: int
     width: int
     known: np.ndarray
-    model: Pipeline | VotingClassifier | None  # None where training held one class only
+    model: "Pipeline | _Average | None"  # None where training held one class only
 
     def scores(self, embeddings: np.ndarray) -> np.ndarray:
         """Scores (N, classes) of embeddings (N, D), rows sum to 1; InputError for another D or values not finite."""
@@ -163,29 +161,56 @@ def fit_head(
     known = np.unique(labels)
     if len(known) == 1:
         return Head(classes, embeddings.shape[1], known, None)
+    if split is not None:
+        return Head(
+            classes, embeddings.shape[1], known, _late(embeddings, labels, classes, settings, seed, split, animals)
+        )
     scaler = [StandardScaler()] if settings.standardise else []
     model = make_pipeline(*scaler, HEADS[settings.kind](settings, seed))
-    if split is not None:
-        model = _late(model, split, embeddings.shape[1], labels, animals)
     return Head(classes, embeddings.shape[1], known, model.fit(embeddings, labels))
 
 
-def _late(model: Pipeline, split: int, width: int, labels: np.ndarray, animals: Sequence[str]) -> VotingClassifier:
-    """The average of a model of the first columns and one of the others, each with its own temperature."""
-    if len(set(animals)) < FOLDS:
-        raise InputError(
-            f"late fusion calibrates in {FOLDS} folds by animal, and there are {len(set(animals))} animals"
-        )
-    folds = list(GroupKFold(FOLDS).split(labels, groups=animals))
-    parts = {"embedding": slice(0, split), "beside": slice(split, width)}
-    voters = [
-        (name, CalibratedClassifierCV(
-            make_pipeline(ColumnTransformer([(name, "passthrough", part)]), clone(model)),
-            method="temperature", cv=folds, ensemble=False,
-        ))
-        for name, part in parts.items()
-    ]  # fmt: skip
-    return VotingClassifier(voters, voting="soft")
+@dataclass(frozen=True, eq=False)
+class _Average:
+    """Two heads of the same known classes, each with its temperature, of the values before and from `split` on."""
+
+    heads: tuple[Head, Head]
+    temperatures: tuple[float, float]
+    split: int
+
+    def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:
+        parts = np.split(embeddings, [self.split], axis=1)
+        tempered = [
+            _tempered(head.scores(part)[:, head.known], temperature)
+            for head, part, temperature in zip(self.heads, parts, self.temperatures, strict=True)
+        ]
+        return np.mean(tempered, axis=0)
+
+
+def _late(embeddings, labels, classes: int, settings: HeadSettings, seed: int, split: int, animals) -> _Average:
+    if (count := len(set(animals))) < FOLDS:
+        raise InputError(f"late fusion calibrates in {FOLDS} folds by animal, and there are {count} animals")
+    heads, temperatures = [], []
+    for part in np.split(embeddings, [split], axis=1):
+        scores = np.zeros((len(labels), classes))
+        for fit, held in GroupKFold(FOLDS).split(part, groups=animals):
+            scores[held] = fit_head(part[fit], labels[fit], classes, settings, seed).scores(part[held])
+        heads.append(fit_head(part, labels, classes, settings, seed))
+        temperatures.append(_temperature(scores, labels))
+    return _Average(tuple(heads), tuple(temperatures), split)
+
+
+def _temperature(scores: np.ndarray, labels: np.ndarray) -> float:
+    """What scores (N, C) are tempered by for the least log loss (Guo et al. 2017, ICML)."""
+
+    def loss(log: float) -> float:
+        return -np.log(_tempered(scores, math.exp(log))[np.arange(len(labels)), labels]).mean()
+
+    return math.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x)
+
+
+def _tempered(scores: np.ndarray, temperature: float) -> np.ndarray:
+    return softmax(np.log(np.maximum(scores, 1e-6)) / temperature, axis=1)
 
 
 def _checked(embeddings: np.ndarray) -> np.ndarray:

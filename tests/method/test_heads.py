@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -154,6 +156,18 @@ def test_late_fusion_of_a_part_with_itself_keeps_the_order_of_its_scores():
     alone = fit_head(points, labels, 3, HeadSettings(), 0).scores(test)
     powers = np.log(fused[:, 0] / fused[:, 1]) / np.log(alone[:, 0] / alone[:, 1])
     assert np.allclose(powers, powers[0], rtol=1e-3) and 0.5 < powers[0] < 1.5
+
+
+def test_late_fusion_bears_a_class_that_one_animal_alone_has():
+    """Out of its fold it is never seen, and no warning comes of it (they are errors here)."""
+    (points, labels), animals = blobs({0: 30, 1: 30, 2: 4}, 0), np.array([f"mouse{k % 5}" for k in range(64)])
+    animals[labels == 2] = "mouse0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        head = fit_head(np.tile(points, 2), labels, 3, HeadSettings(), 0, split=6, animals=animals)
+    test, true = blobs({0: 10, 1: 10}, 1)
+    scores = head.scores(np.tile(test, 2))
+    assert np.isfinite(scores).all() and (scores.argmax(1) == true).mean() > 0.95
 
 
 def test_what_does_not_fit_is_refused():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sklearn.ensemble import VotingClassifier
+from sklearn.pipeline import Pipeline
 
 from mbrepro.data.clips import clip_frames
 from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Recording
@@ -201,5 +201,5 @@ def test_fusion_puts_the_poses_of_the_same_clips_behind_the_embedding(tmp_path):
             np.testing.assert_array_equal(rows[:, 2:], poses.embed_poses(one.recording, frames)["pose"])
         head = fit_clip_head(clips, found, fused, seed=0)
         assert head.width == 2 + poses.width
-        assert isinstance(head.model, VotingClassifier) == (fusion == "late")
+        assert isinstance(head.model, Pipeline) == (fusion == "early")
         assert np.allclose(head.scores(found[0]).sum(1), 1)
