@@ -16,6 +16,8 @@ from mbrepro.errors import InputError
 
 COMMANDS = {
     "run": "run one notebook with parameters of your own, or the whole study",
+    "sweep": "run one notebook under every combination of some parameters' values",
+    "diff": "say in what two runs differ",
     "book": "build the book from the notebooks that have been run",
     "verify": "score stored predictions again and compare with table and book",
     "fetch": "download CalMS21 or the official network, or link the copy you have",

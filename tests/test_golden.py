@@ -35,7 +35,7 @@ from mbrepro.method import protocols
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.dilated import DilatedSettings, fit_dilated
 from mbrepro.method.features import dyad_features
-from mbrepro.method.heads import HeadSettings, fit_head
+from mbrepro.method.heads import HEADS, HeadSettings, fit_head
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, localize, pose_features
 from mbrepro.method.pipeline import propose, write_frames
 from mbrepro.method.single_frame import SingleFrameSettings, single_frame
@@ -232,10 +232,11 @@ def method(_):
             "scores": told(frames_written.scores),
         }
     points = np.random.default_rng(0).normal(size=(30, 4)) + np.repeat([[0], [1], [2]], 10, 0)
-    for kind in ("linear", "mlp", "knn"):
-        head = fit_head(points, np.repeat([0, 1, 2], 10), 4, HeadSettings(kind=kind), 0)
-        made[kind] = told(head.scores(points[::3]))
-    return made
+    labels, animals = np.repeat([0, 1, 2], 10), [str(k % 3) for k in range(30)]
+    for kind in HEADS:
+        made[kind] = told(fit_head(points, labels, 4, HeadSettings(kind=kind), 0).scores(points[::3]))
+    late = fit_head(points, labels, 4, HeadSettings(), 0, split=2, animals=animals)
+    return made | {"late": told(late.scores(points[::3]))}
 
 
 def metrics(_):

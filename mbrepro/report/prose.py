@@ -9,8 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from mbrepro.method import gate
+from mbrepro.method.gate import Guarantee
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
-from mbrepro.study import ablations, poster
+from mbrepro.study import ablations, gate_curves, poster
 
 
 def how_sure(table: pd.DataFrame) -> str:
@@ -82,6 +84,29 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip
     return _list([line for line in lines if line])
+
+
+def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
+    """Which gate's curve lies highest, and what a threshold may promise with so few videos.
+
+    areas: as of `gate_curves.areas`.
+    """
+    f1, best = areas["f1"], areas["f1"].drop("oracle").idxmax()
+    lines = [
+        _compared("Over the share of video, the difference gate has a mean F1 of", f1["difference"], f1[name],
+                  f"of {name}", form=".3f")
+        for name in ("confidence", "margin", "random", "oracle")
+    ]  # fmt: skip
+    lines.append(f"Of the gates that know no labels, {best} has the highest.")
+    asked = f"that F1 falls by at most {gate.LOSS:.0%}, with {gate.CERTAIN:.0%} certainty"
+    if promised.place is None:
+        told = f"No threshold can be certified here for it {asked}"
+        few = f"even without any loss that takes {promised.needed} calibration videos, and there are {promised.videos}"
+        lines.append(f"{told}: {few}." if promised.videos < promised.needed else f"{told}.")
+    else:
+        share = gate_curves.BUDGETS[::-1][promised.place]
+        lines.append(f"Certified on {promised.videos} videos, it may be shown {share:.0%} of the clips so {asked}.")
+    return _list(lines)
 
 
 def _compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:

@@ -9,6 +9,7 @@ from mbrepro.data.calms21.pairing import Pair
 from mbrepro.data.labels import PERCENTILES, SPLITS
 from mbrepro.data.recordings import OTHER, Dataset, runs
 from mbrepro.study import audit, poster
+from mbrepro.study.stored import Sweep
 
 POINTS = (
     "1 When clips are cut", "2 Clip accuracy", "3 The model", "4 Frames a clip", "5 Few-shot videos", "6 MAP",
@@ -198,6 +199,22 @@ def durations_table(statistics: Mapping[str, Mapping]) -> pd.DataFrame:
         for name, values in {**told["bouts"], "gap between bouts": told["gaps"]}.items():
             rows[f"{split}: {name}"] = {"n": f"{values['n']:,}"} | {p: f"{values[p]:.2f}" for p in wanted}
     return pd.DataFrame(rows).T.rename_axis("seconds").reset_index()
+
+
+def sweep_table(found: Sequence[Sweep]) -> pd.DataFrame:
+    """A line for each run of some sweeps: its row, what it was given, F1 and MAP with their intervals by video."""
+    lines = []
+    for sweep in found:
+        for run, line in sweep.table.iterrows():
+            given = {**sweep.fixed, **{name: line[name] for name in sweep.factors}}
+            told = {"row": f"{poster.TITLES[sweep.row]}, {sweep.protocol}", "run": run}
+            told["given"] = ", ".join(f"{name} {value}" for name, value in given.items())
+            for metric in ("f1", "map"):
+                low, high = line[f"{metric}_low"], line[f"{metric}_high"]
+                between = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+                told[metric.upper()] = f"{line[metric]:.3f} ± {line[f'{metric}_sd']:.3f}{between}"
+            lines.append(told)
+    return pd.DataFrame(lines, columns=["row", "run", "given", "F1", "MAP"])
 
 
 def _values(named: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -12,10 +13,10 @@ import pytest
 from bs4 import BeautifulSoup
 
 from mbrepro import paths
-from mbrepro.commands import book, copies, runner
+from mbrepro.commands import book, copies, runner, sweep
 from mbrepro.errors import InputError
 from mbrepro.report import page
-from mbrepro.study import poster, results
+from mbrepro.study import poster, results, stored
 
 pytestmark = pytest.mark.study
 
@@ -246,6 +247,20 @@ def test_a_second_run_computes_nothing_and_a_deleted_result_comes_back_the_same(
     runner.run_study("demo", SMALL)
     assert {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in kept} == before
     assert sorted((study / "artifacts").rglob("*")) == artifacts
+
+
+def test_a_sweep_of_heads_embeds_nothing_and_stands_on_its_page(study):
+    """The heads of clips that are there cost the heads alone, and who sweeps finds the sweep in the book."""
+    given = {name: value for name, value in SMALL.items() if name in runner.parameters_of("03_clip")}
+    artifacts = {path: path.stat().st_mtime_ns for path in (study / "artifacts").rglob("*")}
+    assert sweep.sweep("03_clip", "demo", [given | {"head": head} for head in ("linear", "knn")]) == 2
+    assert {path: path.stat().st_mtime_ns for path in (study / "artifacts").rglob("*")} == artifacts
+    assert runner.run_study("demo", SMALL) == ["10_ablations"]
+    (found,) = stored.sweeps("demo")
+    shown = "".join(copies.shown(study / "results/demo/notebooks/10_ablations.ipynb"))
+    assert all(run in shown for run in found.table.index) and found.factors == ("head",)
+    shutil.rmtree(study / "results/demo/runs")
+    assert runner.run_study("demo", SMALL) == ["10_ablations"]
 
 
 def test_results_say_what_they_came_from(study):
