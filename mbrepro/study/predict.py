@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mbrepro import paths
 from mbrepro.artifacts import file_hash, write_json, write_text
 from mbrepro.data.alignment import absent, back_to_frames, body_length, fit_to_video, resample, to_training_scale
-from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.annotations import NOT_SCORABLE, read_behaviour
 from mbrepro.data.calms21.network import find_network, published_network
 from mbrepro.data.recordings import FPS, TASK1_CLASSES, UNLABELLED, Clock, Dataset, Recording, runs
 from mbrepro.data.tracking import read_tracking
@@ -29,7 +29,6 @@ from mbrepro.study.profiles import embedder_settings, load_dataset, training_epo
 SEED = 0  # the first of the study's seeds; its models are used on own recordings
 REAL_MICE = "CalMS21's real mice"  # which the official network has seen
 OUTSIDE = 0.01  # share of points outside the picture from which on they are another picture's; trackers keep inside
-NOT_SCORABLE = "not scorable"  # the label of frames in which an animal is absent
 
 
 def predict(
