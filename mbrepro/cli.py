@@ -24,6 +24,7 @@ COMMANDS = {
     "embed": "embed the clips the study needs, alone or as one of many jobs",
     "finetune": "fine-tune the video model on labelled train clips (LoRA)",
     "predict": "label the behaviour in a recording of your own",
+    "evaluate": "compare predicted labels with true ones, or two people's",
     "bench": "measure speed against the published computation",
     "gpu": "measure what needs a GPU: speed, precision, parity, a fine-tuning step",
     "soak": "kill embedding at random moments and compare the bytes with a straight run's",

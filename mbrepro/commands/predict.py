@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mbrepro.commands.options import Cpu, Profile, Source, check_patience, use_profile
-from mbrepro.errors import InputError
+from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, use_profile, writable
 from mbrepro.study.predict import predict
 
 OFFICIAL = "official"
@@ -56,7 +55,8 @@ def command(
     profile: Profile = "demo", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Write the labels of every frame and print the files' names."""
-    named = dict(_pair(text) for text in parts or [])
+    writable(out)
+    named = dict(pair("--parts", "PART=NAME, such as left_hip=lefthindpaw", text) for text in parts or [])
     official = model == OFFICIAL
     use_profile(profile, "" if official else model, source)
     check_patience(profile, cpu, 0 if stage1_only else 1)
@@ -66,10 +66,3 @@ def command(
         compare=compare,
     ):  # fmt: skip
         print(path)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    part, sign, name = text.partition("=")
-    if not (part and sign and name):
-        raise InputError(f"--parts takes PART=NAME, such as left_hip=lefthindpaw, not {text!r}")
-    return part, name

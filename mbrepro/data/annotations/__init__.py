@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from mbrepro.data.annotations import plain
 from mbrepro.data.annotations.boris import extent_of_boris, is_boris, read_boris
@@ -54,6 +55,15 @@ def read_extent(path: Path) -> Extent:
     return form.extent(Path(path), text)
 
 
+def read_scores(path: Path) -> pd.DataFrame:
+    """A csv of frames' columns score_CLASS by class, NaN where a cell is empty; no columns for any other form."""
+    return (
+        plain.frame_scores(Path(path))
+        if _text_and_form(Path(path))[1].read is plain.read_frame_table
+        else pd.DataFrame()
+    )
+
+
 def _text_and_form(path: Path) -> tuple[str, Form]:
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -77,18 +87,23 @@ def read_behaviour(path: Path, behaviour: str, clock: Clock, frames: int) -> np.
     return happening
 
 
-def read_frame_labels(
-    path: Path, clock: Clock, frames: int, meaning: Mapping[str, str | None], classes: Sequence[str], *,
-    channel: str = "", between: str | None = None,
+def read_frame_labels(path: Path, clock: Clock, *what: object, **how: object) -> np.ndarray:
+    """`frame_labels` of the bouts that a label file has; raises as it and `read_bouts` do."""
+    return frame_labels(path, read_bouts(path, clock), clock, *what, **how)
+
+
+def frame_labels(
+    path: Path, bouts: Sequence[Bout], clock: Clock, frames: int, meaning: Mapping[str, str | None],
+    classes: Sequence[str], *, channel: str = "", between: str | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """(frames,) int64 index into classes, or `UNLABELLED`, of a label file that tells every frame's class.
+    """(frames,) int64 index into classes, or `UNLABELLED`, of a label file's bouts, which tell every frame's class.
 
     meaning: the file's behaviour → its class, or None for frames that count nowhere, as do those `NOT_SCORABLE`.
     channel: which of several. between: the class of frames in no bout, or None. Raises InputError if the file has no
-    such channel or a behaviour without a meaning, if bouts of two classes overlap, or if one lies over `SPARE_S` beyond
-    the last frame.
+    such channel or a behaviour without a meaning, if bouts of two classes overlap (that of `between` gives way), or if
+    one lies over `SPARE_S` beyond the last frame.
     """
-    bouts, meaning = read_bouts(path, clock), {NOT_SCORABLE: None} | dict(meaning)
+    meaning = {NOT_SCORABLE: None} | dict(meaning)
     channels = list(dict.fromkeys(bout.channel for bout in bouts))
     if channel not in channels and (channel or len(channels) > 1):
         raise InputError(f"{path}: name the channel to read, one of {', '.join(channels)}")
@@ -97,7 +112,10 @@ def read_frame_labels(
     for bout in (bout for bout in bouts if channel in ("", bout.channel)):
         if bout.behaviour not in meaning:
             raise InputError(f"{path}: say which class {bout.behaviour!r} is, or that its frames do not count")
-        if (name := meaning[bout.behaviour]) is not None:
+        name = meaning[bout.behaviour]
+        if name is not None and name == between:
+            continue
+        if name is not None:
             _check_end(path, bout, clock, frames)
         span, label = slice(bout.start, bout.stop), UNLABELLED if name is None else classes.index(name)
         if (conflict := taken[span] & (labels[span] != label)).any():
