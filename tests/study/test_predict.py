@@ -11,6 +11,7 @@ from mbrepro import cli
 from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
 from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.own.fitted import read_own
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES, Recording
 from mbrepro.data.video import probe, write_video
 from mbrepro.method.localizer import action_probability, localize
@@ -218,9 +219,9 @@ def test_case_32_trimmed_video_needs_to_be_told_at_which_end(case, cases):
     _, frames, notes = case(name, "--align", "end")
     assert (len(frames), notes["poses_dropped_at_the_start"], notes["poses_held_at_the_start"]) == (576, 24, 0)
     assert case(name, "--align", "start")[2]["poses_dropped_at_the_end"] == 24
-    whole, _ = predict.read_own(cases / "base" / "base600.mp4", cases / "base" / "base600.csv")
+    whole, _ = read_own(cases / "base" / "base600.mp4", cases / "base" / "base600.csv")
     for align, kept in {"end": slice(24, None), "start": slice(576)}.items():
-        trimmed, _ = predict.read_own(cases / name, cases / "32-trimmed-start" / "poses.csv", align=align)
+        trimmed, _ = read_own(cases / name, cases / "32-trimmed-start" / "poses.csv", align=align)
         np.testing.assert_array_equal(trimmed.keypoints, whole.keypoints[kept])
 
 

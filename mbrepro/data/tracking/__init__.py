@@ -37,7 +37,7 @@ def read_tracking(
     Raises InputError for a file that cannot be read, a name not in it, a part never seen.
     """
     path = Path(path)
-    reader = _reader(path)
+    reader = reader_of(path)
     if sequence and reader is not _read_calms21:
         raise InputError(f"{path}: it holds one sequence only, so sequence {sequence} cannot be used; leave it out")
     tracks = reader(path, sequence)
@@ -53,7 +53,8 @@ def read_tracking(
     return Recording(name, keypoints, scores=likelihood, seen=seen, **rig)
 
 
-def _reader(path: Path) -> Reader:
+def reader_of(path: Path) -> Reader:
+    """The reader of a pose file's form; raises InputError if it is none of `READERS`."""
     try:
         with path.open("rb") as file:
             start = file.read(64)
