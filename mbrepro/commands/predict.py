@@ -18,6 +18,13 @@ AnyModel = Annotated[
         show_default=False,
     ),
 ]
+Poses = Annotated[
+    Path,
+    typer.Option(
+        help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON, MABe arrays, or a folder, one file an animal",
+        show_default=False,
+    ),
+]
 Compare = Annotated[
     tuple[str, str] | None,
     typer.Option(
@@ -28,9 +35,7 @@ Compare = Annotated[
 
 
 def command(
-    poses: Annotated[
-        Path, typer.Option(help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON", show_default=False)
-    ],
+    poses: Poses,
     out: Annotated[Path, typer.Option(help="folder for the predictions", show_default=False)],
     video: Annotated[Path | None, typer.Argument(help="the video; without one, only stage 1 can run")] = None,
     stage1_only: Annotated[bool, typer.Option("--stage1-only", help="find action from the poses alone")] = False,
