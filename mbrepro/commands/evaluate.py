@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mbrepro.artifacts import write_json, write_text
+from mbrepro.artifacts import json_text, write_texts
 from mbrepro.commands.options import pair, positive, writable
 from mbrepro.data.annotations.paired import paired_files, read_labelled
 from mbrepro.metrics.matching import Criteria
@@ -45,15 +45,16 @@ def command(
         pairs, fps=fps and positive("--fps", fps), channels=(predicted_channel, channel), only=behaviours or (),
         renamed=renamed | dict.fromkeys(ignore or (), ""),
     )  # fmt: skip
-    found, tidied = (
-        evaluation(labelled, classes, criteria),
-        sweep(labelled, classes, criteria, fill or SECONDS, drop or SECONDS),
-    )
+    found = evaluation(labelled, classes, criteria)
+    tidied = sweep(labelled, classes, criteria, fill or SECONDS, drop or SECONDS)
     title = f"{predicted} compared with {true}"
-    write_text(folder / "evaluation.md", markdown(title, found, criteria, tidied, alone))
     told = {"predicted": str(predicted), "true": str(true), "compared": sorted(pairs), "not_compared": alone}
-    write_json(folder / "evaluation.json", rounded(told | {"criteria": asdict(criteria)} | found))
-    for name, table in {"bouts": match_table(labelled, classes, criteria), "tidied": tidied}.items():
-        write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6f"))
+    tables = (match_table(labelled, classes, criteria), tidied)
+    texts = (
+        markdown(title, found, criteria, tidied, alone),
+        json_text(rounded(told | {"criteria": asdict(criteria)} | found)),
+        *(table.to_csv(index=False, float_format="%.6f") for table in tables),
+    )
+    write_texts({folder / name: text for name, text in zip(WRITTEN, texts, strict=True)})
     for name in WRITTEN:
         print(folder / name)

@@ -94,5 +94,5 @@ def writable(folder: Path) -> Path:
     if not nearest.is_dir():
         raise InputError(f"{folder}: {nearest} is a file; name a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: nothing can be written into {nearest}; name another folder")
+        raise InputError(f"{folder}: nothing can be written into {nearest}; name another folder, or set MBREPRO_ROOT")
     return folder

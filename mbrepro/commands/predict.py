@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mbrepro import paths
 from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, use_profile, writable
 from mbrepro.study.predict import predict
 
@@ -21,7 +22,7 @@ AnyModel = Annotated[
 Poses = Annotated[
     Path,
     typer.Option(
-        help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON, MABe arrays, or a folder, one file an animal",
+        help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON, MABe arrays, or a folder of one an animal",
         show_default=False,
     ),
 ]
@@ -61,6 +62,8 @@ def command(
 ) -> None:  # fmt: skip
     """Write the labels of every frame and print the files' names."""
     writable(out)
+    if not stage1_only:
+        writable(paths.artifacts(profile))  # where the embeddings of the recording's clips are kept
     named = dict(pair("--parts", "PART=NAME, such as left_hip=lefthindpaw", text) for text in parts or [])
     official = model == OFFICIAL
     use_profile(profile, "" if official else model, source)

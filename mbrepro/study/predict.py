@@ -1,5 +1,6 @@
 """Both stages on a recording of one's own, stage 1 a profile's localizer or the official network."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths
-from mbrepro.artifacts import file_hash, write_json, write_text
+from mbrepro.artifacts import file_hash, fingerprint, json_text, write_texts
 from mbrepro.data.alignment import absent, back_to_frames, body_length, resample, to_training_scale
 from mbrepro.data.annotations import NOT_SCORABLE, read_behaviour
 from mbrepro.data.calms21.network import find_network, published_network
@@ -36,15 +37,16 @@ def predict(
 
     `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
-    says how they were made. Frames in which an animal is absent are `NOT_SCORABLE`, without scores. Earlier files of
-    the same name are replaced. official: the official network is stage 1 in place of the profile's. stage1_only: labels
+    says how they were made. Frames in which an animal is absent are `NOT_SCORABLE`, without scores. What the same poses
+    gave before is replaced. official: the official network is stage 1 in place of the profile's. stage1_only: labels
     are action and other, where the localizer proposes; the official network's are each frame's most probable class of
     its four. compare: a label file and one of its behaviours; the notes hold how well P(action) tells it. how: as of
-    `read_own`. Raises InputError, and writes nothing, if something given cannot be used or no network was fetched.
+    `read_own`. Raises InputError, and writes nothing, if something given cannot be used or another's files would go.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
+    notes["poses_fingerprint"] = _unless_taken(Path(out), (video or poses).stem, poses)
     there, events = ~absent(recording), _events(*compare, recording) if compare else None
     published = _official() if official else None  # one that was not fetched is missed before recordings are made
     folder, data = paths.artifacts(profile), None if official and stage1_only else load_dataset("task1", profile)
@@ -151,7 +153,15 @@ def _write(out, name, recording, classes, labels, scores, p_action, notes) -> li
     frames["p_action"], frames["label"] = p_action, [named[value] for value in labels]
     frames[[f"score_{name}" for name in classes]] = scores
     tables = {"pred.csv": pd.DataFrame(segments, columns=columns), "frames.csv": frames}
-    for suffix, table in tables.items():
-        write_text(out / f"{name}.{suffix}", table.to_csv(index=False, float_format="%.6g"))
-    write_json(out / f"{name}.pred.json", notes)
-    return [out / f"{name}.{suffix}" for suffix in (*tables, "pred.json")]
+    texts = {suffix: table.to_csv(index=False, float_format="%.6g") for suffix, table in tables.items()}
+    texts["pred.json"] = json_text(notes)
+    write_texts({out / f"{name}.{suffix}": text for suffix, text in texts.items()})
+    return [out / f"{name}.{suffix}" for suffix in texts]
+
+
+def _unless_taken(out: Path, name: str, poses: Path) -> str:
+    """The fingerprint of poses; InputError if a folder has predictions from others under this name."""
+    path, made_from = out / f"{name}.pred.json", fingerprint(sorted(poses.iterdir()) if poses.is_dir() else poses)
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("poses_fingerprint") != made_from:
+        raise InputError(f"{path}: these are predictions from other poses; name another --out, or delete them")
+    return made_from
