@@ -373,6 +373,9 @@ def test_plain_tables_tell_the_extent_of_their_recording(tmp_path):
     bouts = write(tmp_path / "d.csv", "label,start_s,stop_s,start_frame,stop_frame\ngroom,0.2,0.4,5,10\n")
     assert read_extent(bouts) == (pytest.approx(25), None)
     assert read_extent(write(tmp_path / "e.txt", CALTECH)) == (None, None)
+    boris_csv(tmp_path / "f.csv", [Bout("groom", 5, 10)], np.arange(101) / 25)
+    newest = write(tmp_path / "g.csv", (tmp_path / "f.csv").read_text().replace(",FPS,", ",FPS (frame/s),"))
+    assert read_extent(newest) == (25, 100)
 
 
 def test_calms21_labels_are_told_apart_by_sequence(tmp_path):

@@ -21,6 +21,7 @@ from mbrepro.errors import InputError
 STATUS = ("Status", "Behavior type")  # of START and STOP; the second from version 8 on
 SPAN = ("Start (s)", "Stop (s)")
 OFFSET = "Time offset (s)"
+RATE = ("FPS", "FPS (frame/s)")  # the second in the newest versions
 LENGTH = ("Media duration (s)", "Total length")  # the second up to version 7
 ONE_OF_EACH = ("Observation id", "Media file path", "Media file name", "Media file")
 COLUMNS = (  # of a tabular export of version 8
@@ -86,8 +87,7 @@ def _events(path: Path, text: str) -> list[Event]:
 def extent_of_boris(path: Path, text: str) -> Extent:
     """The rate and the length of the media, if the rows tell one of each."""
     events = _events(path, text)
-    rate, *lengths = (_only(events, column) for column in ("FPS", *LENGTH))
-    length = next(filter(None, lengths), None)
+    rate, length = (next(filter(None, (_only(events, name) for name in names)), None) for names in (RATE, LENGTH))
     return Extent(rate, round(rate * length) if rate and length else None)
 
 
