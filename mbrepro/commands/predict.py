@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mbrepro.commands.options import Cpu, Profile, Source, check_patience, use_profile
-from mbrepro.errors import InputError
+from mbrepro import paths
+from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, use_profile, writable
 from mbrepro.study.predict import predict
 
 OFFICIAL = "official"
@@ -16,6 +16,13 @@ AnyModel = Annotated[
         "--model",
         help="official: CalMS21's own network, trained on real mice, is stage 1 (mbrepro fetch official); "
         "profile calms21: the vision-language model, ID@COMMIT or a folder",
+        show_default=False,
+    ),
+]
+Poses = Annotated[
+    Path,
+    typer.Option(
+        help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON, MABe arrays, or a folder of one an animal",
         show_default=False,
     ),
 ]
@@ -29,9 +36,7 @@ Compare = Annotated[
 
 
 def command(
-    poses: Annotated[
-        Path, typer.Option(help="DeepLabCut or SLEAP analysis csv or h5, CalMS21 or MARS JSON", show_default=False)
-    ],
+    poses: Poses,
     out: Annotated[Path, typer.Option(help="folder for the predictions", show_default=False)],
     video: Annotated[Path | None, typer.Argument(help="the video; without one, only stage 1 can run")] = None,
     stage1_only: Annotated[bool, typer.Option("--stage1-only", help="find action from the poses alone")] = False,
@@ -56,7 +61,10 @@ def command(
     profile: Profile = "demo", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Write the labels of every frame and print the files' names."""
-    named = dict(_pair(text) for text in parts or [])
+    writable(out)
+    if not stage1_only:
+        writable(paths.artifacts(profile))  # where the embeddings of the recording's clips are kept
+    named = dict(pair("--parts", "PART=NAME, such as left_hip=lefthindpaw", text) for text in parts or [])
     official = model == OFFICIAL
     use_profile(profile, "" if official else model, source)
     check_patience(profile, cpu, 0 if stage1_only else 1)
@@ -66,10 +74,3 @@ def command(
         compare=compare,
     ):  # fmt: skip
         print(path)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    part, sign, name = text.partition("=")
-    if not (part and sign and name):
-        raise InputError(f"--parts takes PART=NAME, such as left_hip=lefthindpaw, not {text!r}")
-    return part, name

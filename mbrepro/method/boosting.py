@@ -52,7 +52,7 @@ class Boosted:
         """(T, C) float32 probabilities of every frame; 0 for a class that was never seen in training."""
         found = self.trees.predict_proba(dyad_features(recording, self.settings.windows_s))
         scores = np.zeros((len(recording), self.classes), np.float32)
-        scores[:, self.trees.classes_] = found
+        scores[:, self.trees.classes_] = found if len(self.trees.classes_) > 1 else 1  # of one class it tells two
         return scores
 
 

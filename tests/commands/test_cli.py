@@ -82,6 +82,13 @@ REFUSED = {
     "predict --stage1-only --poses a.csv --out o": "without a video, give --fps and --frame-size",
     "predict no.mp4 --poses a.csv --out o": "no.mp4: no such video file",
     "predict no.mp4 --poses a.csv --out o --parts nose": "--parts takes PART=NAME",
+    "evaluate a b": "Missing option '--out'",
+    "evaluate a b --out o": "a: no such file or folder",
+    "evaluate a b --out o --tiou 2": "match criterion tiou must be above 0 and finite, tiou up to 1, not 2.0",
+    "evaluate a b --out o --rename fight": "--rename takes NAME=CLASS, such as fight=attack, not 'fight'",
+    "evaluate a b --out o --drop -1": "Invalid value for '--drop'",
+    "learning-curve nowhere --out o": "nowhere/recordings.csv: there is no such file; mbrepro init nowhere writes one",
+    "learning-curve nowhere --out o --draws 1": "Invalid value for '--draws'",
     "bench nothing": "there is no benchmark 'nothing'",
     "soak 0": "Invalid value for 'kills'",
     "ablation --seeds 0": "Invalid value for '--seeds'",
@@ -120,7 +127,13 @@ def test_every_command_says_what_it_takes_and_the_list_waits_for_no_torch(capsys
 
 def test_every_file_of_the_folder_is_a_command_or_part_of_one():
     files = {path.stem for path in Path(cli.__file__).with_name("commands").glob("[!_.]*.py")}
-    assert files == set(cli.COMMANDS) | {"options", "runner", "execute", "copies", "throughput"}
+    assert files == {name.replace("-", "_") for name in cli.COMMANDS} | {
+        "options",
+        "runner",
+        "execute",
+        "copies",
+        "throughput",
+    }
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ MAIN = "import sys; from pathlib import Path; from mbrepro import cli, paths; pa
 
 def mbrepro(study: Path, *arguments: str, **how) -> subprocess.Popen:
     """The command line in a process of its own, with the notebooks of a study folder."""
-    code = MAIN.format(str(study / "notebooks")) + "sys.exit(cli.main(sys.argv[1:]))"
+    begun = f"Path({str(study / 'begun')!r}).touch(); "
+    code = MAIN.format(str(study / "notebooks")) + begun + "sys.exit(cli.main(sys.argv[1:]))"
     # the kernels it starts import what a test's notebook takes from the tests
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, **how)
@@ -105,6 +106,19 @@ def test_nothing_is_left_running_when_mbrepro_is_ended(study, kill):
         assert said.strip().splitlines()[-1].startswith("mbrepro: stopped; what was finished is kept"), said
         assert "Traceback" not in said and "Kernel died" not in said
         assert not list((study / "results/demo/notebooks").iterdir())
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.5, 1, 2, 4, 8])
+def test_ctrl_c_at_any_moment_is_said_in_one_sentence(study, seconds):
+    """While modules are imported, parameters are read, the kernel starts, or a cell runs."""
+    write_notebook(study / "notebooks", "toy", "import time\ntime.sleep(60)")
+    child = mbrepro(study, "run", "toy", stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (study / "begun").exists():
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to all of its processes
+    _, said = child.communicate(timeout=60)
+    assert "Traceback" not in said and child.returncode == 130, said
 
 
 def test_heading_of_a_cell_is_the_last_before_it(study):

@@ -1,6 +1,9 @@
 """Both stages on a recording of one's own: simulated ones here, and real ones where they are at hand."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from mbrepro import cli
 from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
 from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.own.fitted import read_own
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES, Recording
 from mbrepro.data.video import probe, write_video
 from mbrepro.method.localizer import action_probability, localize
@@ -218,9 +222,9 @@ def test_case_32_trimmed_video_needs_to_be_told_at_which_end(case, cases):
     _, frames, notes = case(name, "--align", "end")
     assert (len(frames), notes["poses_dropped_at_the_start"], notes["poses_held_at_the_start"]) == (576, 24, 0)
     assert case(name, "--align", "start")[2]["poses_dropped_at_the_end"] == 24
-    whole, _ = predict.read_own(cases / "base" / "base600.mp4", cases / "base" / "base600.csv")
+    whole, _ = read_own(cases / "base" / "base600.mp4", cases / "base" / "base600.csv")
     for align, kept in {"end": slice(24, None), "start": slice(576)}.items():
-        trimmed, _ = predict.read_own(cases / name, cases / "32-trimmed-start" / "poses.csv", align=align)
+        trimmed, _ = read_own(cases / name, cases / "32-trimmed-start" / "poses.csv", align=align)
         np.testing.assert_array_equal(trimmed.keypoints, whole.keypoints[kept])
 
 
@@ -300,6 +304,49 @@ def test_official_network_alone_names_each_frame_and_needs_no_recordings_of_a_pr
     assert (notes["stages"], notes["profile"], notes["models_trained_on"]) == (1, None, predict.REAL_MICE)
     outside = ((at_scale < 0) | (at_scale > (1024, 570))).any(-1).mean()
     assert notes["points_outside_the_training_frame"] == pytest.approx(outside, abs=2e-3)
+
+
+def test_predictions_of_another_recording_of_the_same_name_stay(made_network, tmp_path, capsys):
+    for cage in ("cage1", "cage2"):
+        (tmp_path / cage).mkdir()
+        points = np.random.default_rng(len(list(tmp_path.iterdir()))).uniform(0, 500, (90, 2, 7, 2))
+        write_deeplabcut(tmp_path / cage / "tracked.csv", Recording("a", points))
+    rig = ("--stage1-only", "--model", "official", "--fps", 30, "--frame-size", 600, 600, "--out", tmp_path / "out")
+    assert run(*rig, "--poses", tmp_path / "cage1" / "tracked.csv") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert run(*rig, "--poses", tmp_path / "cage2" / "tracked.csv") == 2
+    assert "tracked.pred.json: these are predictions from other poses; name another --out" in capsys.readouterr().err
+    assert run(*rig, "--poses", tmp_path / "cage1" / "tracked.csv") == 0  # its own are made again
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_predictions_are_all_written_or_none(made_network, tmp_path, capsys, monkeypatch):
+    """A disk that is full when the second file is written."""
+    points = np.random.default_rng(0).uniform(0, 500, (90, 2, 7, 2))
+    poses = write_deeplabcut(tmp_path / "tracked.csv", Recording("a", points))
+    written, write = [], Path.write_text
+
+    def full(path, *arguments, **how):
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, *arguments, **how)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    out = tmp_path / "out"
+    rig = ("--stage1-only", "--model", "official", "--fps", 30, "--frame-size", 600, 600, "--out", out)
+    assert run(*rig, "--poses", poses) == 2
+    assert "No space left on device" in capsys.readouterr().err and not list(out.iterdir())
+
+
+def test_a_study_that_can_only_be_read_is_told_before_anything_runs(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MBREPRO_ROOT", str(tmp_path / "theirs"))
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).name == "theirs"))
+    assert run(tmp_path / "a.mp4", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
+    assert "theirs; name another folder, or set MBREPRO_ROOT" in capsys.readouterr().err
+    assert run("--stage1-only", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
+    assert "without a video" in capsys.readouterr().err  # that one needs no room there
 
 
 def test_official_network_that_was_not_fetched_is_asked_for(monkeypatch, tmp_path, capsys):
