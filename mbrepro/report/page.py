@@ -244,11 +244,6 @@ def _webp(pixels: np.ndarray, fps: float = 15.0) -> str:
     return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
-def words(text: str) -> HTML:
-    """Sentences of `prose`."""
-    return HTML(text)
-
-
 def values(named: Mapping[str, float]) -> HTML:
     """Named numbers as a table of one line each."""
     return table(pd.DataFrame({"": [name.replace("_", " ") for name in named], "value": list(named.values())}))
