@@ -33,6 +33,7 @@ from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.dilated import DilatedSettings, fit_dilated
 from mbrepro.method.features import dyad_features
 from mbrepro.method.heads import HEADS, HeadSettings, fit_head
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, localize, pose_features
@@ -121,6 +122,14 @@ def boosting(_):
     recording, settings = mouse(), BoostingSettings(iterations=5)
     scores = fit_boosting([recording], [recording.labels], 4, settings, 0).scores(mouse("mouse002_task1_annotator1"))
     return {"scores": told(scores), "settings": asdict(BoostingSettings())}
+
+
+def dilated_network(_):
+    recording, chosen = mouse(), DilatedSettings(epochs=2, crop=20)
+    torch.set_num_threads(1)
+    model = fit_dilated([recording], [recording.labels], 4, chosen, 0)
+    return {"settings": asdict(DilatedSettings()), "scores": told(model.scores(recording)),
+            "reach": told(model.reach(recording))}  # fmt: skip
 
 
 def clips(tmp_path):
@@ -312,6 +321,7 @@ MAKERS = {
     "mbrepro.method.single_frame": single,
     "mbrepro.method.features": features,
     "mbrepro.method.boosting": boosting,
+    "mbrepro.method.dilated": dilated_network,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
     "mbrepro.embedding.cuda": on_gpu,

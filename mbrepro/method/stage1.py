@@ -18,13 +18,15 @@ from threadpoolctl import threadpool_limits
 from mbrepro.artifacts import cached_arrays, versions
 from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
-from mbrepro.method import boosting, features, localizer, training
+from mbrepro.method import boosting, dilated, features, localizer, training
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.dilated import DilatedSettings, fit_dilated
 from mbrepro.method.localizer import BASELINE, LocalizerSettings, PoseCNN
 from mbrepro.method.processes import one_thread, side_by_side
 from mbrepro.method.training import fit_localizer
 
 FOLDS = 3  # of the train animals
+REACH = "reach of "  # before a recording's name, of what is stored
 
 
 class Localizer(Protocol):
@@ -40,12 +42,23 @@ def _fit_cnn(
     return fit_localizer(recordings, labels, replace(settings, classes=classes), seed)[0]
 
 
-# By its name: what fits a localizer, `fit(recordings, labels, classes, settings, seed)`, with labels (T,) int64 class
-# index or `UNLABELLED` of each recording, and the settings it has unless others are given. A seed gives one model.
-# Fewer leaves and bins than the rats' trees have: half the time, and held-out train animals are named no worse.
-LOCALIZERS: dict[str, tuple[Callable[..., Localizer], object]] = {
-    "cnn": (_fit_cnn, BASELINE),
-    "boosting": (fit_boosting, BoostingSettings(every=8, leaves=15, bins=31)),
+@dataclass(frozen=True)
+class Kind:
+    """What a localizer is fitted by: `fit(recordings, labels, classes, settings, seed)`, and its settings unless given.
+
+    labels: (T,) int64 class index or `UNLABELLED` of each recording. seeded: whether another seed gives another model.
+    """
+
+    fit: Callable[..., Localizer]
+    settings: object
+    seeded: bool = True
+
+
+# Boosting by other settings than the rats': a tenth of the time, and held-out train animals are named about as well.
+LOCALIZERS: dict[str, Kind] = {
+    "cnn": Kind(_fit_cnn, BASELINE),
+    "boosting": Kind(fit_boosting, BoostingSettings((1.0, 4.0), every=16, leaves=15, bins=31), seeded=False),
+    "dilated": Kind(fit_dilated, DilatedSettings()),
 }
 
 
@@ -67,9 +80,10 @@ def fit(name: str, recordings: Sequence[Recording], settings: object, seed: int)
     """
     if name not in LOCALIZERS:
         raise InputError(f"there is no localizer {name!r}; take {', '.join(LOCALIZERS)}")
-    maker, own = LOCALIZERS[name]
+    kind = LOCALIZERS[name]
+    labels, classes = [r.labels for r in recordings], len(recordings[0].classes)
     with one_thread(), threadpool_limits(1):
-        return maker(recordings, [r.labels for r in recordings], len(recordings[0].classes), settings or own, seed)
+        return kind.fit(recordings, labels, classes, settings or kind.settings, seed)
 
 
 def out_of_fold(
@@ -80,8 +94,16 @@ def out_of_fold(
     Read from `folder` where they are stored. Raises InputError if there are fewer animals than folds.
     """
     jobs = fold_jobs(name, recordings, settings, seed, folds)
-    found = {r.name: s for job, part in zip(jobs, scored(jobs, folder), strict=True)
-             for r, s in zip(job.others, part, strict=True)}  # fmt: skip
+    return joined(jobs, scored(jobs, folder), recordings)
+
+
+def joined(
+    jobs: Sequence[Job], parts: Sequence[Sequence[np.ndarray]], recordings: Sequence[Recording]
+) -> list[np.ndarray]:  # fmt: skip
+    """What jobs gave for their recordings, in the order of all of them."""
+    found = {}
+    for job, part in zip(jobs, parts, strict=True):
+        found |= {r.name: value for r, value in zip(job.others, part, strict=True)}
     return [found[r.name] for r in recordings]
 
 
@@ -109,18 +131,31 @@ def by_animal(
 def scored(jobs: Sequence[Job], folder: Path) -> list[list[np.ndarray]]:
     """Scores (T, C) float32 of the recordings of each job, trained side by side; read from `folder` if stored."""
     side_by_side([(_stored, job, folder) for job in jobs], "train", "localizer")
-    return [_stored(job, folder) for job in jobs]
+    return [[_stored(job, folder)[r.name] for r in job.others] for job in jobs]
 
 
-def _stored(job: Job, folder: Path) -> list[np.ndarray]:
+def reaches(job: Job, folder: Path) -> list[np.ndarray]:
+    """What a job's localizer expects each frame's bout to reach (T, 2), s, as of `Dilated.reach`; stored with scores.
+
+    Raises InputError if it is a localizer that does not tell.
+    """
+    found = _stored(job, folder)
+    if any(REACH + r.name not in found for r in job.others):
+        raise InputError(f"the localizer {job.name!r} does not tell how far bouts reach; take dilated")
+    return [found[REACH + r.name] for r in job.others]
+
+
+def _stored(job: Job, folder: Path) -> dict[str, np.ndarray]:
     def make() -> dict[str, np.ndarray]:
         model = fit(job.name, job.train, job.settings, job.seed)
         with one_thread(), threadpool_limits(1):
-            return {r.name: model.scores(r).astype(np.float32) for r in job.others}
+            found = {r.name: model.scores(r).astype(np.float32) for r in job.others}
+            if hasattr(model, "reach"):
+                found |= {REACH + r.name: model.reach(r).astype(np.float32) for r in job.others}
+        return found
 
-    made_from = [job.name, job.settings or LOCALIZERS[job.name][1], job.seed]
-    made_from.append(versions(boosting, features, localizer, training, sklearn, torch))
+    made_from = [job.name, job.settings or LOCALIZERS[job.name].settings, job.seed]
+    made_from.append(versions(boosting, dilated, features, localizer, training, sklearn, torch))
     for part in (job.train, job.others):
         made_from += [[r.name, r.keypoints, r.labels, r.seen, r.frame_size, r.fps, r.skeleton] for r in part]
-    found = cached_arrays(folder / "stage1", job.name, tuple(made_from), make)
-    return [found[r.name] for r in job.others]
+    return cached_arrays(folder / "stage1", job.name, tuple(made_from), make)

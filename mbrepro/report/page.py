@@ -74,11 +74,6 @@ def _line(text: str) -> str:
     return f'<p class="mb-source">{html.escape(text)}</p>'
 
 
-def said(text: str) -> HTML:
-    """HTML made by `prose`."""
-    return HTML(text)
-
-
 def glue_number(key: str, value: float) -> None:
     """Store a number under a key for the prose of any page, without showing it here."""
     glue(key, float(value), display=False)
@@ -242,6 +237,11 @@ def _webp(pixels: np.ndarray, fps: float = 15.0) -> str:
         animation.durations = np.full(len(pixels), round(1000 / fps), np.int32)
         _, data = cv2.imencodeanimation(".webp", animation, quality)
     return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def words(text: str) -> HTML:
+    """Sentences of `prose`."""
+    return HTML(text)
 
 
 def values(named: Mapping[str, float]) -> HTML:

@@ -150,6 +150,21 @@ def nine_points(found: Mapping, sparse: Mapping) -> pd.DataFrame:
     return pd.DataFrame({"": POINTS, "the poster": CLAIMS, "measured": said, "how it is known": HOW_KNOWN})
 
 
+def by_protocol(rows: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """A line a protocol of one row of results: mean ± sd over seeds and interval by video of metrics, by their titles.
+
+    rows: as of `results.score`. One seed has no sd, and too few videos have no interval.
+    """
+    lines = {}
+    for (protocol, metric), told in rows.set_index(["protocol", "metric"]).iterrows():
+        if metric in metrics:
+            spread = f" ± {told['sd']:.3f}" if told["n_seeds"] > 1 else ""
+            between = "" if np.isnan(told["low"]) else f" [{told['low']:.2f}, {told['high']:.2f}]"
+            said = "not defined" if np.isnan(told["mean"]) else f"{told['mean']:.3f}{spread}{between}"
+            lines.setdefault(protocol.replace("_", ", "), {})[metrics[metric]] = said
+    return pd.DataFrame(lines).T[list(metrics.values())]
+
+
 def skipped_table(found: Mapping) -> pd.DataFrame:
     """Share of frames that need not be looked at, by split, with intervals by video."""
     rows = {"a perfect localizer, frame by frame": {split: found[split]["skippable"] for split in SPLITS}}

@@ -10,6 +10,7 @@ from mbrepro.data.recordings import UNLABELLED
 from mbrepro.errors import InputError
 from mbrepro.method import stage1
 from mbrepro.method.boosting import BoostingSettings
+from mbrepro.method.dilated import DilatedSettings
 from mbrepro.method.localizer import LocalizerSettings
 from tests.fixtures.near_and_far import made_recording
 
@@ -18,6 +19,7 @@ QUICK = {
         context_before=8, context_after=8, step=1, channels=(16,), kernel=3, epochs=6, batch_crops=8
     ),
     "boosting": BoostingSettings(windows_s=(0.5,), iterations=8, leaves=7, bins=31),
+    "dilated": DilatedSettings(step=2, width=16, layers=2, crop=50, batch=4, epochs=12, dropout=0.0),
 }
 
 
@@ -68,7 +70,7 @@ class Knows:
 
 def test_out_of_fold_scores_are_of_models_that_never_saw_the_animal(made, tmp_path, monkeypatch):
     monkeypatch.setitem(
-        stage1.LOCALIZERS, "knows", (lambda rs, labels, classes, s, seed: Knows(frozenset(r.animal for r in rs)), "")
+        stage1.LOCALIZERS, "knows", stage1.Kind(lambda rs, *_: Knows(frozenset(r.animal for r in rs)), "own")
     )
     monkeypatch.setattr(stage1, "side_by_side", lambda jobs, *_: [f(*a) for f, *a in jobs])  # others lack the entry
     for job in stage1.fold_jobs("knows", made, "own", 0):
