@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -86,6 +87,15 @@ class _Ridge(RidgeClassifierCV):
         return shares / shares.sum(1, keepdims=True)
 
 
+class _ShrunkLDA(LinearDiscriminantAnalysis):
+    """As scikit-learn has it; of a class of one clip, which adds no spread, it says nothing more."""
+
+    def fit(self, embeddings: np.ndarray, labels: np.ndarray) -> "_ShrunkLDA":
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Only one sample")
+            return super().fit(embeddings, labels)
+
+
 class _Prototypes(ClassifierMixin, BaseEstimator):
     """Softmax of `SHARPNESS` times the cosine between an embedding and each class's mean direction."""
 
@@ -110,7 +120,7 @@ HEADS: dict[str, Callable[[HeadSettings, int], ClassifierMixin]] = {
     ),
     "knn": lambda chosen, _: KNeighborsClassifier(chosen.neighbours, metric=chosen.metric),
     "ridge": lambda *_: _Ridge(PENALTIES),
-    "lda": lambda *_: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    "lda": lambda *_: _ShrunkLDA(solver="lsqr", shrinkage="auto"),
     "prototypes": lambda *_: _Prototypes(),
 }
 
@@ -161,6 +171,8 @@ def fit_head(
     known = np.unique(labels)
     if len(known) == 1:
         return Head(classes, embeddings.shape[1], known, None)
+    if settings.kind == "lda" and len(labels) <= len(known):
+        raise InputError(f"head lda needs more training clips than classes, not {len(labels)} of {len(known)}")
     if split is not None:
         return Head(
             classes, embeddings.shape[1], known, _late(embeddings, labels, classes, settings, seed, split, animals)

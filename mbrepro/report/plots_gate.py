@@ -33,7 +33,7 @@ def curves_drawn(table: pd.DataFrame) -> plt.Figure:
         axis.set(xlabel="share of video shown", title=name)
         axis.xaxis.set_major_formatter(PercentFormatter(1, 0))
         axis.grid(axis="y", color=GRID)
-    axes[-1].legend(fontsize=8, loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS), fontsize=8)
     return figure
 
 

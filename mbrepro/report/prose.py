@@ -98,14 +98,14 @@ def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
         for name in ("confidence", "margin", "random", "oracle")
     ]  # fmt: skip
     lines.append(f"Of the gates that know no labels, {best} has the highest.")
-    asked = f"that F1 falls by at most {gate.LOSS:.0%}, with {gate.CERTAIN:.0%} certainty"
+    asked = f"at most {gate.LOSS:.2f} of F1 with {gate.CERTAIN:.0%} certainty"
+    few = f"; even without any loss that takes {promised.needed} calibration videos, and there are {promised.videos}"
     if promised.place is None:
-        told = f"No threshold can be certified here for it {asked}"
-        few = f"even without any loss that takes {promised.needed} calibration videos, and there are {promised.videos}"
-        lines.append(f"{told}: {few}." if promised.videos < promised.needed else f"{told}.")
+        why = few if promised.videos < promised.needed else ""
+        lines.append(f"No threshold of the difference gate can be certified to cost {asked}{why}.")
     else:
         share = gate_curves.BUDGETS[::-1][promised.place]
-        lines.append(f"Certified on {promised.videos} videos, it may be shown {share:.0%} of the clips so {asked}.")
+        lines.append(f"Shown {share:.0%} of the clips the difference gate costs {asked} ({promised.videos} videos).")
     return _list(lines)
 
 

@@ -6,6 +6,7 @@ recordings are out of fold (`stage1.out_of_fold`), and so are the head's here.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from sklearn.linear_model import LogisticRegression
 
 from mbrepro.data.recordings import KEYPOINTS, UNLABELLED, Dataset, Prediction, other_index
 from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.errors import InputError
 from mbrepro.method import gate, pipeline
 from mbrepro.method.heads import Head, head_settings
 from mbrepro.method.pipeline import Proposed, name_clips
 from mbrepro.method.protocols import Protocol
-from mbrepro.method.stage1 import Job, by_animal, out_of_fold, scored
+from mbrepro.method.stage1 import by_animal
 from mbrepro.method.together import embed_together
 from mbrepro.metrics.frames import evaluate
+from mbrepro.study import beyond
 from mbrepro.study.results import Run
 
 HEADS = ("linear", "ridge", "lda", "prototypes", "knn5_cosine")
@@ -61,15 +64,22 @@ class Stages:
 
 
 def of_seeds(
-    data: Dataset, localizer: str, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path
-) -> list[Stages]:
-    """`both_stages` with each seed's own stage 1, by its name in `stage1.LOCALIZERS`. data: filmed recordings."""
-    found = []
-    for seed in range(seeds):
-        job = Job(localizer, None, seed, tuple(data.train), tuple(data.test))
-        train, (test,) = out_of_fold(localizer, data.train, None, seed, folder), scored([job], folder)
-        found.append(both_stages(data, train, test, protocol, embedder, folder, seed))
-    return found
+    data: Dataset, localizer: str, way: str, protocol: Protocol, embedder: ClipEmbedder, seeds: int, folder: Path
+) -> tuple[list[Stages], Labels]:
+    """`both_stages` of each seed on stage 1 of the protocol "beyond", and how labels are taken from scores.
+
+    data: filmed recordings. localizer, way: of `beyond.stage1_scores` and `beyond.WAYS`. Raises InputError for others.
+    """
+    known = {"localizer": (localizer, (*beyond.NAMES, beyond.AVERAGE)), "way": (way, beyond.WAYS)}
+    for name, (value, values) in known.items():
+        if value not in values:
+            raise InputError(f"parameter {name} must be {' or '.join(values)}, not {value!r}")
+    scores = beyond.stage1_scores(data, seeds, folder)[localizer]
+    found = [
+        both_stages(data, scores.train, scores.test[seed % len(scores.test)], protocol, embedder, folder, seed)
+        for seed in range(seeds)
+    ]
+    return found, partial(beyond.fit_writer(data.train, scores.train).labels, way)
 
 
 def both_stages(

@@ -109,6 +109,14 @@ def test_prototypes_go_by_the_angle_alone():
     assert np.log(scores[1, 1] / scores[1, 0]) == pytest.approx(SHARPNESS * (0.8 - 0.6))
 
 
+def test_lda_takes_a_class_of_one_clip_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        head = fit_head(*blobs({0: 1, 1: 5}, 0), 2, HeadSettings("lda"), 0)
+    test, true = blobs({0: 20, 1: 20}, 1)
+    assert (head.scores(test).argmax(1) == true).mean() > 0.7
+
+
 def test_lda_finds_what_differs_across_a_direction_that_varies_more():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 100)
@@ -189,6 +197,9 @@ def test_what_does_not_fit_is_refused():
             embeddings, labels, 2, HeadSettings("knn", neighbours=11), 0
         ),
     }
+    cases["lda needs more training clips than classes, not 2 of 2"] = lambda: fit_head(
+        embeddings[4:6], labels[4:6], 2, HeadSettings("lda"), 0
+    )
     for message, call in cases.items():
         with pytest.raises(InputError, match=message):
             call()
