@@ -25,6 +25,7 @@ COMMANDS = {
     "finetune": "fine-tune the video model on labelled train clips (LoRA)",
     "init": "write a manifest for a folder of your own pose and label files",
     "check": "read a data set of your own and say everything that is wrong with it",
+    "train": "train a model on a data set of your own, as one file",
     "predict": "label the behaviour in a recording of your own",
     "doctor": "say what this machine has and what it lacks",
     "bench": "measure speed against the published computation",
