@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from mbrepro.data.alignment import resample
-from mbrepro.data.recordings import UNLABELLED
+from mbrepro.data.recordings import UNLABELLED, Recording
 from mbrepro.errors import InputError
 from mbrepro.method import context
 from mbrepro.method.boosting import BoostingSettings
@@ -58,6 +58,25 @@ def test_layers_learn_and_read_any_frame_rate(made):
     assert found.shape == (800, 4)
     assert np.mean(found.argmax(1) == np.repeat(scores.argmax(1), 2)) > 0.95
     np.testing.assert_array_equal(scores, fit_layered(made[:4], False, 0, FIRST, SECOND).scores(made[4]))
+
+
+def stretched(seed, who):
+    """Two animals that stay apart; while one of them is stretched, its frames are labelled."""
+    rng = np.random.default_rng(seed)
+    long = np.repeat(rng.random(16) < 0.5, 25)
+    points = rng.normal(0, 5, (400, 2, 7, 2)) + np.arange(7)[:, None] * [30, 0] + np.array([[[0, 0]], [[0, 900]]])
+    points[:, who, :, 0] *= np.where(long, 2, 1)[:, None]
+    return Recording(f"m{seed}{who}_x", points, labels=np.where(long, 1, 3))
+
+
+def test_alike_animals_are_learned_from_in_both_orders():
+    """Only first animals ever did it in training, and here the second does."""
+    train, other = [stretched(seed, 0) for seed in range(4)], stretched(9, 1)
+    found = {}
+    for alike in (True, False):
+        scores = fit_layered(train, alike, 0, FIRST, SECOND).scores(other)
+        found[alike] = f1_score(other.labels == 1, scores.argmax(1) == 1)
+    assert found[True] > 0.9 and found[False] < 0.7
 
 
 def test_second_layer_learns_from_scores_of_others_alone(made):
