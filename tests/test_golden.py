@@ -33,6 +33,7 @@ from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.context import context_features, fit_layered
 from mbrepro.method.dilated import DilatedSettings, fit_dilated
 from mbrepro.method.features import dyad_features
 from mbrepro.method.heads import HEADS, HeadSettings, fit_head
@@ -130,6 +131,16 @@ def dilated_network(_):
     model = fit_dilated([recording], [recording.labels], 4, chosen, 0)
     return {"settings": asdict(DilatedSettings()), "scores": told(model.scores(recording)),
             "reach": told(model.reach(recording))}  # fmt: skip
+
+
+def layered(_):
+    settings = BoostingSettings(windows_s=(0.5,), iterations=5, leaves=5)
+    recordings = [mouse(f"mouse00{k}_task1_annotator1") for k in range(1, 4)]
+    model = fit_layered(recordings, True, 0, settings, settings)
+    return {
+        "scores": told(model.scores(mouse("mouse004_task1_annotator1"))),
+        "seen": told(context_features(np.eye(4), 1.0)),
+    }
 
 
 def clips(tmp_path):
@@ -322,6 +333,7 @@ MAKERS = {
     "mbrepro.method.features": features,
     "mbrepro.method.boosting": boosting,
     "mbrepro.method.dilated": dilated_network,
+    "mbrepro.method.context": layered,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
     "mbrepro.embedding.cuda": on_gpu,
