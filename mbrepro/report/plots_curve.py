@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from mbrepro.data.recordings import behaviours
-from mbrepro.report.plots import DOTTED, colour_of
+from mbrepro.report.plots import COLOURS, DOTTED
 from mbrepro.study.learning_curve import MEASURES
 
 TITLES = {"f1": "F1", "ap": "average precision", "bout_f1_50": "bout F1 at tIoU .5"}
@@ -21,14 +21,18 @@ def learning(points: pd.DataFrame, laws: pd.DataFrame, classes: Sequence[str]) -
     figure, axes = plt.subplots(1, len(MEASURES), figsize=(9.2, 3.2), sharey=True)
     steps = points.groupby("animals").mean()
     for axis, (measure, mean) in zip(axes, MEASURES.items(), strict=True):
-        for name in behaviours(classes):
-            axis.plot(steps["minutes"], steps[f"{measure}_{name}"], color=colour_of(name), linewidth=1, label=name)
+        for place, name in enumerate(behaviours(classes)):
+            colour = COLOURS.get(name, f"C{place}")
+            axis.plot(steps["minutes"], steps[f"{measure}_{name}"], color=colour, linewidth=1, label=name)
         axis.plot(points["minutes"], points[mean], ".", color="#8a8a86", markersize=4)
         axis.plot(steps["minutes"], steps[mean], color="black", label="mean")
         ahead = laws[(laws["score"] == mean) & (laws["times"] > 1)]
         errors = [ahead["value"] - ahead["low"], ahead["high"] - ahead["value"]]
         axis.errorbar(ahead["amount"], ahead["value"], errors, fmt="o", color="black", markerfacecolor="white")
         axis.axvline(steps["minutes"].max(), **DOTTED)
-        axis.set(xscale="log", xlabel="labelled minutes", title=TITLES[measure], ylim=(0, 1))
+        axis.set(xscale="log", xlabel="labelled minutes", title=TITLES[measure], ylim=(0, 1.02))
+        marked = [*steps["minutes"].iloc[[0, -1]], *ahead["amount"]]
+        axis.set_xticks(marked, labels=[f"{minutes:.3g}" for minutes in marked])
+        axis.minorticks_off()
     axes[0].legend(fontsize=8)
     return figure
