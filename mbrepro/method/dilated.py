@@ -17,7 +17,7 @@ from torch import nn
 from mbrepro.data.recordings import UNLABELLED, Recording, runs
 from mbrepro.errors import InputError
 from mbrepro.method import extent
-from mbrepro.method.features import frame_features
+from mbrepro.method.features import frame_features, posture_features
 
 VERSION = 1  # raise it when the same recordings give other scores
 SMOOTHING, LARGEST = 0.15, 4.0  # weight of MS-TCN's loss between neighbours, and the difference it is cut at
@@ -102,10 +102,12 @@ class Dilated(nn.Module):
 
 
 def inputs(recording: Recording) -> np.ndarray:
-    """(T, F) float32: `frame_features`, NaN where the points were not seen, and which points were."""
-    values, seen = frame_features(recording)
+    """(T, F) float32: features of single frames, NaN where the points were not seen, and which points were."""
+    parts = [
+        np.where(seen, values, np.nan) for values, seen in (frame_features(recording), posture_features(recording))
+    ]
     there = np.ones((len(recording), 2 * len(recording.parts))) if recording.seen is None else recording.seen
-    return np.concatenate([np.where(seen, values, np.nan), there.reshape(len(recording), -1)], 1, dtype=np.float32)
+    return np.concatenate([*parts, there.reshape(len(recording), -1)], 1, dtype=np.float32)
 
 
 def targets(labels: np.ndarray, classes: Sequence[str], fps: float) -> np.ndarray:

@@ -80,6 +80,36 @@ def frame_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(values, 1), np.concatenate(known, 1)
 
 
+def posture_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """What distances leave out, of single frames (T, F), and where the points that each needs were seen (T, F).
+
+    Of each animal, in its own frame (origin its centre, the first axis its heading): x and y of all points, its own
+    first, and its velocity; its bend, the angle between the rear half and the front half; and its pursuit, the smaller
+    of its speed towards the other and the other's away from it, 0 where either goes the other way. Egocentric points
+    are as of DeepOF (Bordes et al. 2023, Nat Commun 14:4319).
+    """
+    points = recording.keypoints.astype(np.float64) / body_length([recording])
+    seen = np.ones(points.shape[:3], bool) if recording.seen is None else recording.seen
+    front, rear = recording.skeleton.ends
+    centres, there, headed = points.mean(2), seen.any(2), seen[:, :, front] & seen[:, :, rear]
+    moving = [rate(centres[:, k], recording.fps) for k in (0, 1)]
+    values, known = [], []
+    for me, you in ((0, 1), (1, 0)):
+        heading = points[:, me, front] - points[:, me, rear]
+        ahead = heading / np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-9)
+        axes = np.stack([ahead, ahead[:, ::-1] * [-1, 1]], 2)  # (T, xy, axis)
+        around = (points[:, [me, you]].reshape(len(points), -1, 2) - centres[:, [me]]) @ axes
+        towards = centres[:, you] - centres[:, me]
+        towards = towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-9)
+        follows = np.minimum((moving[me] * towards).sum(1), (moving[you] * towards).sum(1))
+        bend = np.radians(angles(centres[:, me] - points[:, me, rear], points[:, me, front] - centres[:, me]))
+        velocity = (moving[me][:, None] @ axes)[:, 0]
+        values += [around.reshape(len(points), -1), velocity, bend[:, None], np.maximum(follows, 0)[:, None]]
+        visible = seen[:, [me, you]].reshape(len(points), -1) & headed[:, [me]]
+        known += [visible.repeat(2, 1), *[headed[:, [me]]] * 3, there.all(1, keepdims=True)]
+    return np.concatenate(values, 1), np.concatenate(known, 1)
+
+
 def _means_and_deviations(values: np.ndarray, seen: np.ndarray, reaches: Sequence[int]) -> Iterator[np.ndarray]:
     """Mean, then standard deviation (T, F), over the frames up to each reach away that were seen; NaN without any."""
     middle = values.mean(0)  # taken off, as the difference of two large sums would lose the digits of a small deviation
