@@ -96,7 +96,7 @@ def _drawn(train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str]
     known, rows = train.labels, [_draw(train.labels, count, k) for k in range(draws)]
     ways = [(e, head, False) for e in (VIDEO, POSES, BOTH) for head in HEADS]
     for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (VIDEO, "linear", True)]:
-        if head == "lda" and count == 1:  # of one clip a class no spread is known
+        if head == "lda" and len(rows[0]) <= len(classes):  # of one clip a class no spread is known
             continue
         figures = []
         for k, kept in enumerate(rows):
