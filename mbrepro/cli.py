@@ -26,6 +26,7 @@ COMMANDS = {
     "finetune": "fine-tune the video model on labelled train clips (LoRA)",
     "init": "write a manifest for a folder of your own pose and label files",
     "check": "read a data set of your own and say everything that is wrong with it",
+    "train": "train a model on a data set of your own, as one file",
     "predict": "label the behaviour in a recording of your own",
     "evaluate": "compare predicted labels with true ones, or two people's",
     "learning-curve": "how scores of your own recordings grow with what is labelled, and what more would give",

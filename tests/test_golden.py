@@ -33,6 +33,7 @@ from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.context import context_features, fit_layered
 from mbrepro.method.features import dyad_features
 from mbrepro.method.heads import HeadSettings, fit_head
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, localize, pose_features
@@ -121,6 +122,16 @@ def boosting(_):
     recording, settings = mouse(), BoostingSettings(iterations=5)
     scores = fit_boosting([recording], [recording.labels], 4, settings, 0).scores(mouse("mouse002_task1_annotator1"))
     return {"scores": told(scores), "settings": asdict(BoostingSettings())}
+
+
+def layered(_):
+    settings = BoostingSettings(windows_s=(0.5,), iterations=5, leaves=5)
+    recordings = [mouse(f"mouse00{k}_task1_annotator1") for k in range(1, 4)]
+    model = fit_layered(recordings, True, 0, settings, settings)
+    return {
+        "scores": told(model.scores(mouse("mouse004_task1_annotator1"))),
+        "seen": told(context_features(np.eye(4), 1.0)),
+    }
 
 
 def clips(tmp_path):
@@ -311,6 +322,7 @@ MAKERS = {
     "mbrepro.method.single_frame": single,
     "mbrepro.method.features": features,
     "mbrepro.method.boosting": boosting,
+    "mbrepro.method.context": layered,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
     "mbrepro.embedding.cuda": on_gpu,

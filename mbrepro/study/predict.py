@@ -1,6 +1,7 @@
 """Both stages on a recording of one's own, stage 1 a profile's localizer or the official network."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def predict(
         notes["compared_with"] = {"behaviour": compare[1]} | agreement(events[there], p_action[there])
     scores, p_action = (np.where(there, values.T, np.nan).T for values in (made[1], p_action))
     labels, name = np.where(there, made[0], UNLABELLED), (video or poses).stem
-    return _write(Path(out), name, recording, classes, labels, scores, p_action, notes)
+    return write_prediction(Path(out), name, recording, classes, labels, scores, p_action, notes)
 
 
 def _events(path: Path, behaviour: str, recording: Recording) -> np.ndarray:
@@ -142,7 +143,11 @@ def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tup
     return prediction.labels, prediction.scores
 
 
-def _write(out, name, recording, classes, labels, scores, p_action, notes) -> list[Path]:
+def write_prediction(
+    out: Path, name: str, recording: Recording, classes: Sequence[str], labels: np.ndarray, scores: np.ndarray,
+    p_action: np.ndarray, notes: dict,
+) -> list[Path]:  # fmt: skip
+    """Write the files that `predict` describes, of labels (T,) index into classes or `UNLABELLED`, not scorable."""
     edges, named = recording.edges, (*classes, NOT_SCORABLE)  # UNLABELLED is the last place
     segments = [
         (named[value], edges[start], edges[stop], start, stop, scores[start:stop, value].mean())
@@ -161,7 +166,7 @@ def _write(out, name, recording, classes, labels, scores, p_action, notes) -> li
 
 def _unless_taken(out: Path, name: str, poses: Path) -> str:
     """The fingerprint of poses; InputError if a folder has predictions from others under this name."""
-    path, made_from = out / f"{name}.pred.json", fingerprint(sorted(poses.iterdir()) if poses.is_dir() else poses)
+    path, made_from = out / f"{name}.pred.json", fingerprint(poses)
     if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("poses_fingerprint") != made_from:
         raise InputError(f"{path}: these are predictions from other poses; name another --out, or delete them")
     return made_from

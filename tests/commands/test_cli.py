@@ -73,7 +73,7 @@ REFUSED = {
     "finetune out --rank 0": "fine-tuning setting rank must be positive, not 0",
     "fetch calms22": "'calms22' is not one of 'calms21'",
     "fetch calms21 --task 1 2": "'2' is not one of '1', '3'",
-    "predict --out o": "Missing option '--poses'",
+    "predict --out o": "name the poses of one recording with --poses and its video",
     "predict --poses a.csv --out o": "stage 2 looks at the video",
     "predict --stage1-only --poses a.csv --out o": "without a video, give --fps and --frame-size",
     "predict no.mp4 --poses a.csv --out o": "no.mp4: no such video file",

@@ -1,6 +1,6 @@
 """Everything a manifest names, read once: a table of what the recordings hold, and every problem as one sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,8 @@ def check(manifest: Manifest) -> Checked:
         errors += wrong
         notes += told
     table = pd.DataFrame(lines)
-    errors += _classes(manifest, table) if not errors else ()
+    counts = {name: int((table.get(f"bouts_{name}", pd.Series(dtype=float)) > 0).sum()) for name in _named(manifest)}
+    errors += too_rare(manifest, counts) if not errors else ()
     return Checked(table, tuple(errors), tuple(notes))
 
 
@@ -90,13 +91,15 @@ def _notes(entry: Entry, recording: Recording, about: dict, labels: np.ndarray |
         yield f"{entry.poses}: an animal is absent in {seconds:.1f} s that are labelled as a behaviour of two"
 
 
-def _classes(manifest: Manifest, table: pd.DataFrame) -> Iterator[str]:
-    """Classes too rare to learn."""
-    for name in behaviours(manifest.description.classes):
-        column = f"bouts_{name}"
-        held = int((table[column].fillna(0) > 0).sum()) if column in table else 0
-        if held < FEW:
+def too_rare(manifest: Manifest, recordings: Mapping[str, int]) -> Iterator[str]:
+    """A sentence for each behaviour that is in fewer than `FEW` recordings; recordings: how many it is in, by name."""
+    for name in _named(manifest):
+        if recordings[name] < FEW:
             yield (
-                f"{manifest.folder / DESCRIPTION}: {name} is in {held} recordings, and at least {FEW} are needed to "
-                "learn it and test it; map its labels to another class or name them under ignored"
+                f"{manifest.folder / DESCRIPTION}: {name} is in {recordings[name]} recordings, and at least {FEW} are "
+                "needed to learn it and test it; map its labels to another class or name them under ignored"
             )
+
+
+def _named(manifest: Manifest) -> tuple[str, ...]:
+    return behaviours(manifest.description.classes)

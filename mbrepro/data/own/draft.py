@@ -18,7 +18,7 @@ import yaml
 from mbrepro.artifacts import write_text
 from mbrepro.data.annotations import read_bouts
 from mbrepro.data.annotations.bout import Bout
-from mbrepro.data.own.manifest import COLUMNS, DESCRIPTION, KEYS, NOWHERE, TABLE
+from mbrepro.data.own.manifest import COLUMNS, DESCRIPTION, DIFFERENT, KEYS, NOWHERE, TABLE
 from mbrepro.data.recordings import FPS, OTHER
 from mbrepro.data.tracking import reader_of
 from mbrepro.data.tracking.tracks import Tracks, bare
@@ -157,6 +157,7 @@ def _description(poses: Sequence[Tracks], labels: Sequence[Sequence[Bout]], film
     size = np.ceil(np.nanmax([np.nanmax(tracks.positions, (0, 1, 2)) for tracks in poses], 0)).astype(int).tolist()
     values = {
         "individuals": (list(animals[:2]) if len(animals) > 1 else [], f"of {', '.join(animals)}"),
+        "roles": (DIFFERENT, "labels do not tell; what is right for resident and intruder"),
         "parts": (parts, f"seen in every file, of {', '.join(poses[0].parts)}"),
         "front": (front, "a guess"), "rear": (rear, "a guess"), "part_names": ({}, ""), "behaviours": (None, ""),
         "ignored": ([], ""), "channel": (channel, f"of {', '.join(channels)}" if len(channels) > 1 else ""),

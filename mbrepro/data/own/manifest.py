@@ -27,6 +27,7 @@ COLUMNS = {  # of the table, and what each holds
 }
 KEYS = {  # of the description, and what each holds
     "individuals": "the two animals by their names in the pose files, the resident first; empty if there are just two",
+    "roles": "alike, if labels do not say which animal does it, or different, if resident and intruder are told apart",
     "parts": "the points to use, as a list",
     "front": "which of them is the animal's front",
     "rear": "and which its rear",
@@ -40,7 +41,8 @@ KEYS = {  # of the description, and what each holds
     "align": "start or end, the end that poses and a trimmed video have in common; empty: they are as long",
     "min_score": "points of less confidence are filled in; empty: none",
 }
-NEEDED = {"parts", "front", "rear", "behaviours", "unlabelled"}
+NEEDED = {"roles", "parts", "front", "rear", "behaviours", "unlabelled"}
+ALIKE, DIFFERENT = "alike", "different"
 NOWHERE = "nowhere"
 _KINDS = dict.fromkeys(KEYS, str) | dict.fromkeys(("individuals", "parts", "ignored", "frame_size", "offset"), list)
 _KINDS |= {"part_names": dict, "behaviours": dict}
@@ -50,11 +52,13 @@ _KINDS |= {"part_names": dict, "behaviours": dict}
 class Description:
     """What the recordings have in common, as in `KEYS`.
 
-    meaning: label → class, or None where its frames count nowhere. between: the class of frames without a label, or
-    None. reading: keywords of `read_own` that every recording is read with.
+    alike: whether labels do not say which animal does it. meaning: label → class, or None where its frames count
+    nowhere. between: the class of frames without a label, or None. reading: keywords of `read_own` that every recording
+    is read with.
     """
 
     skeleton: Skeleton
+    alike: bool
     meaning: Mapping[str, str | None]
     channel: str
     between: str | None
@@ -175,8 +179,10 @@ def _description(path: Path) -> Description:
         raise InputError(f"{path}: a class is one word of letters, digits and . + - _, not {wrong[0]!r}")
     if of["unlabelled"] not in (OTHER, NOWHERE):
         raise InputError(f"{path}: unlabelled must be {OTHER} or {NOWHERE}, not {of['unlabelled']!r}")
+    if of["roles"] not in (ALIKE, DIFFERENT):
+        raise InputError(f"{path}: roles must be {ALIKE} or {DIFFERENT}, not {of['roles']!r}")
     between = None if of["unlabelled"] == NOWHERE else OTHER
-    return Description(skeleton, meaning, of["channel"], between, _reading(path, of, skeleton))
+    return Description(skeleton, of["roles"] == ALIKE, meaning, of["channel"], between, _reading(path, of, skeleton))
 
 
 def _check_kind(path: Path, key: str, value: object) -> None:

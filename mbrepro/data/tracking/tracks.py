@@ -18,6 +18,14 @@ _WHOSE = (  # how the parts of several animals are named in one list, such as no
 )
 
 
+class MissingParts(InputError):
+    """A pose file lacks parts that are wanted, by the names in `parts`."""
+
+    def __init__(self, sentence: str, parts: Sequence[str]):
+        super().__init__(sentence)
+        self.parts = tuple(parts)
+
+
 @dataclass(frozen=True, eq=False)
 class Tracks:
     """Everything a pose file holds: positions (T, I, P, 2) px with NaN for gaps, likelihood (T, I, P) or None."""
@@ -46,7 +54,10 @@ def joined(path: Path, files: Mapping[Path, Tracks]) -> Tracks:
     files, each of one animal with the same parts and as many frames as the others.
     """
     if len(files) < 2:
-        raise InputError(f"{path}: a folder of poses holds a file for each animal, and this one has {len(files)}")
+        raise InputError(
+            f"{path}: a folder of poses holds a file for each animal, and this one has {len(files)}; one of several "
+            "recordings needs a manifest, which mbrepro init writes"
+        )
     first_file, first = next(iter(files.items()))
     for file, tracks in files.items():
         if len(tracks.individuals) != 1:
@@ -142,9 +153,8 @@ def _parts(
     chosen = {name: places.get(bare(renamed.get(f"{role}:{name}", renamed.get(name, name)))) for name in wanted}
     if missing := [name for name, place in chosen.items() if place is None]:
         whose = f" of {tracks.individuals[mouse]}" if len(own) < len(tracks.parts) else ""
-        raise InputError(
-            f"{path}: missing parts{whose}: {', '.join(missing)}; map each to one that the file has: {', '.join(own)}"
-        )
+        sentence = f"missing parts{whose}: {', '.join(missing)}; map each to one that the file has: {', '.join(own)}"
+        raise MissingParts(f"{path}: {sentence}", missing)
     return list(chosen.values())
 
 

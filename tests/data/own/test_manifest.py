@@ -87,6 +87,7 @@ def test_a_wrong_line_is_named(folder, rows, sentence):
     [
         ({"colour": "red"}, "its keys must be"),
         ({"unlabelled": "none"}, "unlabelled must be other or nowhere, not 'none'"),
+        ({"roles": "equal"}, "roles must be alike or different"),
         ({"front": "beak"}, "front and rear must be two of the parts"),
         ({"parts": "top"}, "parts must be a list"),
         ({"parts": "[[top], body]"}, "parts must be a list"),
