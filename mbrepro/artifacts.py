@@ -30,8 +30,8 @@ SOURCE = Path(__file__).parent
 def fingerprint(*parts: object) -> str:
     """Hash any mix of plain values, dataclasses, arrays and files into 16 hexadecimal digits.
 
-    A `Path` contributes the bytes of its file, a dataclass its class name and fields. Raises TypeError for anything
-    whose identity would depend on the run (a set, a function, an object).
+    A `Path` contributes the bytes of its file, or of a folder's files by name, a dataclass its class name and fields.
+    Raises TypeError for anything whose identity would depend on the run (a set, a function, an object).
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -48,6 +48,8 @@ def _feed(digest, part: object) -> None:
     elif isinstance(part, np.ndarray) and not part.dtype.hasobject:
         digest.update(f"<array {part.dtype.str} {part.shape}".encode())
         digest.update(np.ascontiguousarray(part).tobytes())
+    elif isinstance(part, Path) and part.is_dir():
+        _feed(digest, sorted(part.iterdir()))
     elif isinstance(part, Path):
         with part.open("rb") as file:
             digest.update(b"<file" + hashlib.file_digest(file, "sha256").digest())

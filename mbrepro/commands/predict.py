@@ -13,6 +13,7 @@ from mbrepro.study.carried import label
 from mbrepro.study.predict import predict
 
 OFFICIAL = "official"
+PARTS = "PART=NAME, such as left_hip=lefthindpaw"
 AnyModel = Annotated[
     str,
     typer.Option(
@@ -80,10 +81,10 @@ def command(
     if (poses and len(files or []) > 1) or not (poses or files):
         raise InputError("name the poses of one recording with --poses and its video, or several pose files without it")
     video, of_study = files[0] if poses and files else None, {"stage1_only": stage1_only, "compare": compare}
-    named = dict(pair("--parts", "PART=NAME, such as left_hip=lefthindpaw", text) for text in parts or [])
+    named = dict(pair("--parts", PARTS, text) for text in parts or [])
     how = {
-        "individuals": individuals, "parts": named, "sequence": sequence, "fps": fps, "frame_size": frame_size,
-        "offset": offset, "align": align, "min_score": min_score,
+        "individuals": individuals, "parts": named, "sequence": sequence,
+        "fps": fps, "frame_size": frame_size, "offset": offset, "align": align, "min_score": min_score,
     }  # fmt: skip
     if Path(model).is_file():
         _refuse(model, of_study)
@@ -91,14 +92,20 @@ def command(
     else:
         if pairs or not poses:
             raise InputError(f"model {model!r} is no file of mbrepro train, which several recordings and --pairs need")
-        if not stage1_only:
-            writable(paths.artifacts(profile))  # where the embeddings of the recording's clips are kept
-        official = model == OFFICIAL
-        use_profile(profile, "" if official else model, source)
-        check_patience(profile, cpu, 0 if stage1_only else 1)
+        official = _check_study(profile, model, source, cpu, stage1_only)
         written = predict(video, poses, out, profile, official=official, **of_study, **how)
     for path in written:
         print(path)
+
+
+def _check_study(profile: str, model: str, source: str, cpu: bool, stage1_only: bool) -> bool:
+    """Whether stage 1 is the official network; raises InputError for what would stop a study's models halfway."""
+    official = model == OFFICIAL
+    use_profile(profile, "" if official else model, source)
+    check_patience(profile, cpu, 0 if stage1_only else 1)
+    if not stage1_only:
+        writable(paths.artifacts(profile))  # where the embeddings of the recording's clips are kept
+    return official
 
 
 def _refuse(model: str, of_study: Mapping[str, object]) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mbrepro.artifacts import file_hash, fingerprint, write_text
+from mbrepro.artifacts import file_hash, fingerprint
 from mbrepro.data.alignment import absent
-from mbrepro.data.annotations.bout import Bout
-from mbrepro.data.annotations.written import boris_events, caltech_annotations
+from mbrepro.data.annotations.boris import write_boris
+from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout
+from mbrepro.data.annotations.caltech import write_bento
 from mbrepro.data.own import read_poses
 from mbrepro.data.own.fitted import read_own
 from mbrepro.data.own.manifest import TABLE, read_manifest
@@ -21,7 +22,7 @@ from mbrepro.data.tracking.tracks import MissingParts
 from mbrepro.errors import InputError
 from mbrepro.method.bundle import Bundle, load_bundle
 from mbrepro.study.own import named, with_parts
-from mbrepro.study.predict import NOT_SCORABLE, write_prediction
+from mbrepro.study.predict import write_prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,8 @@ def label(
 ) -> Iterator[Path]:
     """Label the frames of pose files, or of the recordings of data sets, and yield each file written into `out`.
 
-    Those of `study.predict`, and beside them `<name>.boris.csv` and `<name>.annot.txt`, whose behaviours but "other"
-    and whose classes can be opened with BORIS and with the Caltech Behavior Annotator. Frames in which an animal is
+    Those of `study.predict`, and beside them `<name>.boris.csv` and `<name>.annot`, whose behaviours but "other"
+    and whose classes can be opened with BORIS and with Bento. Frames in which an animal is
     absent are not scorable. What was made before from the same files, model and options is kept as it is. pairs: two
     animals of a file at a time, all of them, each pair in both orders. video: of a single pose file. how: as of
     `read_own`. A recording that cannot be read does not stop the others: InputError comes at the end, with its
@@ -62,7 +63,7 @@ def label(
 
 
 def _jobs(path: Path, bundle: Bundle, pairs: bool, video: Path | None, how: Mapping) -> list[Job]:
-    if path.is_dir():
+    if (path / TABLE).exists():
         if unused := [name for name, value in ({"pairs": pairs, "video": video} | how).items() if value]:
             raise InputError(f"{path / TABLE}: it says how to read its recordings, so leave out {', '.join(unused)}")
         manifest = with_parts(read_manifest(path), bundle.skeleton.parts)
@@ -94,7 +95,7 @@ def _job(path: Path, name: str, bundle: Bundle, video: Path | None, how: Mapping
 
 
 def _labelled(job: Job, bundle: Bundle, model: str, out: Path) -> Iterator[Path]:
-    if missing := [path for path in job.made_from if isinstance(path, Path) and not path.is_file()]:
+    if missing := [path for path in job.made_from if isinstance(path, Path) and not path.exists()]:
         raise InputError(f"{missing[0]}: there is no such file")
     made_from, notes = fingerprint(model, *job.made_from), out / f"{job.name}.pred.json"
     if notes.exists() and json.loads(notes.read_text(encoding="utf-8")).get("made_from") == made_from:
@@ -105,14 +106,12 @@ def _labelled(job: Job, bundle: Bundle, model: str, out: Path) -> Iterator[Path]
     labels = np.where(there, prediction.labels, UNLABELLED)
     scores = np.where(there[:, None], prediction.scores, np.nan)
     names = (*bundle.classes, NOT_SCORABLE)  # UNLABELLED is the last place
-    bouts = [Bout(names[value].replace(" ", "_"), start, stop) for start, stop, value in runs(labels)]
-    written = {
-        "boris.csv": boris_events(recording, [bout for bout in bouts if bout.behaviour != OTHER]),
-        "annot.txt": caltech_annotations(bouts, [name.replace(" ", "_") for name in names]),
-    }
-    for suffix, text in written.items():
-        write_text(out / f"{job.name}.{suffix}", text)
-        yield out / f"{job.name}.{suffix}"
+    bouts = [Bout(names[value], start, stop) for start, stop, value in runs(labels)]
+    boris, bento = (out / f"{job.name}.{suffix}" for suffix in ("boris.csv", "annot"))
+    media = recording.video.name if recording.video else ""
+    write_boris(boris, [bout for bout in bouts if bout.behaviour != OTHER], recording.edges, media)
+    write_bento(bento, bouts, len(recording), recording.fps, media)
+    yield from (boris, bento)
     action = 1 - scores[:, other_index(bundle.classes)]
     told |= {"model": model, "made_from": made_from, "not_scorable_s": float((~there).sum() / recording.fps)}
     yield from write_prediction(out, job.name, recording, bundle.classes, labels, scores, action, told)

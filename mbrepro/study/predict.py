@@ -166,7 +166,7 @@ def write_prediction(
 
 def _unless_taken(out: Path, name: str, poses: Path) -> str:
     """The fingerprint of poses; InputError if a folder has predictions from others under this name."""
-    path, made_from = out / f"{name}.pred.json", fingerprint(sorted(poses.iterdir()) if poses.is_dir() else poses)
+    path, made_from = out / f"{name}.pred.json", fingerprint(poses)
     if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("poses_fingerprint") != made_from:
         raise InputError(f"{path}: these are predictions from other poses; name another --out, or delete them")
     return made_from

@@ -54,7 +54,10 @@ def joined(path: Path, files: Mapping[Path, Tracks]) -> Tracks:
     files, each of one animal with the same parts and as many frames as the others.
     """
     if len(files) < 2:
-        raise InputError(f"{path}: a folder of poses holds a file for each animal, and this one has {len(files)}")
+        raise InputError(
+            f"{path}: a folder of poses holds a file for each animal, and this one has {len(files)}; one of several "
+            "recordings needs a manifest, which mbrepro init writes"
+        )
     first_file, first = next(iter(files.items()))
     for file, tracks in files.items():
         if len(tracks.individuals) != 1:
