@@ -28,7 +28,7 @@ from mbrepro.study.results import Run
 NAMES, AVERAGE = ("boosting", "dilated"), "average"  # the published network's corrected row stands beside them
 WAYS = RAW, SMOOTHED, DECODED = ("raw", "smoothed", "decoded")
 ROW = "baseline"  # of the table: poses alone name every frame
-WEIGHTS, LONGEST_S = (0.02, 0.05, 0.1, 0.2, 0.5), 30.0  # of decoding: evidence tried, the longest bout counted
+WEIGHTS, LONGEST_S = (0.05, 0.1, 0.2, 0.5, 1.0), 30.0  # of decoding: evidence tried, the longest bout counted
 THINNED = 3  # decoding is chosen on every third train recording: it takes a second for each 20,000 frames
 LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # of clips that the learned extent is compared with
 SHOWN = {  # of the page's table: metrics by their titles
