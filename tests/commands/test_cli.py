@@ -91,6 +91,7 @@ REFUSED = {
     "evaluate a b --out o": "a: no such file or folder",
     "evaluate a b --out o --tiou 2": "match criterion tiou must be above 0 and finite, tiou up to 1, not 2.0",
     "evaluate a b --out o --rename fight": "--rename takes NAME=CLASS, such as fight=attack, not 'fight'",
+    "evaluate a b --out o --fps 0": "--fps must be a positive number, not 0.0",
     "evaluate a b --out o --drop -1": "Invalid value for '--drop'",
     "learning-curve nowhere --out o": "nowhere/recordings.csv: there is no such file; mbrepro init nowhere writes one",
     "learning-curve nowhere --out o --draws 1": "Invalid value for '--draws'",

@@ -11,6 +11,7 @@ from mbrepro import cli
 from mbrepro.data.annotations.boris import write_boris
 from mbrepro.data.annotations.bout import Bout
 from mbrepro.data.annotations.caltech import write_bento
+from tests.fixtures.rat_files import write_manifest, write_rats
 
 
 @pytest.fixture
@@ -82,3 +83,19 @@ def test_a_folder_that_cannot_be_written_into_is_found_before_anything_else(fold
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     assert cli.main([*command.split(), "--out", "found"]) == 2
     assert "found: nothing can be written into" in capsys.readouterr().err
+
+
+def test_a_data_set_is_compared_as_its_manifest_says(tmp_path, capsys):
+    """Labels of eight rats' frames written back as csv, a class wrong in one stretch."""
+    meaning = "{aggression: aggression, social: social, nonsocial: other, of no file: other}"
+    folder = write_manifest(write_rats(tmp_path, (1, 4, 7)) / "rat_dyads", behaviours=meaning)
+    (tmp_path / "said").mkdir()
+    for n in (1, 4, 7):
+        labels = ["other"] * 40 + ["social"] * 100 + ["aggression"] * 40 + ["other"] * 120
+        pd.DataFrame({"label": labels}).to_csv(tmp_path / "said" / f"rats{n:02}.frames.csv", index=False)
+    command = ["evaluate", str(tmp_path / "said"), str(folder), "--out", str(tmp_path / "out")]
+    assert cli.main([*command, "--fps", "30"]) == 0
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["classes"] == ["aggression", "social", "other"]
+    assert figures["compared"] == ["rats01", "rats04", "rats07"] and figures["not_scorable"]["true"] == 3 * 90  # base
+    assert figures["confusion"] == [[120, 60, 0], [0, 240, 0], [0, 0, 210]]

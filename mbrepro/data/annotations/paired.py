@@ -8,6 +8,7 @@ import numpy as np
 
 from mbrepro.data.annotations import SPARE_S, frame_labels, read_bouts, read_extent, read_scores
 from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout
+from mbrepro.data.own.manifest import TABLE, read_manifest
 from mbrepro.data.recordings import OTHER, UNLABELLED, Clock, behaviours, mean_rate
 from mbrepro.errors import InputError
 
@@ -65,7 +66,14 @@ def _name(path: Path) -> str:
 
 
 def _label_files(folder: Path) -> dict[str, Path]:
-    """A folder's label files by recording; of what `predict` writes of one, the csv of frames."""
+    """A folder's label files by recording, as its manifest names them; of what `predict` writes, the csv of frames."""
+    if (folder / TABLE).exists():
+        entries = read_manifest(folder).entries
+        if cut := [entry.name for entry in entries if (entry.start, entry.stop) != (None, None)]:
+            raise InputError(
+                f"{folder / TABLE}: start and stop, as of {cut[0]}, are not followed here; give label files"
+            )
+        return {entry.name: entry.labels for entry in entries if entry.labels is not None}
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.endswith(".pred.json"):
@@ -81,21 +89,23 @@ def _label_files(folder: Path) -> dict[str, Path]:
 
 def read_labelled(
     pairs: Mapping[str, tuple[Path, Path]], *, fps: float | None = None, channels: tuple[str, str] = ("", ""),
-    only: Sequence[str] = (), renamed: Mapping[str, str] | None = None,
+    only: Sequence[str] = (), renamed: Mapping[str, str] | None = None, known: Mapping[str, str] | None = None,
+    between: str | None = OTHER,
 ) -> tuple[list[Labelled], tuple[str, ...]]:  # fmt: skip
     """Every recording's two labellings, and the classes: all behaviours that either knows, sorted, and other.
 
     fps: frames per second, where files do not tell or do not agree. channels: which of several the predicted files have
     and the true ones. only: the behaviours that count, others being other. renamed: a file's behaviour → its class,
-    other, or "" for frames that count nowhere. Raises InputError for what a file leaves open, an option that is not
-    used, or files of unlike length.
+    other, or "" for frames that count nowhere; known: the same of behaviours that files may have. between: the class of
+    frames in no bout of the true files, or None; of the predicted ones it is other. Raises InputError for what a file
+    leaves open, an option that is not used, or files of unlike length.
     """
     read = {name: _read(pair, fps) for name, pair in pairs.items()}
     for side, channel in enumerate(channels):
         _choose_channel([both[side] for *_, both in read.values()], channel)
-    known = {bout.behaviour for *_, both in read.values() for _, found in both for bout in found} - {NOT_SCORABLE}
-    meaning, classes = _meaning(known, renamed or {}, only)
-    return [_labelled(name, *each, meaning, classes) for name, each in read.items()], classes
+    there = {bout.behaviour for *_, both in read.values() for _, found in both for bout in found} - {NOT_SCORABLE}
+    meaning, classes = _meaning(there, renamed or {}, only, known or {})
+    return [_labelled(name, *each, meaning, classes, between) for name, each in read.items()], classes
 
 
 def _read(pair: tuple[Path, Path], fps: float | None) -> tuple[Clock, int, list[tuple[Path, list[Bout]]]]:
@@ -120,13 +130,13 @@ def _choose_channel(files: Sequence[tuple[Path, list[Bout]]], channel: str) -> N
 
 
 def _meaning(
-    known: set[str], renamed: Mapping[str, str], only: Sequence[str]
+    there: set[str], renamed: Mapping[str, str], only: Sequence[str], known: Mapping[str, str]
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
-    """Each known behaviour's class, None if its frames do not count, and the classes."""
-    meaning = {name: renamed.get(name, name) or None for name in known}
+    """Each behaviour's class, None if its frames do not count, and the classes."""
+    meaning = {name: renamed.get(name, known.get(name, name)) or None for name in there}
     named = sorted({*meaning.values()} - {None, OTHER})
-    if unknown := [name for name in renamed if name not in known] or [name for name in only if name not in named]:
-        raise InputError(f"no file has the behaviour {unknown[0]!r}; they have {', '.join(sorted(known))}")
+    if unknown := [name for name in renamed if name not in there] or [name for name in only if name not in named]:
+        raise InputError(f"no file has the behaviour {unknown[0]!r}; they have {', '.join(sorted(there))}")
     classes = (*(only or named), OTHER)
     if len(classes) == 1:
         raise InputError("none of the files has a behaviour to compare")
@@ -158,9 +168,12 @@ def _extent(predicted: Path, true: Path, fps: float | None) -> tuple[Clock, int 
 
 def _labelled(
     name: str, clock: Clock, frames: int, both: Sequence[tuple[Path, list[Bout]]], meaning: Mapping[str, str | None],
-    classes: Sequence[str],
+    classes: Sequence[str], between: str | None,
 ) -> Labelled:  # fmt: skip
-    predicted, true = (frame_labels(*file, clock, frames, meaning, classes, between=OTHER) for file in both)
+    predicted, true = (
+        frame_labels(*file, clock, frames, meaning, classes, between=rest)
+        for file, rest in zip(both, (OTHER, between), strict=True)
+    )
     table = read_scores(both[0][0])
     scores = {meaning.get(label, label): table[label].to_numpy()[:frames] for label in table}
     scores = {label: values for label, values in scores.items() if label in behaviours(classes)}
