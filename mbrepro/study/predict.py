@@ -158,7 +158,7 @@ def write_prediction(
     frames["p_action"], frames["label"] = p_action, [named[value] for value in labels]
     frames[[f"score_{name}" for name in classes]] = scores
     tables = {"pred.csv": pd.DataFrame(segments, columns=columns), "frames.csv": frames}
-    texts = {suffix: table.to_csv(index=False, float_format="%.6g") for suffix, table in tables.items()}
+    texts = {suffix: table.to_csv(index=False, float_format="%.6f") for suffix, table in tables.items()}
     texts["pred.json"] = json_text(notes)
     write_texts({out / f"{name}.{suffix}": text for suffix, text in texts.items()})
     return [out / f"{name}.{suffix}" for suffix in texts]

@@ -403,3 +403,12 @@ def test_official_network_on_real_poses(real_data, monkeypatch, tmp_path):
     # In the video mouse2 joins the two that huddle at 39 s and one leaves at 42 s; before it is at the other side.
     assert frames["p_action"][1200:1260].min() > 0.9 and frames["p_action"][:1100].max() < 0.1
     assert notes["points_outside_the_training_frame"] > 0.9  # its arena is many times CalMS21's
+
+
+def test_frames_of_a_long_recording_have_times_of_their_own(tmp_path):
+    times = 12_000 + np.arange(90) / 30
+    recording = Recording("night", np.full((90, 2, 7, 2), 50, np.float32), times=times)
+    scores = np.full((90, 4), 0.25, np.float32)
+    predict.write_prediction(tmp_path, "night", recording, TASK1_CLASSES, np.zeros(90, int), scores, scores[:, 0], {})
+    written = pd.read_csv(tmp_path / "night.frames.csv")["time_s"]
+    np.testing.assert_allclose(np.diff(written), 1 / 30, atol=2e-6)
