@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
@@ -52,6 +53,7 @@ class Clips:
         return np.concatenate([one.labels for one in self.proposed])
 
 
+@threadpool_limits.wrap(limits=1)  # thousands of fits so small that threads only get into each other's way
 def shots(
     data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, folder: Path,
     counts: Sequence[int] = SHOTS, draws: int = DRAWS,
