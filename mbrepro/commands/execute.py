@@ -46,12 +46,17 @@ def execute(
     """
     # transformers asks for widgets that a printed book has no use for
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+    how = {
+        "parameters": dict(values), "engine_name": ENGINE, "kernel_name": "python3", "cwd": str(paths.root()),
+        "progress_bar": False, "extra_arguments": KERNEL_OPTIONS, "told_as": name,
+    }  # fmt: skip
     try:
-        papermill.execute_notebook(
-            str(source), str(output), parameters=dict(values), engine_name=ENGINE, kernel_name="python3",
-            cwd=str(paths.root()), progress_bar=False, extra_arguments=KERNEL_OPTIONS, told_as=name,
-            km=kernel and kernel.ready(),
-        )  # fmt: skip
+        try:
+            papermill.execute_notebook(str(source), str(output), km=kernel and kernel.ready(), **how)
+        except RuntimeError as error:  # another process was quicker to take a port that was free: no cell has run
+            if "died before replying" not in str(error):
+                raise
+            papermill.execute_notebook(str(source), str(output), km=kernel and kernel.ready(), **how)
     except PapermillExecutionError as error:
         raise InputError(f"{name} stopped: {error.ename}: {error.evalue}") from error
     except DeadKernelError as error:

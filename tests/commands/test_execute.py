@@ -1,5 +1,6 @@
 """One notebook's execution: this environment's kernel, progress, a killed kernel, and nothing left running."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -125,3 +126,18 @@ def test_heading_of_a_cell_is_the_last_before_it(study):
     notebook = nbformat.read(study / "notebooks/toy.ipynb", as_version=4)
     assert execute.where(notebook, 0, "toy") == "toy, cell 1 of 2"
     assert execute.where(notebook, 2, "toy") == "toy, cell 2 of 2: Harder work"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_kernel_that_lost_its_port_to_another_is_started_once_more(tmp_path, monkeypatch, times):
+    started = []
+
+    def execute_notebook(*_, **how):
+        started.append(how["told_as"])
+        if len(started) <= times:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(execute.papermill, "execute_notebook", execute_notebook)
+    with contextlib.nullcontext() if times == 1 else pytest.raises(InputError, match="01_small did not start"):
+        execute.execute("01_small", tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+    assert started == ["01_small"] * 2

@@ -151,11 +151,12 @@ def case(cases, real_data, monkeypatch, tmp_path, capsys):
         video = cases / video
         poses = cases / poses if poses else video.parent / "poses.csv"
         told = ("--compare", cases / compare, "investigation") if compare else ()
-        status = run(video, *STAGE1, "--poses", poses, "--out", tmp_path / "out", *options, *told)
+        out = tmp_path / poses.parent.name / str(len(options))  # predictions from other poses are not written over
+        status = run(video, *STAGE1, "--poses", poses, "--out", out, *options, *told)
         if status == 2:
-            assert not (tmp_path / "out").exists()
+            assert not out.exists()
             return capsys.readouterr().err
-        return read(tmp_path / "out", video.stem)
+        return read(out, video.stem)
 
     return run_case
 
