@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from mbrepro.data.labels import bout_seconds
-from mbrepro.data.recordings import UNLABELLED, Dataset, Recording, behaviours
+from mbrepro.data.recordings import UNLABELLED, Recording, behaviours
 from mbrepro.errors import InputError
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.decoding import smooth
@@ -51,14 +51,6 @@ def curve(
             {"draw": draw, "animals": len(learned_from)} | _amounts(train) | _scores(train, test, trees or TREES, seed)
         )
     return pd.DataFrame(rows)
-
-
-def evenly_chosen(data: Dataset, most: int) -> list[Recording]:
-    """All recordings of at most so many animals of both splits, evenly chosen in the order of their names."""
-    animals = sorted({r.animal for r in data.recordings})
-    places = np.linspace(0, len(animals) - 1, min(most, len(animals))).round().astype(int)
-    chosen = {animals[place] for place in places}
-    return [r for r in data.recordings if r.animal in chosen]
 
 
 def _parts(animals: Sequence[str], draws: int, seed: int) -> Iterator[tuple[int, set[str], set[str]]]:

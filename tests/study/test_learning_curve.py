@@ -8,12 +8,12 @@ import pytest
 from scipy.optimize import least_squares
 from sklearn.metrics import average_precision_score, f1_score
 
-from mbrepro.data.recordings import UNLABELLED, Dataset, Recording, Skeleton
+from mbrepro.data.recordings import UNLABELLED, Recording, Skeleton
 from mbrepro.errors import InputError
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.decoding import smooth
 from mbrepro.study import learning_curve
-from mbrepro.study.learning_curve import curve, evenly_chosen, extrapolated, power_law
+from mbrepro.study.learning_curve import curve, extrapolated, power_law
 
 CLASSES = ("near", "other")
 FEW = BoostingSettings(every=5, iterations=5)
@@ -66,13 +66,6 @@ def test_scores_are_those_of_scikit_learn_on_labelled_frames(monkeypatch):
         assert row["f1_near"] == row["f1"] == pytest.approx(f1_score(true == 0, scores.argmax(1) == 0))
         assert row["ap_near"] == row["map"] == pytest.approx(average_precision_score(true == 0, scores[:, 0]))
     assert points["f1"].iloc[-1] > 0.8
-
-
-def test_animals_are_chosen_evenly_with_all_their_recordings():
-    recordings = made(6)
-    data = Dataset("x", CLASSES, tuple(recordings[:4]), (*recordings[4:], replace(recordings[5], name="again")), "made")
-    assert [r.name for r in evenly_chosen(data, 3)] == ["r0", "r2", "r5", "again"]
-    assert len(evenly_chosen(data, 99)) == 7
 
 
 def test_too_few_animals_are_refused():
