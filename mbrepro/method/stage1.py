@@ -1,7 +1,7 @@
 """Stage 1's localizers behind one registry: at equal data, each learns the class scores (T, C) of frames.
 
 What is chosen with scores (calibration, thresholds, the weight of decoding, stage 2) is chosen on those of train
-recordings by models that never saw their animal: `out_of_fold`. Scores are kept under what made them.
+recordings by models that never saw their animal: `fold_jobs`. Scores are kept under what made them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -86,17 +86,6 @@ def fit(name: str, recordings: Sequence[Recording], settings: object, seed: int)
         return kind.fit(recordings, labels, classes, settings or kind.settings, seed)
 
 
-def out_of_fold(
-    name: str, recordings: Sequence[Recording], settings: object, seed: int, folder: Path, folds: int = FOLDS
-) -> list[np.ndarray]:
-    """Scores (T, C) of each train recording by a localizer trained on the recordings of other folds' animals.
-
-    Read from `folder` where they are stored. Raises InputError if there are fewer animals than folds.
-    """
-    jobs = fold_jobs(name, recordings, settings, seed, folds)
-    return joined(jobs, scored(jobs, folder), recordings)
-
-
 def joined(
     jobs: Sequence[Job], parts: Sequence[Sequence[np.ndarray]], recordings: Sequence[Recording]
 ) -> list[np.ndarray]:  # fmt: skip
@@ -110,7 +99,10 @@ def joined(
 def fold_jobs(
     name: str, recordings: Sequence[Recording], settings: object, seed: int, folds: int = FOLDS
 ) -> list[Job]:  # fmt: skip
-    """The jobs of `out_of_fold`."""
+    """The jobs that score each train recording by a localizer of the recordings of other folds' animals.
+
+    Raises InputError if there are fewer animals than folds.
+    """
     return [Job(name, settings, seed, *parts) for parts in by_animal(recordings, folds)]
 
 

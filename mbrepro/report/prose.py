@@ -9,10 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mbrepro.method import gate
-from mbrepro.method.gate import Guarantee
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
-from mbrepro.study import ablations, gate_curves, poster
+from mbrepro.study import ablations, poster
 
 
 def how_sure(table: pd.DataFrame) -> str:
@@ -84,29 +82,6 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip
     return _list([line for line in lines if line])
-
-
-def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
-    """Which gate's curve lies highest, and what a threshold may promise with so few videos.
-
-    areas: as of `gate_curves.areas`.
-    """
-    f1, best = areas["f1"], areas["f1"].drop("oracle").idxmax()
-    lines = [
-        _compared("Over the share of video, the difference gate has a mean F1 of", f1["difference"], f1[name],
-                  f"of {name}", form=".3f")
-        for name in ("confidence", "margin", "random", "oracle")
-    ]  # fmt: skip
-    lines.append(f"Of the gates that know no labels, {best} has the highest.")
-    asked = f"at most {gate.LOSS:.2f} of F1 with {gate.CERTAIN:.0%} certainty"
-    few = f"; even without any loss that takes {promised.needed} calibration videos, and there are {promised.videos}"
-    if promised.place is None:
-        why = few if promised.videos < promised.needed else ""
-        lines.append(f"No threshold of the difference gate can be certified to cost {asked}{why}.")
-    else:
-        share = gate_curves.BUDGETS[::-1][promised.place]
-        lines.append(f"Shown {share:.0%} of the clips the difference gate costs {asked} ({promised.videos} videos).")
-    return _list(lines)
 
 
 def _compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
