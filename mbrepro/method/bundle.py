@@ -74,9 +74,9 @@ def load_bundle(path: Path) -> Bundle:
         skeleton, classes = Skeleton(tuple(told["parts"]), told["front"], told["rear"]), tuple(told["classes"])
         model = Layered(Boosted(trees[0], len(classes), settings), trees[1], float(told["fps"]), bool(told["alike"]))
         return Bundle(model, skeleton, classes, told["about"])
-    except (OSError, zipfile.BadZipFile, LookupError, TypeError, ValueError, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # zipfile, zlib, json and skops each raise errors of their own at bytes not theirs
         why = " ".join(str(error).split())
         raise InputError(f"{path}: not a model of mbrepro train ({why}); name one, official or demo") from error
 
@@ -106,7 +106,18 @@ def _trees(path: Path, content: bytes) -> HistGradientBoostingClassifier:
         raise InputError(f"{path}: it holds more than trees, which is not opened ({error})") from error
     if not isinstance(trees, HistGradientBoostingClassifier):
         raise InputError(f"{path}: it holds {type(trees).__name__} in the place of trees")
+    if not all(_ends(predictor.nodes, trees.n_features_in_) for each in trees._predictors for predictor in each):
+        raise InputError(f"{path}: it holds trees that lead nowhere, which are not followed")
     return trees
+
+
+def _ends(nodes: np.ndarray, features: int) -> bool:
+    """Whether every way through a tree's nodes stays in it and ends: scikit-learn follows them without a look."""
+    inner = np.flatnonzero(~nodes["is_leaf"].astype(bool))
+    ways = np.stack([nodes["left"][inner], nodes["right"][inner]]).astype(np.int64)
+    asked = nodes["feature_idx"][inner]
+    inside = (ways > inner) & (ways < len(nodes)) & (asked >= 0) & (asked < features)
+    return bool(len(nodes) and inside.all() and not nodes["is_categorical"].any())
 
 
 def _versions() -> dict[str, str]:

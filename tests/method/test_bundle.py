@@ -1,8 +1,11 @@
 """A model as one file: the same scores and bytes again, and nothing opened that was changed or is more than trees."""
 
+import contextlib
+import copy
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +72,13 @@ def test_a_changed_file_is_refused(path):
         rewritten(path, change, signed=False)
         with pytest.raises(InputError, match=r"model\.zip: it was changed after it was written"):
             load_bundle(path)
+    rng = np.random.default_rng(0)
+    for place, bit in zip(rng.integers(len(original), size=400), rng.integers(8, size=400), strict=True):
+        flipped = bytearray(original)
+        flipped[place] ^= 1 << bit
+        path.write_bytes(flipped)
+        with contextlib.suppress(InputError):  # nothing else, and what can be read is as it was
+            assert load_bundle(path).about == {"recordings": ["a"]}
     for broken in (original[: len(original) // 2], b"", b"PK\3\4 no zip"):
         path.write_bytes(broken)
         with pytest.raises(InputError, match=r"model\.zip: not a model of mbrepro train"):
@@ -91,6 +101,21 @@ def test_nothing_but_trees_is_opened(path):
     rewritten(path, lambda members: members.update({"more.txt": b""}))
     with pytest.raises(InputError, match="not a model of mbrepro train, which holds"):
         load_bundle(path)
+
+
+@pytest.mark.parametrize(
+    "change", [("left", 10**6), ("right", 0), ("feature_idx", 10**6), ("feature_idx", -1), ("is_categorical", 1)]
+)
+def test_trees_that_lead_out_of_themselves_are_not_followed(bundle, tmp_path, change):
+    first = copy.deepcopy(bundle.model.first)
+    nodes = first.trees._predictors[0][0].nodes
+    assert not nodes["is_leaf"][0]
+    field, value = change
+    nodes[field][0] = value
+    hostile = replace(bundle, model=replace(bundle.model, first=first))
+    save_bundle(tmp_path / "model.zip", hostile, "# card\n")
+    with pytest.raises(InputError, match="trees that lead nowhere"):
+        load_bundle(tmp_path / "model.zip")
 
 
 def test_versions_that_score_otherwise_are_refused(path, monkeypatch):
