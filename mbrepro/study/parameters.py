@@ -13,16 +13,7 @@ from mbrepro.errors import InputError
 from mbrepro.method import protocols
 
 # The least value of whole numbers, and lists of numbers that are written as text.
-LEAST = {
-    "seeds": 1,
-    "epochs": 1,
-    "baseline_epochs": 1,
-    "seed": 0,
-    "most_clips": 0,
-    "max_new_tokens": 1,
-    "most": 3,
-    "draws": 2,
-}
+LEAST = {"seeds": 1, "epochs": 1, "baseline_epochs": 1, "seed": 0, "most_clips": 0, "max_new_tokens": 1}
 LISTS = ("clip_lengths", "glances", "gaps", "lengths", "components", "widths")
 PROTOCOL = ("epochs", "clip_seconds", "sampled_fps", "crop", "view", "head")  # of `protocols.corrected`
 
