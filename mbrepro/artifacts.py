@@ -147,9 +147,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_texts(texts: Mapping[Path, str]) -> None:
-    """Write several text files, all of them whole or none."""
-    with contextlib.ExitStack() as stack:
-        for path, text in texts.items():
+    """Write several text files, each whole, none if one cannot be written; the last is there only if all are."""
+    with contextlib.ExitStack() as stack:  # what is entered first is renamed last
+        for path, text in reversed(texts.items()):
             stack.enter_context(replacing(path)).write_text(text, encoding="utf-8")
 
 

@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -92,12 +93,15 @@ def test_arrays_that_a_full_disk_has_no_room_for_are_said_in_one_sentence(full_d
     assert not list(tmp_path.iterdir())
 
 
-def test_several_texts_are_all_written_or_none(full_disk, tmp_path):
+def test_several_texts_are_all_written_or_none_and_the_last_comes_last(full_disk, tmp_path, monkeypatch):
     (tmp_path / "a").write_text("before")
     with pytest.raises(OSError, match="File too large"):
         write_texts({tmp_path / "a": "after", tmp_path / "b": "b" * 50_000})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "before"}
+    renamed, replace_file = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda path, to: renamed.append(to.name) or replace_file(path, to))
     write_texts({tmp_path / "a": "after", tmp_path / "b": "b"})
+    assert renamed == ["a", "b"]
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "after", "b": "b"}
 
 

@@ -22,7 +22,9 @@ from mbrepro.data.tracking.tracks import MissingParts
 from mbrepro.errors import InputError
 from mbrepro.method.bundle import Bundle, load_bundle
 from mbrepro.study.own import named, with_parts
-from mbrepro.study.predict import write_prediction
+from mbrepro.study.predict import told_in, write_prediction
+
+WRITTEN = ("boris.csv", "annot", "pred.csv", "frames.csv", "pred.json")  # of each recording, in this order
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,11 @@ def label(
 ) -> Iterator[Path]:
     """Label the frames of pose files, or of the recordings of data sets, and yield each file written into `out`.
 
-    Those of `study.predict`, and beside them `<name>.boris.csv` and `<name>.annot`, whose behaviours but "other"
-    and whose classes can be opened with BORIS and with Bento. Frames in which an animal is
-    absent are not scorable. What was made before from the same files, model and options is kept as it is. pairs: two
-    animals of a file at a time, all of them, each pair in both orders. video: of a single pose file. how: as of
-    `read_own`. A recording that cannot be read does not stop the others: InputError comes at the end, with its
-    sentence, or at once if the model cannot be used or two recordings have one name.
+    Those of `study.predict`, and beside them `<name>.boris.csv`, without "other", for BORIS and `<name>.annot` for
+    Bento. Frames in which an animal is absent are not scorable. What was made before from the same files, model and
+    options is kept as it is. pairs: two animals of a file at a time, all of them, each pair in both orders. video: of a
+    single pose file. how: as of `read_own`. A recording that cannot be read does not stop the others: InputError comes
+    at the end, with its sentence, or at once if the model cannot be used or two recordings have one name.
     """
     bundle = load_bundle(model)
     jobs = [job for path in sources for job in _jobs(Path(path), bundle, pairs, video, how)]
@@ -97,8 +98,8 @@ def _job(path: Path, name: str, bundle: Bundle, video: Path | None, how: Mapping
 def _labelled(job: Job, bundle: Bundle, model: str, out: Path) -> Iterator[Path]:
     if missing := [path for path in job.made_from if isinstance(path, Path) and not path.exists()]:
         raise InputError(f"{missing[0]}: there is no such file")
-    made_from, notes = fingerprint(model, *job.made_from), out / f"{job.name}.pred.json"
-    if notes.exists() and json.loads(notes.read_text(encoding="utf-8")).get("made_from") == made_from:
+    made_from, (*others, notes) = fingerprint(model, *job.made_from), [out / f"{job.name}.{s}" for s in WRITTEN]
+    if all(path.exists() for path in (*others, notes)) and told_in(notes).get("made_from") == made_from:
         return
     recording, told = job.read()
     prediction = named(recording, bundle.model.scores(recording))
@@ -107,7 +108,7 @@ def _labelled(job: Job, bundle: Bundle, model: str, out: Path) -> Iterator[Path]
     scores = np.where(there[:, None], prediction.scores, np.nan)
     names = (*bundle.classes, NOT_SCORABLE)  # UNLABELLED is the last place
     bouts = [Bout(names[value], start, stop) for start, stop, value in runs(labels)]
-    boris, bento = (out / f"{job.name}.{suffix}" for suffix in ("boris.csv", "annot"))
+    boris, bento, *_ = others
     media = recording.video.name if recording.video else ""
     write_boris(boris, [bout for bout in bouts if bout.behaviour != OTHER], recording.edges, media)
     write_bento(bento, bouts, len(recording), recording.fps, media)

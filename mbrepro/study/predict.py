@@ -165,8 +165,20 @@ def write_prediction(
 
 
 def _unless_taken(out: Path, name: str, poses: Path) -> str:
-    """The fingerprint of poses; InputError if a folder has predictions from others under this name."""
+    """The fingerprint of poses; InputError if a folder has predictions under this name that are not known to be theirs.
+
+    Predictions of versions before this one do not say from which poses they are.
+    """
     path, made_from = out / f"{name}.pred.json", fingerprint(poses)
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")).get("poses_fingerprint") != made_from:
-        raise InputError(f"{path}: these are predictions from other poses; name another --out, or delete them")
+    if path.exists() and told_in(path).get("poses_fingerprint") != made_from:
+        raise InputError(f"{path}: these are not known to be of these poses; name another --out, or delete them")
     return made_from
+
+
+def told_in(path: Path) -> dict:
+    """What a file of notes tells; nothing if it is none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -57,8 +57,14 @@ def test_card_tells_what_was_seen_and_scores_of_animals_held_out(model, folder):
 
 
 def test_figures_are_those_of_the_held_out_labels(folder, monkeypatch):
-    """Labels of a recording that are changed teach its own model nothing, so its scores stay and its figures fall."""
-    monkeypatch.setattr(own, "_fold_scores", lambda others, held, alike: {r.name: scores[r.name] for r in held})
+    """Of known scores, given where the animal is held out, they are what the frame metrics give of all recordings."""
+
+    def fold_scores(others, held, alike):
+        assert alike and len(others) + len(held) == len(recordings)
+        assert not {r.animal for r in others} & {r.animal for r in held}
+        return {r.name: scores[r.name] for r in held}
+
+    monkeypatch.setattr(own, "_fold_scores", fold_scores)
     manifest = read_manifest(folder)
     recordings = [read_recording(manifest, entry)[0] for entry in manifest.entries]
     rng = np.random.default_rng(0)
@@ -91,6 +97,13 @@ def test_predictions_of_a_folder_and_of_files_are_the_same_and_those_made_are_ke
     told = [tuple(row) for row in segments[["label", "start_frame", "stop_frame"]].itertuples(index=False)]
     assert sorted(spans) == sorted((n.replace(" ", "_"), a, b) for n, a, b in told if n != "other")
     assert cli.main(arguments) == 0 and capsys.readouterr().out == ""
+    made = {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    for name in made:  # one that is gone, and notes that are none, are made again with all of its recording's
+        (tmp_path / "b" / name).unlink()
+        assert cli.main(arguments) == 0 and len(capsys.readouterr().out.splitlines()) == 5
+    next((tmp_path / "b").glob("*.pred.json")).write_text("[")
+    assert cli.main(arguments) == 0 and len(capsys.readouterr().out.splitlines()) == 5
+    assert {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()} == made
     notes = json.loads((tmp_path / "a" / "rats07.pred.json").read_text())
     assert notes["not_scorable_s"] == 0 and len(notes["model"]) == 64
 

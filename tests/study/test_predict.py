@@ -316,7 +316,7 @@ def test_predictions_of_another_recording_of_the_same_name_stay(made_network, tm
     assert run(*rig, "--poses", tmp_path / "cage1" / "tracked.csv") == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert run(*rig, "--poses", tmp_path / "cage2" / "tracked.csv") == 2
-    assert "tracked.pred.json: these are predictions from other poses; name another --out" in capsys.readouterr().err
+    assert "tracked.pred.json: these are not known to be of these poses; name another --out" in capsys.readouterr().err
     assert run(*rig, "--poses", tmp_path / "cage1" / "tracked.csv") == 0  # its own are made again
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
