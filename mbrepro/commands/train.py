@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mbrepro.commands.options import writable
+from mbrepro.errors import InputError
 from mbrepro.study.own import train
 
 
@@ -16,5 +18,8 @@ def command(
     ] = None,
 ) -> None:
     """Train, write the model and print its card."""
+    writable(out.parent)
+    if out.is_dir():
+        raise InputError(f"{out}: this is a folder; name the file to write, such as {out / 'model.zip'}")
     print(train(folder, out, parts or ()))
     print(f"{out}\nmbrepro predict POSES --model {out} --out predictions")

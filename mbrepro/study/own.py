@@ -155,7 +155,8 @@ def card(bundle: Bundle) -> str:
         f"It takes two animals with the points {', '.join(skeleton.parts)} (front {skeleton.front}, rear "
         f"{skeleton.rear}), of any frame rate, brought to {bundle.model.fps:g} a second; "
         f"{about['points_seen']:.0%} of the points it learned from were seen.", "",
-        f"Every recording scored by a model of other animals, in {OUTER} folds of neighbours; {BY_VIDEO}.", "",
+        f"Every recording scored by a model of other animals, in {min(OUTER, about['animals'])} folds of neighbours; "
+        f"{BY_VIDEO}.", "",
         "| | value | 95 % interval |", "|---|---|---|",
     ]  # fmt: skip
     for name, told in about["figures"].items():

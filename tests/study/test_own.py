@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,8 @@ def test_card_tells_what_was_seen_and_scores_of_animals_held_out(model, folder):
     assert about["figures"]["f1"]["value"] > 0.9 and "low" not in about["figures"]["f1"]  # 4 recordings: no interval
     with zipfile.ZipFile(model) as file:
         card = file.read("card.md").decode()
-    assert "| f1_aggression |" in card and "4 recordings of 4 animals" in card
+    assert "| f1_aggression |" in card and "4 recordings of 4 animals" in card and "in 4 folds" in card
+    assert "in 3 folds" in own.card(replace(bundle, about=about | {"animals": 3}))
 
 
 def test_figures_are_those_of_the_held_out_labels(folder, monkeypatch):
@@ -159,4 +161,9 @@ def test_what_cannot_be_trained_is_said_before_it_begins(folder, tmp_path, capsy
         table.write_text(text)
     assert cli.main(["train", str(folder), "--out", str(tmp_path / "m.zip"), "--parts", "top", "beak"]) == 2
     assert "--parts: 'beak' is none of the parts" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert cli.main(["train", str(folder), "--out", str(tmp_path)]) == 2
+    assert "this is a folder; name the file to write" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert cli.main(["train", str(folder), "--out", str(tmp_path / "file" / "m.zip")]) == 2
+    assert "file is a file; name a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
