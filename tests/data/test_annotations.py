@@ -407,3 +407,11 @@ def test_plain_labels_that_cannot_be_read_get_one_sentence(tmp_path, text, words
     with pytest.raises(InputError, match=words) as caught:
         read_bouts(write(tmp_path / "a", text), 10)
     assert str(caught.value).startswith(str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("cell", ["abc", "", "0", "-1", "inf", "nan"])
+def test_a_rate_is_not_taken_from_a_cell_that_is_no_end_of_a_bout(tmp_path, cell):
+    text = "label,start_frame,stop_frame,start_s,stop_s\na,0,30,0,1\na,30,60,1,{}\n"
+    assert read_extent(write(tmp_path / "a.csv", text.format(2))) == (30.0, None)
+    with pytest.raises(InputError, match=r"a\.csv: line 3 is no bout"):
+        read_extent(write(tmp_path / "b_a.csv", text.format(cell)))

@@ -57,7 +57,7 @@ def read_bout_table(path: Path, text: str, clock: Clock, behaviours: Collection[
         except (ValueError, OverflowError):
             start = stop = 0
         if not 0 <= start < stop or (by_frame and [start, stop] != times):
-            raise InputError(f"{path}: line {number} is no bout, which starts before it stops; mend it")
+            raise InputError(_no_bout(path, number))
         bouts.append(Bout(row[_label(table)], start, stop, row.get("channel", "")))
     return wanted_bouts(path, bouts, behaviours)
 
@@ -107,8 +107,15 @@ def extent_of_bouts(path: Path, text: str) -> Extent:
     table = _table(path)
     if not len(table) or not {*FRAMES, *SECONDS} <= {*table}:
         return Extent()
-    (frames, seconds) = (table[stop].map(float).max() for *_, stop in (FRAMES, SECONDS))
-    return Extent(frames / seconds)
+    ends = table[[FRAMES[1], SECONDS[1]]].apply(pd.to_numeric, errors="coerce")
+    wrong = ~((ends > 0) & np.isfinite(ends)).all(axis=1)
+    if wrong.any():
+        raise InputError(_no_bout(path, int(wrong.argmax()) + 2))
+    return Extent(ends[FRAMES[1]].max() / ends[SECONDS[1]].max())
+
+
+def _no_bout(path: Path, line: int) -> str:
+    return f"{path}: line {line} is no bout, which starts before it stops; mend it"
 
 
 def extent_of_frames(path: Path, text: str) -> Extent:
