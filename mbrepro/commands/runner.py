@@ -118,7 +118,8 @@ def run_study(
     if run:
         _keep_parameters(folder / stored.PARAMETERS, given_in(plan, given) | {"profile": profile, "run": run})
     done = []
-    for name, values in plan.items():
+    for name in sorted(plan, key=shows_runs):  # pages of stored runs last: this may be one of them
+        values = plan[name]
         if run_notebook(name, values | ({"run": run} if "run" in values else {}), folder, profile, kernel):
             done.append(name)
     results.tidy(folder)

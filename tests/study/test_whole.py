@@ -30,7 +30,7 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         root = tmp_path_factory.mktemp("study")
         patch.setenv("MBREPRO_ROOT", str(root))
-        assert runner.run_study("demo", SMALL) == runner.notebook_names()
+        assert sorted(runner.run_study("demo", SMALL)) == runner.notebook_names()
         book.build("demo")
         yield root
 
