@@ -8,12 +8,13 @@ the whole file or none.
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import hashlib
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import requires, version
 from pathlib import Path
 from types import ModuleType
@@ -29,8 +30,8 @@ SOURCE = Path(__file__).parent
 def fingerprint(*parts: object) -> str:
     """Hash any mix of plain values, dataclasses, arrays and files into 16 hexadecimal digits.
 
-    A `Path` contributes the bytes of its file, a dataclass its class name and fields. Raises TypeError for anything
-    whose identity would depend on the run (a set, a function, an object).
+    A `Path` contributes the bytes of its file, or of a folder's files by name, a dataclass its class name and fields.
+    Raises TypeError for anything whose identity would depend on the run (a set, a function, an object).
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -47,6 +48,8 @@ def _feed(digest, part: object) -> None:
     elif isinstance(part, np.ndarray) and not part.dtype.hasobject:
         digest.update(f"<array {part.dtype.str} {part.shape}".encode())
         digest.update(np.ascontiguousarray(part).tobytes())
+    elif isinstance(part, Path) and part.is_dir():
+        _feed(digest, sorted(part.iterdir()))
     elif isinstance(part, Path):
         with part.open("rb") as file:
             digest.update(b"<file" + hashlib.file_digest(file, "sha256").digest())
@@ -110,13 +113,18 @@ def _file_hash(path: Path, state: tuple[int, ...]) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` and rename it to `path` if the block succeeds; otherwise remove it."""
+    """Give a temporary path beside `path` and rename it to `path` if the block succeeds; otherwise remove it.
+
+    What safetensors cannot write, as on a full disk, is an OSError that names the file, like any other.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.partial{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -135,13 +143,24 @@ def locked(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file or nothing."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_texts({path: text})
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write several text files, each whole, none if one cannot be written; the last is there only if all are."""
+    with contextlib.ExitStack() as stack:  # what is entered first is renamed last
+        for path, text in reversed(texts.items()):
+            stack.enter_context(replacing(path)).write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON with sorted keys, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: object) -> str:
+    """A value as indented JSON with sorted keys."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def cached_arrays(

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from types import ModuleType
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,6 +17,8 @@ from mbrepro.errors import InputError
 
 COMMANDS = {
     "run": "run one notebook with parameters of your own, or the whole study",
+    "sweep": "run one notebook under every combination of some parameters' values",
+    "diff": "say in what two runs differ",
     "book": "build the book from the notebooks that have been run",
     "verify": "score stored predictions again and compare with table and book",
     "fetch": "download CalMS21 or the official network, or link the copy you have",
@@ -23,7 +26,13 @@ COMMANDS = {
     "estimate": "how long stage 2 takes on this machine; too long is exit status 2",
     "embed": "embed the clips the study needs, alone or as one of many jobs",
     "finetune": "fine-tune the video model on labelled train clips (LoRA)",
+    "init": "write a manifest for a folder of your own pose and label files",
+    "check": "read a data set of your own and say everything that is wrong with it",
+    "train": "train a model on a data set of your own, as one file",
     "predict": "label the behaviour in a recording of your own",
+    "evaluate": "compare predicted labels with true ones, or two people's",
+    "learning-curve": "how scores of your own recordings grow with what is labelled, and what more would give",
+    "doctor": "say what this machine has and what it lacks",
     "bench": "measure speed against the published computation",
     "gpu": "measure what needs a GPU: speed, precision, parity, a fine-tuning step",
     "soak": "kill embedding at random moments and compare the bytes with a straight run's",
@@ -57,12 +66,16 @@ class Commands(TyperGroup):
         if name not in COMMANDS:
             return None
         app = typer.Typer(**PLAIN)
-        app.command(name, cls=Command, help=COMMANDS[name])(import_module(f"mbrepro.commands.{name}").command)
+        app.command(name, cls=Command, help=COMMANDS[name])(_module(name).command)
         return get_command(app)
 
     def format_commands(self, context, formatter):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"mbrepro.commands.{name.replace('-', '_')}")
 
 
 def spread(arguments: Sequence[str], many: set[str]) -> list[str]:

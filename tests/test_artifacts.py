@@ -1,16 +1,27 @@
 import hashlib
 import json
 import os
+import resource
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mbrepro import artifacts
-from mbrepro.artifacts import cached_arrays, file_hash, fingerprint, locked, replacing, versions, write_json
+from mbrepro import artifacts, cli
+from mbrepro.artifacts import (
+    cached_arrays,
+    file_hash,
+    fingerprint,
+    locked,
+    replacing,
+    versions,
+    write_json,
+    write_texts,
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,36 @@ def test_versions_are_those_of_modules_and_of_libraries():
     assert versions(module, np) == {"mine": "3", "numpy": np.__version__}
     with pytest.raises(AttributeError):
         versions(artifacts)
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 40 kB, which Linux refuses a write for as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_arrays_that_a_full_disk_has_no_room_for_are_said_in_one_sentence(full_disk, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "get_command", lambda app: SimpleNamespace(main=lambda *_, **how: cached_arrays(
+        tmp_path, "a", (), lambda: {"a": np.zeros(100_000)})))  # fmt: skip
+    assert cli.main([]) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / "a-") in said and said.endswith("; what was finished is kept\n") and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_texts_are_all_written_or_none_and_the_last_comes_last(full_disk, tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("before")
+    with pytest.raises(OSError, match="File too large"):
+        write_texts({tmp_path / "a": "after", tmp_path / "b": "b" * 50_000})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "before"}
+    renamed, replace_file = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda path, to: renamed.append(to.name) or replace_file(path, to))
+    write_texts({tmp_path / "a": "after", tmp_path / "b": "b"})
+    assert renamed == ["a", "b"]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "after", "b": "b"}
 
 
 def test_one_process_at_a_time_makes_a_path_and_no_lock_stays(tmp_path):

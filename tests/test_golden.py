@@ -33,8 +33,10 @@ from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method import protocols
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.context import context_features, fit_layered
+from mbrepro.method.dilated import DilatedSettings, fit_dilated
 from mbrepro.method.features import dyad_features
-from mbrepro.method.heads import HeadSettings, fit_head
+from mbrepro.method.heads import HEADS, HeadSettings, fit_head
 from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, localize, pose_features
 from mbrepro.method.pipeline import propose, write_frames
 from mbrepro.method.single_frame import SingleFrameSettings, single_frame
@@ -121,6 +123,24 @@ def boosting(_):
     recording, settings = mouse(), BoostingSettings(iterations=5)
     scores = fit_boosting([recording], [recording.labels], 4, settings, 0).scores(mouse("mouse002_task1_annotator1"))
     return {"scores": told(scores), "settings": asdict(BoostingSettings())}
+
+
+def dilated_network(_):
+    recording, chosen = mouse(), DilatedSettings(epochs=2, crop=20)
+    torch.set_num_threads(1)
+    model = fit_dilated([recording], [recording.labels], 4, chosen, 0)
+    return {"settings": asdict(DilatedSettings()), "scores": told(model.scores(recording)),
+            "reach": told(model.reach(recording))}  # fmt: skip
+
+
+def layered(_):
+    settings = BoostingSettings(windows_s=(0.5,), iterations=5, leaves=5)
+    recordings = [mouse(f"mouse00{k}_task1_annotator1") for k in range(1, 4)]
+    model = fit_layered(recordings, True, 0, settings, settings)
+    return {
+        "scores": told(model.scores(mouse("mouse004_task1_annotator1"))),
+        "seen": told(context_features(np.eye(4), 1.0)),
+    }
 
 
 def clips(tmp_path):
@@ -223,10 +243,11 @@ def method(_):
             "scores": told(frames_written.scores),
         }
     points = np.random.default_rng(0).normal(size=(30, 4)) + np.repeat([[0], [1], [2]], 10, 0)
-    for kind in ("linear", "mlp", "knn"):
-        head = fit_head(points, np.repeat([0, 1, 2], 10), 4, HeadSettings(kind=kind), 0)
-        made[kind] = told(head.scores(points[::3]))
-    return made
+    labels, animals = np.repeat([0, 1, 2], 10), [str(k % 3) for k in range(30)]
+    for kind in HEADS:
+        made[kind] = told(fit_head(points, labels, 4, HeadSettings(kind=kind), 0).scores(points[::3]))
+    late = fit_head(points, labels, 4, HeadSettings(), 0, split=2, animals=animals)
+    return made | {"late": told(late.scores(points[::3]))}
 
 
 def metrics(_):
@@ -311,6 +332,8 @@ MAKERS = {
     "mbrepro.method.single_frame": single,
     "mbrepro.method.features": features,
     "mbrepro.method.boosting": boosting,
+    "mbrepro.method.dilated": dilated_network,
+    "mbrepro.method.context": layered,
     "mbrepro.data.clips": clips,
     "mbrepro.data.video": video,
     "mbrepro.embedding.cuda": on_gpu,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 from bs4 import BeautifulSoup, Tag
@@ -71,8 +72,8 @@ def _stage(folder: Path, source: Path) -> Path:
     for part in ("notebooks", "_generated"):
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
-    for path in _copies(folder).values():
-        shutil.copy(path, source / "notebooks")
+    for name, path in _copies(folder).items():
+        write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.code_closed(path)))
     for name, text in _generated(folder).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source

@@ -73,6 +73,15 @@ def prose(path: Path) -> str:
     return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 
+def code_closed(path: Path) -> NotebookNode:
+    """An executed notebook whose code a page shows when asked; outputs are open."""
+    notebook = read(path)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+    return notebook
+
+
 def _outputs(path: Path) -> Iterator[NotebookNode]:
     for cell in read(path).cells:
         yield from cell.get("outputs", [])

@@ -11,6 +11,7 @@ import papermill
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
@@ -35,18 +36,27 @@ KERNEL_OPTIONS = [
 ]
 
 
-def execute(name: str, source: Path, output: Path, values: Mapping[str, object]) -> None:
+def execute(
+    name: str, source: Path, output: Path, values: Mapping[str, object], kernel: "WarmKernel | None" = None
+) -> None:
     """Execute a notebook with parameters and write the executed copy, also of one that fails.
 
-    Raises InputError with the last error if a cell fails, or its process ends.
+    kernel: to execute it in; without it the notebook has one of its own. Raises InputError with the last error if a
+    cell fails, or its process ends.
     """
     # transformers asks for widgets that a printed book has no use for
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+    how = {
+        "parameters": dict(values), "engine_name": ENGINE, "kernel_name": "python3", "cwd": str(paths.root()),
+        "progress_bar": False, "extra_arguments": KERNEL_OPTIONS, "told_as": name,
+    }  # fmt: skip
     try:
-        papermill.execute_notebook(
-            str(source), str(output), parameters=dict(values), engine_name=ENGINE, kernel_name="python3",
-            cwd=str(paths.root()), progress_bar=False, extra_arguments=KERNEL_OPTIONS, told_as=name,
-        )  # fmt: skip
+        try:
+            papermill.execute_notebook(str(source), str(output), km=kernel and kernel.ready(), **how)
+        except RuntimeError as error:  # another process was quicker to take a port that was free: no cell has run
+            if "died before replying" not in str(error):
+                raise
+            papermill.execute_notebook(str(source), str(output), km=kernel and kernel.ready(), **how)
     except PapermillExecutionError as error:
         raise InputError(f"{name} stopped: {error.ename}: {error.evalue}") from error
     except DeadKernelError as error:
@@ -69,6 +79,32 @@ class _ThisPython(KernelSpecManager):
 class _Kernel(AsyncKernelManager):
     def _kernel_spec_manager_default(self) -> KernelSpecManager:
         return _ThisPython()
+
+
+class WarmKernel:
+    """A kernel for several notebooks, one after another, that imports their modules once; to be closed.
+
+    Each finds it without any names, and its counter at 1: what is run in it is as in a kernel of its own.
+    """
+
+    def __init__(self):
+        self._manager = _Kernel()
+
+    def ready(self) -> AsyncKernelManager:
+        """The kernel without names; another one, not started yet, in the place of one that died."""
+        if self._manager.has_kernel and run_sync(self._manager.is_alive)():
+            client = self._manager.blocking_client()
+            client.start_channels()
+            client.execute("get_ipython().reset()", silent=True, reply=True, timeout=60)
+            client.stop_channels()
+        elif self._manager.has_kernel:
+            self.close()
+            self._manager = _Kernel()
+        return self._manager
+
+    def close(self) -> None:
+        """End it."""
+        run_sync(self._manager.shutdown_kernel)(now=True)
 
 
 class _Engine(NBClientEngine):

@@ -1,7 +1,7 @@
 """`mbrepro judges`: how hard simulated train recordings are for methods whose scores on real mice are known."""
 
 from mbrepro.data.calms21.network import find_network
-from mbrepro.demo.judges import train_judged
+from mbrepro.demo.judges import judged_on_train
 from mbrepro.demo.simulated import DemoSettings
 from mbrepro.errors import InputError
 from mbrepro.method.official import load_official
@@ -14,4 +14,4 @@ def command() -> None:
     except InputError as error:
         print(f"without the official network: {error}")
         network = None
-    print(train_judged(DemoSettings(), network).to_string(float_format="{:.3f}".format))
+    print(judged_on_train(DemoSettings(), network).to_string(float_format="{:.3f}".format))

@@ -78,3 +78,21 @@ def check_patience(profile: str, cpu: bool, seeds: int) -> None:
         from mbrepro.study.estimate import estimate, refuse_slow
 
         refuse_slow(estimate(profile, seeds))
+
+
+def pair(option: str, form: str, text: str) -> tuple[str, str]:
+    """Both sides of an option's `NAME=VALUE`; raises InputError, saying the form, for any other text."""
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise InputError(f"{option} takes {form}, not {text!r}")
+    return name, value
+
+
+def writable(folder: Path) -> Path:
+    """The folder; raises InputError, before anything long is begun, if files cannot be written into it."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{folder}: {nearest} is a file; name a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: nothing can be written into {nearest}; name another folder, or set MBREPRO_ROOT")
+    return folder

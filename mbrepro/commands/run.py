@@ -24,7 +24,8 @@ def command(
     """Run, or show, what was asked for; a run with parameters is one of its own, kept under results/PROFILE/runs."""
     if every == bool(notebook):
         raise InputError("name one notebook, or give --all for the whole study")
-    parameters = dict(_parameter(text) for text in given or [])
+    notebook = runner.full_name(notebook)
+    parameters = dict(parameter(text) for text in given or [])
     use_profile(profile, model, source)
     if show:
         if every:
@@ -43,7 +44,8 @@ def command(
         print(folder / f"{notebook}.ipynb")
 
 
-def _parameter(text: str) -> tuple[str, object]:
+def parameter(text: str) -> tuple[str, object]:
+    """Name and value of a parameter typed as NAME=VALUE; InputError if it is not, or has a place of its own."""
     name, sign, value = text.partition("=")
     if not sign:
         raise InputError(f"-p takes a parameter's name and its value, such as -p clip_seconds 2, not {text!r} alone")

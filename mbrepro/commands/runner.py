@@ -11,14 +11,22 @@ import nbformat
 import papermill
 
 from mbrepro import paths
-from mbrepro.artifacts import fingerprint, library_versions, package_versions, replacing, write_json, write_text
+from mbrepro.artifacts import (
+    file_hash,
+    fingerprint,
+    library_versions,
+    package_versions,
+    replacing,
+    write_json,
+    write_text,
+)
 from mbrepro.commands import copies
-from mbrepro.commands.execute import execute
+from mbrepro.commands.execute import WarmKernel, execute
 from mbrepro.embedding import model_state
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
-from mbrepro.study import results
-from mbrepro.study.parameters import cascade, check_values, runs_stage2
+from mbrepro.study import results, stored
+from mbrepro.study.parameters import cascade, check_values, runs_stage2, shows_runs
 from mbrepro.study.profiles import calms21_folder
 
 KEY = "mbrepro_key"
@@ -28,6 +36,11 @@ READABLE = 60  # characters of a run's name before its hash
 def notebook_names() -> list[str]:
     """Names of the study's notebooks, in the order they are run and read."""
     return sorted(path.stem for path in paths.notebooks().glob("[!.]*.ipynb"))
+
+
+def full_name(name: str) -> str:
+    """The notebook that a name means, with its number or without it; a name that none has is returned as it is."""
+    return next((known for known in notebook_names() if name == known.partition("_")[2]), name)
 
 
 def _declared(name: str) -> dict[str, dict]:
@@ -93,19 +106,21 @@ def run_name(given: Mapping[str, object]) -> str:
 
 
 def run_study(
-    profile: str, given: Mapping[str, object], names: Sequence[str] | None = None, run: str = ""
-) -> list[str]:
+    profile: str, given: Mapping[str, object], names: Sequence[str] | None = None, run: str = "",
+    kernel: WarmKernel | None = None,
+) -> list[str]:  # fmt: skip
     """Run notebooks in order, into the study or into a run of one's own; return the names of those not up to date.
 
-    run: the run's name; its parameters are written beside its results. Raises InputError as `check_run` does, and if a
-    run of this name has other parameters.
+    run: the run's name; its parameters are written beside its results. kernel: as of `execute`. Raises InputError as
+    `check_run` does, and if a run of this name has other parameters.
     """
     plan, folder = check_run(names or notebook_names(), profile, given), paths.results(profile, run)
     if run:
-        _keep_parameters(folder / "parameters.json", given_in(plan, given) | {"profile": profile, "run": run})
+        _keep_parameters(folder / stored.PARAMETERS, given_in(plan, given) | {"profile": profile, "run": run})
     done = []
-    for name, values in plan.items():
-        if run_notebook(name, values | ({"run": run} if "run" in values else {}), folder, profile):
+    for name in sorted(plan, key=shows_runs):  # pages of stored runs last: this may be one of them
+        values = plan[name]
+        if run_notebook(name, values | ({"run": run} if "run" in values else {}), folder, profile, kernel):
             done.append(name)
     results.tidy(folder)
     return done
@@ -123,7 +138,9 @@ def _keep_parameters(path: Path, given: dict[str, object]) -> None:
         raise InputError(f"{path}: this run has other parameters; choose another name with -p run NAME, or delete it")
 
 
-def run_notebook(name: str, values: Mapping[str, object], folder: Path, profile: str) -> bool:
+def run_notebook(
+    name: str, values: Mapping[str, object], folder: Path, profile: str, kernel: WarmKernel | None = None
+) -> bool:
     """Execute a notebook with all of its parameters; return False if an up-to-date run is already there.
 
     A run is up to date if it is of these parameters and inputs, and neither its executed copy nor what it wrote into
@@ -139,7 +156,7 @@ def run_notebook(name: str, values: Mapping[str, object], folder: Path, profile:
     before = copies.state(folder)
     with replacing(output) as temporary:
         try:
-            execute(name, source, temporary, values)
+            execute(name, source, temporary, values, kernel)
         except InputError as error:
             write_text(failed, temporary.read_text(encoding="utf-8"))
             raise InputError(f"{error} (see {failed})") from error
@@ -154,7 +171,8 @@ def notebook_key(name: str, values: Mapping[str, object], profile: str) -> str:
     """What an executed notebook is kept under: its source and parameters, the code and libraries it calls, its inputs.
 
     Inputs are what is shipped (recorded figures, the stand-in's weights), the model, the fetched data and the real
-    recordings on this machine; files outside the project by name, size and time of change.
+    recordings on this machine; files outside the project by name, size and time of change; and of a page that shows
+    stored runs what these are.
     """
     shipped = [*sorted(paths.recorded().glob("[!.]*.json")), *sorted(STAND_IN_WEIGHTS.iterdir())]
     model = values.get("model") or os.environ.get("MBREPRO_MODEL", "")
@@ -162,8 +180,9 @@ def notebook_key(name: str, values: Mapping[str, object], profile: str) -> str:
     files = [path for folder in outside if folder for path in sorted(folder.rglob("*")) if path.is_file()]
     states = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     source = paths.notebooks() / f"{name}.ipynb"
+    shown = [file_hash(path) for path in stored.row_files(profile)] if shows_runs(name) else []
     return fingerprint(
-        source, values, package_versions(), library_versions(), shipped, model, model_state(model), states
+        source, values, package_versions(), library_versions(), shipped, model, model_state(model), states, shown
     )
 
 

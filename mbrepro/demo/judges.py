@@ -19,11 +19,7 @@ from mbrepro.metrics.frames import evaluate
 
 Simulated = tuple[Recording, np.ndarray]  # as the tracker reports it, and where the points truly are
 RAW, SMOOTHED, TRUE = "boosting, raw", "boosting, smoothed", "boosting, true poses"
-OFFICIAL, PEOPLE = "official network", "second annotator"
-# F1 over the three behaviours of attack, investigation, mount and of all three on CalMS21's test mice: vassi's method
-# (github.com/pnuehrenberg/vassi) for boosting, FERAL's video model (doi 10.1101/2025.11.16.688666) for what poses do
-# not show, seed 42 of the official weights and two people (github.com/BelloneLab/BANOS, commit 83a1c33).
-REAL = {RAW: 0.80, SMOOTHED: 0.84, TRUE: 0.893, OFFICIAL: 0.7792, PEOPLE: 0.826}
+OFFICIAL, PEOPLE = "official network, real weights", "second annotator"
 _METRICS = ("f1", "map", *(f"f1_{name}" for name in TASK1_CLASSES))
 
 
@@ -31,7 +27,7 @@ def judged(
     learned: Sequence[Simulated], held_out: Sequence[Simulated], network: PoseCNN | None = None,
     settings: BoostingSettings | None = None, seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
-    """Scores of every judge on `held_out`: a row a judge, columns f1, map, f1_<class>, and real (F1, where known).
+    """Scores of every judge on `held_out`: a row a judge, columns f1, map and f1_<class>.
 
     learned: Task 1 recordings that boosting learns from. network: the official one, left out where this machine has
     none. settings: of boosting; None is the defaults.
@@ -52,8 +48,7 @@ def judged(
 
 
 def _table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows).T.reindex(columns=_METRICS)
-    return table.assign(real=pd.Series(REAL)).rename_axis("judge")
+    return pd.DataFrame(rows).T.reindex(columns=_METRICS).rename_axis("judge")
 
 
 def second_annotator(names: Sequence[str], settings: DemoSettings) -> pd.DataFrame:
@@ -82,12 +77,22 @@ def smoothed(scores: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
     return np.stack([moving_average(scores[:, k], length) for k, length in enumerate(lengths)], axis=1)
 
 
-def train_judged(settings: DemoSettings, network: PoseCNN | None, held_out: int = 28) -> pd.DataFrame:
-    """`judged` and `second_annotator` on simulated train recordings.
+def judged_on_train(settings: DemoSettings, network: PoseCNN | None, held_out: int = 28) -> pd.DataFrame:
+    """`judged` and `second_annotator` on simulated train recordings, those to choose settings on.
 
     held_out: so many of them, the last, boosting does not learn from; 28 are two rounds of the kinds of recording, with
     attack, mount, both and neither.
     """
     names = demo_names("task1", settings)[: settings.train_recordings]
-    made = [simulate_recording("task1", name, settings) for name in names]
-    return pd.concat([judged(made[:-held_out], made[-held_out:], network), second_annotator(names, settings)])
+    return _on(names[:-held_out], names[-held_out:], network, settings)
+
+
+def judged_on_test(settings: DemoSettings, network: PoseCNN | None) -> pd.DataFrame:
+    """`judged` and `second_annotator` on the simulated test recordings: to report, when nothing is chosen any more."""
+    names = demo_names("task1", settings)
+    return _on(names[: settings.train_recordings], names[settings.train_recordings :], network, settings)
+
+
+def _on(learned: Sequence[str], held_out: Sequence[str], network: PoseCNN | None, settings: DemoSettings):
+    made = [[simulate_recording("task1", name, settings) for name in names] for names in (learned, held_out)]
+    return pd.concat([judged(*made, network), second_annotator(held_out, settings)])

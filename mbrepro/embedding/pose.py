@@ -28,6 +28,7 @@ FEATURES = (
     *_OF_BOTH,
     *(f"{one} {what.format(other=other)}" for one, other in (MICE, MICE[::-1]) for what in _OF_EACH),
 )
+WIDTH = len(FEATURES) * len(SUMMARIES)
 
 
 class PoseEmbedder:
@@ -43,7 +44,7 @@ class PoseEmbedder:
 
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
-        self.width = len(FEATURES) * len(SUMMARIES)
+        self.width = WIDTH
         self.identity = {"model": POSES, __name__: str(VERSION), **versions(np)}
 
     @classmethod

@@ -10,7 +10,7 @@ from mbrepro.data.recordings import UNLABELLED, Recording
 from mbrepro.errors import InputError
 from mbrepro.method.features import WINDOWS_S, dyad_features
 
-VERSION = 1  # raise it when the same recordings give other scores
+VERSION = 2  # raise it when the same recordings give other scores
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,9 @@ class BoostingSettings:
     """Features and trees, scikit-learn's but for `every`: neighbouring frames teach little more than one.
 
     windows_s: of the features. every: each so-manieth labelled frame is learned from. iterations, learning_rate,
-    leaves: of HistGradientBoostingClassifier, which grows one tree a class in each iteration. Nothing is held out to
-    stop early, as frames drawn from the recordings learned from would say nothing about others.
+    leaves, bins, smallest, penalty, share: of HistGradientBoostingClassifier, which grows one tree a class in each
+    iteration; frames of the smallest leaf, L2 penalty of a leaf's value, share of the features tried at a split.
+    Nothing is held out to stop early, as frames drawn from the recordings learned from would say nothing about others.
     Raises InputError if a number is out of range.
     """
 
@@ -28,11 +29,19 @@ class BoostingSettings:
     iterations: int = 100
     learning_rate: float = 0.1
     leaves: int = 31
+    bins: int = 255
+    smallest: int = 20
+    penalty: float = 0.0
+    share: float = 1.0
 
     def __post_init__(self):
-        for name, least in (("every", 1), ("iterations", 1), ("leaves", 2)):
+        for name, least in (("every", 1), ("iterations", 1), ("leaves", 2), ("bins", 2), ("smallest", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"boosting setting {name} must be at least {least}, not {getattr(self, name)}")
+        if self.bins > 255 or not 0 < self.share <= 1 or not self.penalty >= 0:
+            raise InputError(
+                "boosting settings: bins are at most 255, share is above 0 and at most 1, penalty at least 0"
+            )
         if not self.learning_rate > 0 or not all(seconds > 0 for seconds in self.windows_s):
             raise InputError("boosting settings learning_rate and windows_s must be above 0")
 
@@ -47,10 +56,7 @@ class Boosted:
 
     def scores(self, recording: Recording) -> np.ndarray:
         """(T, C) float32 probabilities of every frame; 0 for a class that was never seen in training."""
-        found = self.trees.predict_proba(dyad_features(recording, self.settings.windows_s))
-        scores = np.zeros((len(recording), self.classes), np.float32)
-        scores[:, self.trees.classes_] = found
-        return scores
+        return class_scores(self.trees, dyad_features(recording, self.settings.windows_s), self.classes)
 
 
 def fit_boosting(
@@ -63,15 +69,35 @@ def fit_boosting(
     """
     if len({recording.skeleton for recording in recordings}) > 1:
         raise InputError("recordings learned from together must have the same parts, front and rear")
-    features, labels = [], []
-    for recording, target in zip(recordings, targets, strict=True):
-        chosen = np.flatnonzero(target != UNLABELLED)[:: settings.every]
-        features.append(dyad_features(recording, settings.windows_s)[chosen])
-        labels.append(target[chosen])
-    if not sum(map(len, labels)):
+    learned = [examples(*of, settings) for of in zip(recordings, targets, strict=True)]
+    return Boosted(grow(*map(np.concatenate, zip(*learned, strict=True)), settings, seed), classes, settings)
+
+
+def examples(
+    recording: Recording, target: np.ndarray, settings: BoostingSettings
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Features (N, F) and classes (N,) of every `every`-th labelled frame of a recording."""
+    chosen = np.flatnonzero(target != UNLABELLED)[:: settings.every]
+    return dyad_features(recording, settings.windows_s)[chosen], target[chosen]
+
+
+def grow(
+    features: np.ndarray, labels: np.ndarray, settings: BoostingSettings, seed: int
+) -> HistGradientBoostingClassifier:
+    """Trees of (N, F) features and their (N,) class indices; raises InputError if there are none."""
+    if not len(labels):
         raise InputError("there is no labelled frame to learn from")
     trees = HistGradientBoostingClassifier(
         max_iter=settings.iterations, learning_rate=settings.learning_rate, max_leaf_nodes=settings.leaves,
-        early_stopping=False, random_state=seed,
+        max_bins=settings.bins, min_samples_leaf=settings.smallest, l2_regularization=settings.penalty,
+        max_features=settings.share, early_stopping=False, random_state=seed,
     )  # fmt: skip
-    return Boosted(trees.fit(np.concatenate(features), np.concatenate(labels)), classes, settings)
+    return trees.fit(features, labels)
+
+
+def class_scores(trees: HistGradientBoostingClassifier, features: np.ndarray, classes: int) -> np.ndarray:
+    """(N, C) float32 probabilities of (N, F) features; 0 for a class that was never seen in training."""
+    scores = np.zeros((len(features), classes), np.float32)
+    found = trees.predict_proba(features)
+    scores[:, trees.classes_] = found if len(trees.classes_) > 1 else 1  # of one class it tells two
+    return scores

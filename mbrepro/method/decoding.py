@@ -110,3 +110,20 @@ def _traced(best: np.ndarray, before: np.ndarray, lasted: np.ndarray, longest: i
 def smooth(scores: np.ndarray, window: int) -> np.ndarray:
     """(T, C) mean scores over a centred window of so many frames, what lies beyond an end taken from within."""
     return uniform_filter1d(scores, window, axis=0, mode="nearest")
+
+
+def tidied(labels: np.ndarray, other: int, gap: int, shortest: int) -> np.ndarray:
+    """Labels (T,) whose short gaps are filled, and whose short bouts are then dropped.
+
+    A run of `other` of up to `gap` frames between two bouts of one behaviour becomes that behaviour's, and a bout of
+    fewer than `shortest` frames becomes other.
+    """
+    filled = np.array(labels)
+    spans = runs(filled)
+    for before, (start, stop, value), after in zip(spans, spans[1:], spans[2:], strict=False):
+        if value == other and before[2] == after[2] != UNLABELLED and stop - start <= gap:
+            filled[start:stop] = before[2]
+    for start, stop, value in runs(filled):
+        if value not in (other, UNLABELLED) and stop - start < shortest:
+            filled[start:stop] = other
+    return filled

@@ -6,7 +6,7 @@ Per frame: distances, speeds and angles as of MARS (Segalin et al. 2021, eLife 1
 radians.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -29,14 +29,10 @@ def dyad_features(recording: Recording, windows_s: Sequence[float] = WINDOWS_S) 
     values, seen = frame_features(recording)
     there = np.ones((len(recording), 2 * len(recording.parts))) if recording.seen is None else recording.seen
     there = np.asarray(there, np.float64).reshape(len(recording), -1)
-    columns = [np.where(seen, values, np.nan)]
     reaches = [max(1, round(seconds * recording.fps / 2)) for seconds in windows_s]
-    for reach in reaches:
-        columns += _mean_and_deviation(values, seen, reach)
-    columns += [
-        there,
-        *(_window_sums(there, reach) / _window_sums(np.ones((len(there), 1)), reach) for reach in reaches),
-    ]
+    columns = [np.where(seen, values, np.nan), *_means_and_deviations(values, seen, reaches), there]
+    frames, flags = _summed(np.ones((len(there), 1))), _summed(there)
+    columns += [_between(flags, reach) / _between(frames, reach) for reach in reaches]
     return np.concatenate(columns, 1, dtype=np.float32)
 
 
@@ -84,18 +80,56 @@ def frame_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(values, 1), np.concatenate(known, 1)
 
 
-def _mean_and_deviation(values: np.ndarray, seen: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (T, F) each, over the frames up to `reach` away that were seen; NaN without any."""
-    counts = _window_sums(seen.astype(np.float64), reach)
+def posture_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """What distances leave out, of single frames (T, F), and where the points that each needs were seen (T, F).
+
+    Of each animal, in its own frame (origin its centre, the first axis its heading): x and y of all points, its own
+    first, and its velocity; its bend, the angle between the rear half and the front half; and its pursuit, the smaller
+    of its speed towards the other and the other's away from it, 0 where either goes the other way. Egocentric points
+    are as of DeepOF (Bordes et al. 2023, Nat Commun 14:4319).
+    """
+    points = recording.keypoints.astype(np.float64) / body_length([recording])
+    seen = np.ones(points.shape[:3], bool) if recording.seen is None else recording.seen
+    front, rear = recording.skeleton.ends
+    centres, there, headed = points.mean(2), seen.any(2), seen[:, :, front] & seen[:, :, rear]
+    moving = [rate(centres[:, k], recording.fps) for k in (0, 1)]
+    values, known = [], []
+    for me, you in ((0, 1), (1, 0)):
+        heading = points[:, me, front] - points[:, me, rear]
+        ahead = heading / np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-9)
+        axes = np.stack([ahead, ahead[:, ::-1] * [-1, 1]], 2)  # (T, xy, axis)
+        around = (points[:, [me, you]].reshape(len(points), -1, 2) - centres[:, [me]]) @ axes
+        towards = centres[:, you] - centres[:, me]
+        towards = towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-9)
+        follows = np.minimum((moving[me] * towards).sum(1), (moving[you] * towards).sum(1))
+        bend = np.radians(angles(centres[:, me] - points[:, me, rear], points[:, me, front] - centres[:, me]))
+        velocity = (moving[me][:, None] @ axes)[:, 0]
+        values += [around.reshape(len(points), -1), velocity, bend[:, None], np.maximum(follows, 0)[:, None]]
+        visible = seen[:, [me, you]].reshape(len(points), -1) & headed[:, [me]]
+        known += [visible.repeat(2, 1), *[headed[:, [me]]] * 3, there.all(1, keepdims=True)]
+    return np.concatenate(values, 1), np.concatenate(known, 1)
+
+
+def _means_and_deviations(values: np.ndarray, seen: np.ndarray, reaches: Sequence[int]) -> Iterator[np.ndarray]:
+    """Mean, then standard deviation (T, F), over the frames up to each reach away that were seen; NaN without any."""
     middle = values.mean(0)  # taken off, as the difference of two large sums would lose the digits of a small deviation
     kept = np.where(seen, values - middle, 0)
-    with np.errstate(invalid="ignore"):
-        mean, square = _window_sums(kept, reach) / counts, _window_sums(kept**2, reach) / counts
-    return mean + middle, np.sqrt(np.maximum(square - mean**2, 0))
+    counted = seen[:, :1] if seen.all() else seen  # one count serves all where nothing is missing
+    counts, sums, squares = _summed(counted.astype(np.float64)), _summed(kept), _summed(kept**2)
+    for reach in reaches:
+        with np.errstate(invalid="ignore"):
+            count = _between(counts, reach)
+            mean, square = _between(sums, reach) / count, _between(squares, reach) / count
+        yield mean + middle
+        yield np.sqrt(np.maximum(square - mean**2, 0))
 
 
-def _window_sums(values: np.ndarray, reach: int) -> np.ndarray:
-    """(T, F) sums over each frame and its neighbours up to `reach` away, fewer at the ends."""
-    total = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0)])
-    place = np.arange(len(values))
-    return total[np.minimum(place + reach + 1, len(values))] - total[np.maximum(place - reach, 0)]
+def _summed(values: np.ndarray) -> np.ndarray:
+    """(T + 1, F) sums of (T, F) values before each frame."""
+    return np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0)])
+
+
+def _between(total: np.ndarray, reach: int) -> np.ndarray:
+    """(T, F) sums over each frame and its neighbours up to `reach` away, fewer at the ends, from `_summed`."""
+    place = np.arange(len(total) - 1)
+    return total[np.minimum(place + reach + 1, len(place))] - total[np.maximum(place - reach, 0)]

@@ -181,6 +181,10 @@ class PoseCNN(nn.Module):
             x = self._pool(norm(conv(x)))
         return self.classify(x.flatten(1))
 
+    def scores(self, recording: Recording) -> np.ndarray:
+        """As `localize`."""
+        return localize(self, recording)
+
     def _pool(self, x: torch.Tensor) -> torch.Tensor:
         return F.dropout(F.max_pool1d(F.relu(x), 2), self.settings.dropout, self.training)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import f1_score
 
+from mbrepro.artifacts import fingerprint
 from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, other_index, split_by_animal
-from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.embedding import pose
+from mbrepro.embedding.embedder import POSES, ClipEmbedder, EmbedderSettings
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 from mbrepro.method import proposals
@@ -40,8 +42,19 @@ class Proposed:
 
 
 def localize_action(model: PoseCNN, recording: Recording) -> np.ndarray:
-    """(T,) P(action) from a localizer or a classifier of more classes."""
-    return action_probability(localize(model, recording))
+    """(T,) P(action) from a localizer or a classifier of more classes, read-only.
+
+    A process computes it once for each network and poses: every protocol, head and table asks for it again.
+    """
+    weights = [weight.numpy() for weight in model.state_dict().values()]
+    key = fingerprint(model.settings, weights, recording.keypoints, recording.frame_size)
+    if key not in _localized:
+        _localized[key] = action_probability(localize(model, recording))
+        _localized[key].flags.writeable = False
+    return _localized[key]
+
+
+_localized: dict[str, np.ndarray] = {}
 
 
 def propose(recording: Recording, p_action: np.ndarray, protocol: Protocol) -> Proposed:
@@ -81,11 +94,17 @@ def propose_for_head(recording: Recording, model: PoseCNN, protocol: Protocol) -
 def embed(proposed: Proposed, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> np.ndarray:
     """(N, D) embeddings of the proposals' clips in the protocol's view, read from `folder` where they are stored.
 
-    Raises InputError if the embedder has no such view.
+    With fusion the `pose.WIDTH` features of the clips' poses come behind them. Raises InputError if the embedder has no
+    such view.
     """
     check_view(protocol, embedder)
     view = protocol.view
-    return embed_recording(proposed.recording, proposed.starts, protocol.clips, embedder, folder, [view])[view]
+    found = embed_recording(proposed.recording, proposed.starts, protocol.clips, embedder, folder, [view])[view]
+    if protocol.head.fusion == "none":
+        return found
+    poses = pose.PoseEmbedder(EmbedderSettings(POSES))
+    (beside,) = embed_recording(proposed.recording, proposed.starts, protocol.clips, poses, folder).values()
+    return np.concatenate([found, beside], 1)
 
 
 def check_view(protocol: Protocol, embedder: ClipEmbedder) -> None:
@@ -113,7 +132,9 @@ def fit_clip_head(
     kept = held | ((labels != UNLABELLED) & (len(classes) == 2 or protocol.counter_examples))
     if not (held if len(classes) > 2 else kept).any():
         raise InputError("stage 1 proposes no train clip that holds a behaviour, so no head can be trained")
-    return fit_head(pooled[kept], labels[kept], len(classes), protocol.head, seed)
+    split = pooled.shape[1] - pose.WIDTH if protocol.head.fusion == "late" else None
+    animals = np.repeat([p.recording.animal for p in proposed], [len(p.starts) for p in proposed])
+    return fit_head(pooled[kept], labels[kept], len(classes), protocol.head, seed, split, animals[kept])
 
 
 def train_head(

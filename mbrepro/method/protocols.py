@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from mbrepro.data.clips import ClipSettings
 from mbrepro.embedding.embedder import PROMPT, EmbedderSettings
 from mbrepro.errors import InputError
-from mbrepro.method.heads import HeadSettings
+from mbrepro.method.heads import HeadSettings, head_settings
 from mbrepro.method.localizer import LOCALIZER, LocalizerSettings
 from mbrepro.method.proposals import HysteresisRule, PosterRule
 
@@ -100,7 +100,7 @@ def corrected(
         rule=HysteresisRule(max_s=max(clip_seconds, HysteresisRule.min_s)),
         clips=ClipSettings(seconds=clip_seconds, sampled_fps=sampled_fps, crop=crop),
         embedder=replace(embedder, prompt=PROMPT),
-        head=HeadSettings(kind=head),
+        head=head_settings(head),
         validation_fraction=0.25,
         anchor="middle",
         head_clips="both",  # held-out train animals: F1 .631, labelled bouts alone .621 (sd over seeds .009)

@@ -74,6 +74,11 @@ def _line(text: str) -> str:
     return f'<p class="mb-source">{html.escape(text)}</p>'
 
 
+def said(text: str) -> HTML:
+    """HTML made by `prose`."""
+    return HTML(text)
+
+
 def glue_number(key: str, value: float) -> None:
     """Store a number under a key for the prose of any page, without showing it here."""
     glue(key, float(value), display=False)

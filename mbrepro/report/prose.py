@@ -48,6 +48,20 @@ def lead(difference: Mapping[str, float] | None) -> str:
     return _paragraph(f"{told}; the 95 % interval of the mean difference by video is {low:.2f} to {high:.2f}, {sure}.")
 
 
+def gains(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
+    """A line a metric, by its title: how much more `one` scores than `other` (`results.difference`), and how sure."""
+    lines = []
+    for title, told in differences.items():
+        line = f"{title}: {one} minus {other} is {told['value']:+.3f}"
+        if np.isnan(told["low"]):
+            lines.append(f"{line}; {_videos(told['n_videos'])}, too few for an interval.")
+            continue
+        sure = "excludes" if told["low"] > 0 or told["high"] < 0 else "includes"
+        between = f"the 95 % interval by video, {told['low']:+.3f} to {told['high']:+.3f}"
+        lines.append(f"{line}; {between}, {sure} 0 ({_videos(told['n_videos'])}).")
+    return _list(lines)
+
+
 def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.DataFrame | None) -> str:
     """What the corrections change: end to end, against the poses of the same clips, in video looked at, and few-shot.
 

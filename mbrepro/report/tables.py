@@ -9,6 +9,7 @@ from mbrepro.data.calms21.pairing import Pair
 from mbrepro.data.labels import PERCENTILES, SPLITS
 from mbrepro.data.recordings import OTHER, Dataset, runs
 from mbrepro.study import audit, poster
+from mbrepro.study.stored import Sweep
 
 POINTS = (
     "1 When clips are cut", "2 Clip accuracy", "3 The model", "4 Frames a clip", "5 Few-shot videos", "6 MAP",
@@ -149,6 +150,21 @@ def nine_points(found: Mapping, sparse: Mapping) -> pd.DataFrame:
     return pd.DataFrame({"": POINTS, "the poster": CLAIMS, "measured": said, "how it is known": HOW_KNOWN})
 
 
+def by_protocol(rows: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """A line a protocol of one row of results: mean ± sd over seeds and interval by video of metrics, by their titles.
+
+    rows: as of `results.score`. One seed has no sd, and too few videos have no interval.
+    """
+    lines = {}
+    for (protocol, metric), told in rows.set_index(["protocol", "metric"]).iterrows():
+        if metric in metrics:
+            spread = f" ± {told['sd']:.3f}" if told["n_seeds"] > 1 else ""
+            between = "" if np.isnan(told["low"]) else f" [{told['low']:.2f}, {told['high']:.2f}]"
+            said = "not defined" if np.isnan(told["mean"]) else f"{told['mean']:.3f}{spread}{between}"
+            lines.setdefault(protocol.replace("_", ", "), {})[metrics[metric]] = said
+    return pd.DataFrame(lines).T[list(metrics.values())]
+
+
 def skipped_table(found: Mapping) -> pd.DataFrame:
     """Share of frames that need not be looked at, by split, with intervals by video."""
     rows = {"a perfect localizer, frame by frame": {split: found[split]["skippable"] for split in SPLITS}}
@@ -183,6 +199,22 @@ def durations_table(statistics: Mapping[str, Mapping]) -> pd.DataFrame:
         for name, values in {**told["bouts"], "gap between bouts": told["gaps"]}.items():
             rows[f"{split}: {name}"] = {"n": f"{values['n']:,}"} | {p: f"{values[p]:.2f}" for p in wanted}
     return pd.DataFrame(rows).T.rename_axis("seconds").reset_index()
+
+
+def sweep_table(found: Sequence[Sweep]) -> pd.DataFrame:
+    """A line for each run of some sweeps: its row, what it was given, F1 and MAP with their intervals by video."""
+    lines = []
+    for sweep in found:
+        for run, line in sweep.table.iterrows():
+            given = {**sweep.fixed, **{name: line[name] for name in sweep.factors}}
+            told = {"row": f"{poster.TITLES[sweep.row]}, {sweep.protocol}", "run": run}
+            told["given"] = ", ".join(f"{name} {value}" for name, value in given.items())
+            for metric in ("f1", "map"):
+                low, high = line[f"{metric}_low"], line[f"{metric}_high"]
+                between = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+                told[metric.upper()] = f"{line[metric]:.3f} ± {line[f'{metric}_sd']:.3f}{between}"
+            lines.append(told)
+    return pd.DataFrame(lines, columns=["row", "run", "given", "F1", "MAP"])
 
 
 def _values(named: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

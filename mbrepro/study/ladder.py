@@ -1,10 +1,12 @@
-"""The published ladder of CalMS21 Task 1: how much each kind of context helps the official networks.
+"""The published ladder of CalMS21 Task 1: how much each kind of context helps the official networks; and other judges.
 
 A demo on which methods rank and fail as on the real data has to give these figures with the official settings.
 `mbrepro ladder` (`make ladder`) measures them on the demo's own split and records them with what they were
 measured on; 00_dataset shows them.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +14,13 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.artifacts import fingerprint, versions, write_json
+from mbrepro.data.calms21.network import find_network
 from mbrepro.data.recordings import Dataset
-from mbrepro.demo import simulated
+from mbrepro.demo import judges, simulated
 from mbrepro.demo.simulated import DemoSettings, demo_dataset, schedule
-from mbrepro.method import localizer, single_frame, training
-from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER
+from mbrepro.method import boosting, features, localizer, single_frame, training
+from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN
+from mbrepro.method.official import load_official
 from mbrepro.method.single_frame import SingleFrameSettings
 from mbrepro.study import recorded
 from mbrepro.study.baseline import baseline
@@ -28,7 +32,10 @@ from mbrepro.study.results import Run
 PAGE = "ladder"
 SEEDS = 5
 CAUSAL_EPOCHS = 45  # a window that ends at its frame is learnt slowest: 28,000 steps here, the official 15 are 59,000
-SOURCE = "official CalMS21 baseline, Task 1 test (Sun et al. 2021; github.com/dreamyang-liu/mab-e-opt-transport)"
+SOURCE = (
+    "official CalMS21 baseline, Task 1 test (Sun et al. 2021; github.com/dreamyang-liu/mab-e-opt-transport); "
+    "of the judges what study/ladder.py names"
+)
 
 # Sun et al. 2021, trained on all train recordings, mean of 5 seeds; per class from the official results
 # (github.com/dreamyang-liu/mab-e-opt-transport, results/task1_*_train_full_data).
@@ -40,6 +47,12 @@ PUBLISHED = {
     "±200 frames": {"f1": 0.793, "map": 0.856, "f1_attack": 0.664, "f1_investigation": 0.814, "f1_mount": 0.900,
                     "f1_other": 0.945},
     "localization": {"f1": 0.923},
+    # vassi (github.com/pnuehrenberg/vassi) for boosted pose features; FERAL's video model (doi
+    # 10.1101/2025.11.16.688666) for what poses do not show; the official weights, seed 42, and two people
+    # (github.com/BelloneLab/BANOS, commit 83a1c33).
+    judges.RAW: {"f1": 0.80}, judges.SMOOTHED: {"f1": 0.84}, judges.TRUE: {"f1": 0.893},
+    judges.OFFICIAL: {"f1": 0.7792, "f1_attack": 0.6318, "f1_investigation": 0.8057, "f1_mount": 0.9},
+    judges.PEOPLE: {"f1": 0.826},
 }  # fmt: skip
 
 
@@ -64,20 +77,30 @@ def ladder(data: Dataset, seeds: int, folder: Path, epochs: int | None = None) -
         "±200 frames": baseline(data, four, 0.0, seeds, folder),
         "localization": localization(data, two, 0.0, seeds, folder),
     }
-    scores = {network: by_seed(made) for network, made in runs.items()}
+    return _beside({network: by_seed(made) for network, made in runs.items()})
+
+
+def _beside(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The ladder of each network's scores, a row a seed."""
     rows = [
-        (network, metric, scores[network][metric].mean(), scores[network][metric].std(ddof=0), published)
-        for network, figures in PUBLISHED.items()
-        for metric, published in figures.items()
+        (network, metric, table[metric].mean(), table[metric].std(ddof=0) if len(table) > 1 else np.nan, published)
+        for network, table in scores.items()
+        for metric, published in PUBLISHED[network].items()
     ]
     return pd.DataFrame(rows, columns=["network", "metric", "mean", "sd", "published"])
+
+
+def judged(settings: DemoSettings, network: PoseCNN | None) -> pd.DataFrame:
+    """Test scores of the judges that depend on no seed, as of `ladder`; network: the official one, or none."""
+    table = judges.judged_on_test(settings, network)
+    return _beside({judge: table.loc[[judge]] for judge in table.index})
 
 
 def made_from() -> dict[str, object]:
     """What recorded figures depend on: the versions of simulator and networks, and the passes of each."""
     passes = {network: training_epochs("demo", network) for network in ("baseline", "localizer")}
     return {
-        **versions(simulated, localizer, training, single_frame),
+        **versions(simulated, localizer, training, single_frame, boosting, features),
         "recordings": fingerprint(DemoSettings(), schedule.STATISTICS),
         "networks": fingerprint(BASELINE, CAUSAL, LOCALIZER),
         "passes": passes | {"causal": CAUSAL_EPOCHS},
@@ -85,9 +108,14 @@ def made_from() -> dict[str, object]:
 
 
 def record(folder: Path) -> Path:
-    """Measure the ladder on the demo's own split and record it; returns the file."""
+    """Measure the ladder and the judges on the demo's own split and record them; returns the file.
+
+    Raises InputError where this machine has no copy of the official network.
+    """
+    network = load_official(find_network())
     data = demo_dataset("task1", DemoSettings(), folder / "recordings", videos=False)
-    rows = ladder(data, SEEDS, folder).round({"mean": 4, "sd": 4}).to_dict("records")
+    table = pd.concat([ladder(data, SEEDS, folder), judged(DemoSettings(), network)], ignore_index=True)
+    rows = json.loads(table.round({"mean": 4, "sd": 4}).to_json(orient="records"))
     provenance = {"data": "simulated", "computed_by": "mbrepro ladder", "seeds": SEEDS, "made_from": made_from()}
     write_json(recorded.path_of(PAGE), {"provenance": provenance, "figures": {"table": rows}})
     return recorded.path_of(PAGE)
@@ -120,7 +148,10 @@ def beside_published(measured: pd.DataFrame) -> pd.DataFrame:
         {
             "network": measured["network"],
             "metric": measured["metric"].str.replace("_", " ").str.replace("f1", "F1").str.replace("map", "MAP"),
-            "simulated": [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(measured["mean"], measured["sd"], strict=True)],
+            "simulated": [
+                f"{mean:.3f}" if np.isnan(sd) else f"{mean:.3f} ± {sd:.3f}"
+                for mean, sd in zip(measured["mean"], measured["sd"], strict=True)
+            ],
             "real mice, published": measured["published"].map("{:.3f}".format),
             "difference": (measured["mean"] - measured["published"]).map("{:+.3f}".format),
             "": out_of_bounds(measured).map({True: "out of bounds", False: ""}),

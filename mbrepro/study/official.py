@@ -16,13 +16,14 @@ from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
 from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.calms21.network import FETCH, find_network, published_network
+from mbrepro.data.own.fitted import outside_frame
 from mbrepro.data.recordings import FPS, TASK1_CLASSES, Recording
 from mbrepro.data.tracking import read_tracking
 from mbrepro.errors import InputError
 from mbrepro.method.localizer import PoseCNN, action_probability
 from mbrepro.method.official import BODY_LENGTH, load_official
 from mbrepro.method.pipeline import ACTION
-from mbrepro.study.predict import agreement, localize_own, outside_frame
+from mbrepro.study.predict import agreement, localize_own
 
 NEEDS = f"{FETCH}, and set MBREPRO_REAL_DATA to a folder with ethome_dyad and mabe22_video"
 DYAD = ("ethome_dyad/poses_dlc.csv", "ethome_dyad/labels_boris.csv")

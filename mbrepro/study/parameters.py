@@ -30,11 +30,16 @@ def runs_stage2(notebook: str) -> bool:
     return notebook in _content()["stage2"]
 
 
+def shows_runs(notebook: str) -> bool:
+    """Whether a notebook shows the runs that are stored, and has to run again when there are others."""
+    return notebook in _content()["runs"]
+
+
 def _content() -> dict:
     path = paths.notebooks() / "parameters.yml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {key: content[key] or {} for key in ("shared", "profiles", "notebooks", "stage2")}
+        return {key: content[key] or {} for key in ("shared", "profiles", "notebooks", "stage2", "runs")}
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         told = " ".join(str(error).split())
         raise InputError(f"{path}: not the notebooks' parameters ({told}); restore the file") from error

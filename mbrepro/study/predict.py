@@ -1,5 +1,6 @@
 """Both stages on a recording of one's own, stage 1 a profile's localizer or the official network."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,12 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths
-from mbrepro.artifacts import file_hash, write_json, write_text
-from mbrepro.data.alignment import absent, back_to_frames, body_length, fit_to_video, resample, to_training_scale
-from mbrepro.data.annotations import read_behaviour
+from mbrepro.artifacts import file_hash, fingerprint, json_text, write_texts
+from mbrepro.data.alignment import absent, back_to_frames, body_length, resample, to_training_scale
+from mbrepro.data.annotations import NOT_SCORABLE, read_behaviour
 from mbrepro.data.calms21.network import find_network, published_network
+from mbrepro.data.own.fitted import outside_frame, read_own
 from mbrepro.data.recordings import FPS, TASK1_CLASSES, UNLABELLED, Clock, Dataset, Recording, runs
-from mbrepro.data.tracking import read_tracking
-from mbrepro.data.video import probe
 from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
@@ -28,8 +28,6 @@ from mbrepro.study.profiles import embedder_settings, load_dataset, training_epo
 
 SEED = 0  # the first of the study's seeds; its models are used on own recordings
 REAL_MICE = "CalMS21's real mice"  # which the official network has seen
-OUTSIDE = 0.01  # share of points outside the picture from which on they are another picture's; trackers keep inside
-NOT_SCORABLE = "not scorable"  # the label of frames in which an animal is absent
 
 
 def predict(
@@ -40,15 +38,16 @@ def predict(
 
     `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
     excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
-    says how they were made. Frames in which an animal is absent are `NOT_SCORABLE`, without scores. Earlier files of
-    the same name are replaced. official: the official network is stage 1 in place of the profile's. stage1_only: labels
+    says how they were made. Frames in which an animal is absent are `NOT_SCORABLE`, without scores. What the same poses
+    gave before is replaced. official: the official network is stage 1 in place of the profile's. stage1_only: labels
     are action and other, where the localizer proposes; the official network's are each frame's most probable class of
     its four. compare: a label file and one of its behaviours; the notes hold how well P(action) tells it. how: as of
-    `read_own`. Raises InputError, and writes nothing, if something given cannot be used or no network was fetched.
+    `read_own`. Raises InputError, and writes nothing, if something given cannot be used or another's files would go.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
+    notes["poses_fingerprint"] = _unless_taken(Path(out), (video or poses).stem, poses)
     there, events = ~absent(recording), _events(*compare, recording) if compare else None
     published = _official() if official else None  # one that was not fetched is missed before recordings are made
     folder, data = paths.artifacts(profile), None if official and stage1_only else load_dataset("task1", profile)
@@ -70,48 +69,7 @@ def predict(
         notes["compared_with"] = {"behaviour": compare[1]} | agreement(events[there], p_action[there])
     scores, p_action = (np.where(there, values.T, np.nan).T for values in (made[1], p_action))
     labels, name = np.where(there, made[0], UNLABELLED), (video or poses).stem
-    return _write(Path(out), name, recording, classes, labels, scores, p_action, notes)
-
-
-def read_own(
-    video: Path | None, poses: Path, *, fps: float | None = None, frame_size: Sequence[int] | None = None,
-    offset: Sequence[float] | None = None, align: str | None = None, **how: object,
-) -> tuple[Recording, dict]:  # fmt: skip
-    """Read poses and fit them to the video's frames; also return notes on what was changed.
-
-    fps: where there is no video to tell. frame_size: of the picture that was tracked, if it is not the video's. offset:
-    x and y to add to the poses, px, the corner of the part of the picture that was tracked. align: as of
-    `fit_to_video`. how: as of `read_tracking`. Raises InputError if poses do not fit the video, or an option is given
-    that is not used, or is needed and not given.
-    """
-    info = probe(video) if video else None
-    if info is None and (fps is None or frame_size is None or align):
-        unused = "leave out --align, and " if align else ""
-        raise InputError(f"{poses}: without a video, {unused}give --fps and --frame-size")
-    if info and fps is not None:
-        raise InputError(
-            f"{video}: --fps is not used, as the video runs at {info.fps:g} by its own clock; leave it out, or give "
-            f"the video another clock with `ffmpeg -r {fps:g} -i {video.name} NEW.mp4`"
-        )
-    size = tuple(frame_size or (info.width, info.height))
-    recording = read_tracking(poses, fps=info.fps if info else fps, frame_size=size, video=video, **how)
-    recording = replace(recording, keypoints=recording.keypoints + np.float32(offset or (0, 0)))
-    notes = {"poses": poses.name, "video": video.name if video else None, "poses_in_file": len(recording)}
-    notes["points_outside_the_picture"] = outside = outside_frame(recording, recording.seen)
-    if info:
-        if outside > OUTSIDE:
-            raise InputError(
-                f"{poses}: {outside:.1%} of the points lie outside the picture of {size[0]} x {size[1]} px; give "
-                "--offset X Y if a part of the picture was tracked, or --frame-size if another size of it was"
-            )
-        recording, added = fit_to_video(recording, info, align)
-        other_end = "start" if align == "end" else "end"
-        notes |= {f"poses_held_at_the_{other_end}": max(added, 0), f"poses_dropped_at_the_{other_end}": max(-added, 0)}
-        if info.promised > info.frames:
-            notes["frames_promised_but_not_in_the_video"] = info.promised - info.frames
-    notes |= {"frames_not_scorable": int(absent(recording).sum()), "points_filled": float(1 - recording.seen.mean())}
-    body_length([recording])  # one without is refused now, not after models were trained
-    return recording, notes
+    return write_prediction(Path(out), name, recording, classes, labels, scores, p_action, notes)
 
 
 def _events(path: Path, behaviour: str, recording: Recording) -> np.ndarray:
@@ -130,15 +88,6 @@ def _trained_on(official: bool, data: Dataset | None) -> str:
 def localize_own(model: PoseCNN, scaled: Recording) -> np.ndarray:
     """(T, classes) probabilities of a recording brought to the training's scale (`to_training_scale`), at its rate."""
     return back_to_frames(localize(model, resample(scaled, FPS)), FPS, scaled)
-
-
-def outside_frame(recording: Recording, counted: np.ndarray | slice = slice(None)) -> float:
-    """Share of points, of those `counted` (T, 2, K) bool, outside a recording's frame.
-
-    Where the recording is brought to the training's scale, the network has seen no mouse there.
-    """
-    points = recording.keypoints[counted]
-    return float(((points < 0) | (points > recording.frame_size)).any(-1).mean())
 
 
 def agreement(events: np.ndarray, p_action: np.ndarray) -> dict[str, float]:
@@ -194,7 +143,11 @@ def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tup
     return prediction.labels, prediction.scores
 
 
-def _write(out, name, recording, classes, labels, scores, p_action, notes) -> list[Path]:
+def write_prediction(
+    out: Path, name: str, recording: Recording, classes: Sequence[str], labels: np.ndarray, scores: np.ndarray,
+    p_action: np.ndarray, notes: dict,
+) -> list[Path]:  # fmt: skip
+    """Write the files that `predict` describes, of labels (T,) index into classes or `UNLABELLED`, not scorable."""
     edges, named = recording.edges, (*classes, NOT_SCORABLE)  # UNLABELLED is the last place
     segments = [
         (named[value], edges[start], edges[stop], start, stop, scores[start:stop, value].mean())
@@ -205,7 +158,27 @@ def _write(out, name, recording, classes, labels, scores, p_action, notes) -> li
     frames["p_action"], frames["label"] = p_action, [named[value] for value in labels]
     frames[[f"score_{name}" for name in classes]] = scores
     tables = {"pred.csv": pd.DataFrame(segments, columns=columns), "frames.csv": frames}
-    for suffix, table in tables.items():
-        write_text(out / f"{name}.{suffix}", table.to_csv(index=False, float_format="%.6g"))
-    write_json(out / f"{name}.pred.json", notes)
-    return [out / f"{name}.{suffix}" for suffix in (*tables, "pred.json")]
+    texts = {suffix: table.to_csv(index=False, float_format="%.6f") for suffix, table in tables.items()}
+    texts["pred.json"] = json_text(notes)
+    write_texts({out / f"{name}.{suffix}": text for suffix, text in texts.items()})
+    return [out / f"{name}.{suffix}" for suffix in texts]
+
+
+def _unless_taken(out: Path, name: str, poses: Path) -> str:
+    """The fingerprint of poses; InputError if a folder has predictions under this name that are not known to be theirs.
+
+    Predictions of versions before this one do not say from which poses they are.
+    """
+    path, made_from = out / f"{name}.pred.json", fingerprint(poses)
+    if path.exists() and told_in(path).get("poses_fingerprint") != made_from:
+        raise InputError(f"{path}: these are not known to be of these poses; name another --out, or delete them")
+    return made_from
+
+
+def told_in(path: Path) -> dict:
+    """What a file of notes tells; nothing if it is none."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -75,7 +75,7 @@ def figures(page: str) -> dict:
     kept, made = read(page)["figures"], PAGES[page]
     data = made.read()
     if data is not None:
-        again = _rounded((made.again or made.figures)(data))
+        again = rounded((made.again or made.figures)(data))
         spared = kept if made.again else made.optional
         compare(path_of(page), kept, again | {name: kept[name] for name in spared if name not in again})
     return kept
@@ -83,7 +83,7 @@ def figures(page: str) -> dict:
 
 def compute(page: str, data: object) -> dict:
     """A page's figures from what its `read` gives, rounded as they are recorded."""
-    return _rounded(PAGES[page].figures(data))
+    return rounded(PAGES[page].figures(data))
 
 
 def record(page: str) -> Path:
@@ -123,11 +123,12 @@ def compare(origin: Path, kept: object, again: object, name: str = "") -> None:
         )
 
 
-def _rounded(value: object) -> object:
+def rounded(value: object) -> object:
+    """Figures as they are written: with `DIGITS` digits, and None where there is none."""
     if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
+        return {key: rounded(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_rounded(part) for part in value]
+        return [rounded(part) for part in value]
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, DIGITS)  # JSON has no NaN: there is no such figure
     return value

@@ -28,7 +28,11 @@ from mbrepro.study import poster
 NUMBERS = ["mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"]
 COLUMNS = ["row", "protocol", "metric", *NUMBERS, "partial"]
 PROTOCOLS = ("published", "corrected")
-ROWS = tuple((row, protocol) for row in poster.ROWS for protocol in PROTOCOLS)
+# Of poses alone also the localizers of `study.beyond` in each way of taking labels, and of these the one chosen.
+POSES = (*(f"{name}_{way}" for name in ("boosting", "dilated", "average") for way in ("raw", "smoothed", "decoded")),)
+BEYOND = "beyond"
+OF_ROW = {row: (*PROTOCOLS, *((*POSES, BEYOND) if row == "baseline" else ())) for row in poster.ROWS}
+ROWS = tuple((row, protocol) for row, protocols in OF_ROW.items() for protocol in protocols)
 
 # What F1 and MAP mean in a row of the poster's table, as names of `metrics.evaluate`. The poster averages the end to
 # end row over all classes, "other" included, and gives precision for MAP in every row but the first.
@@ -194,7 +198,8 @@ def leave_out(row: str, protocol: str, profile: str, run: str = "") -> pd.DataFr
 def _files(folder: Path, row: str, protocol: str) -> tuple[Path, Path]:
     """Where a row's scores and predictions lie. Raises InputError for a row or protocol the table does not have."""
     if (row, protocol) not in ROWS:
-        raise InputError(f"the table has rows {', '.join(poster.ROWS)} and protocols {', '.join(PROTOCOLS)}")
+        known = ", ".join(OF_ROW.get(row, PROTOCOLS))
+        raise InputError(f"the table has rows {', '.join(poster.ROWS)} and protocols {known}, not {row} {protocol}")
     name = f"{row}-{protocol}"
     return folder / "rows" / f"{name}.json", folder / "predictions" / f"{name}.safetensors"
 

@@ -38,7 +38,7 @@ REFUSED = {
     "run 03_clip -p seeds 0": "parameter seeds must be at least 1, not 0",
     "run 03_clip -p epochs 0": "parameter epochs must be at least 1, not 0",
     "run 03_clip -p crop square": "clip setting crop must be one of frame, mice",
-    "run 03_clip -p head tree": "there is no head 'tree'; take linear, mlp, knn",
+    "run 03_clip -p head tree": "there is no head 'tree'; take linear, mlp, knn, ridge, lda, prototypes",
     "run 03_clip -p profile calms21": "the profile is no parameter of a run: give --profile calms21",
     "run 03_clip -p model ./nowhere": "model ./nowhere: there is no such folder",
     "run 03_clip -p run ../up": "a run's name is up to 100 letters",
@@ -49,6 +49,10 @@ REFUSED = {
     "run 03_clip --model nobody/nothing": "--model is for --profile calms21",
     "run 03_clip --from elsewhere": "--from is for --profile calms21",
     "run 03_clip --sort": "No such option: --sort",
+    "sweep 03_clip": "Missing option '-p'",
+    "sweep 03_clip -p head linear,tree": "there is no head 'tree'; take linear, mlp, knn, ridge, lda, prototypes",
+    "sweep 03_clip -p head linear -p head knn": "sweep takes each parameter once, with all of its values",
+    "diff study mine": "there is no such run",
     "book --profile real": "there is no profile 'real'",
     "book --run mine": "has not been run for run mine: its book needs mbrepro run --all",
     "verify": "there are no results in",
@@ -73,11 +77,24 @@ REFUSED = {
     "finetune out --rank 0": "fine-tuning setting rank must be positive, not 0",
     "fetch calms22": "'calms22' is not one of 'calms21'",
     "fetch calms21 --task 1 2": "'2' is not one of '1', '3'",
-    "predict --out o": "Missing option '--poses'",
+    "predict --out o": "name the poses of one recording with --poses",
+    "predict a.csv b.csv --out o": "model '' is no file of mbrepro train, which several recordings",
+    "predict v.mp4 w.mp4 --poses a.csv --out o": "name the poses of one recording with --poses",
+    "init data": "there is no pose file in it",
+    "check data": "recordings.csv: there is no such file; mbrepro init data writes one",
+    "train data --out m.zip": "recordings.csv: there is no such file; mbrepro init data writes one",
     "predict --poses a.csv --out o": "stage 2 looks at the video",
     "predict --stage1-only --poses a.csv --out o": "without a video, give --fps and --frame-size",
     "predict no.mp4 --poses a.csv --out o": "no.mp4: no such video file",
     "predict no.mp4 --poses a.csv --out o --parts nose": "--parts takes PART=NAME",
+    "evaluate a b": "Missing option '--out'",
+    "evaluate a b --out o": "a: no such file or folder",
+    "evaluate a b --out o --tiou 2": "match criterion tiou must be above 0 and finite, tiou up to 1, not 2.0",
+    "evaluate a b --out o --rename fight": "--rename takes NAME=CLASS, such as fight=attack, not 'fight'",
+    "evaluate a b --out o --fps 0": "--fps must be a positive number, not 0.0",
+    "evaluate a b --out o --drop -1": "Invalid value for '--drop'",
+    "learning-curve nowhere --out o": "nowhere/recordings.csv: there is no such file; mbrepro init nowhere writes one",
+    "learning-curve nowhere --out o --draws 1": "Invalid value for '--draws'",
     "bench nothing": "there is no benchmark 'nothing'",
     "soak 0": "Invalid value for 'kills'",
     "ablation --seeds 0": "Invalid value for '--seeds'",
@@ -116,7 +133,13 @@ def test_every_command_says_what_it_takes_and_the_list_waits_for_no_torch(capsys
 
 def test_every_file_of_the_folder_is_a_command_or_part_of_one():
     files = {path.stem for path in Path(cli.__file__).with_name("commands").glob("[!_.]*.py")}
-    assert files == set(cli.COMMANDS) | {"options", "runner", "execute", "copies", "throughput"}
+    assert files == {name.replace("-", "_") for name in cli.COMMANDS} | {
+        "options",
+        "runner",
+        "execute",
+        "copies",
+        "throughput",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """One notebook's execution: this environment's kernel, progress, a killed kernel, and nothing left running."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -32,7 +33,8 @@ MAIN = "import sys; from pathlib import Path; from mbrepro import cli, paths; pa
 
 def mbrepro(study: Path, *arguments: str, **how) -> subprocess.Popen:
     """The command line in a process of its own, with the notebooks of a study folder."""
-    code = MAIN.format(str(study / "notebooks")) + "sys.exit(cli.main(sys.argv[1:]))"
+    begun = f"Path({str(study / 'begun')!r}).touch(); "
+    code = MAIN.format(str(study / "notebooks")) + begun + "sys.exit(cli.main(sys.argv[1:]))"
     # the kernels it starts import what a test's notebook takes from the tests
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment, **how)
@@ -107,7 +109,35 @@ def test_nothing_is_left_running_when_mbrepro_is_ended(study, kill):
         assert not list((study / "results/demo/notebooks").iterdir())
 
 
+@pytest.mark.parametrize("seconds", [0.05, 0.5, 1, 2, 4, 8])
+def test_ctrl_c_at_any_moment_is_said_in_one_sentence(study, seconds):
+    """While modules are imported, parameters are read, the kernel starts, or a cell runs."""
+    write_notebook(study / "notebooks", "toy", "import time\ntime.sleep(60)")
+    child = mbrepro(study, "run", "toy", stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (study / "begun").exists():
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to all of its processes
+    _, said = child.communicate(timeout=60)
+    assert "Traceback" not in said and child.returncode == 130, said
+
+
 def test_heading_of_a_cell_is_the_last_before_it(study):
     notebook = nbformat.read(study / "notebooks/toy.ipynb", as_version=4)
     assert execute.where(notebook, 0, "toy") == "toy, cell 1 of 2"
     assert execute.where(notebook, 2, "toy") == "toy, cell 2 of 2: Harder work"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_kernel_that_lost_its_port_to_another_is_started_once_more(tmp_path, monkeypatch, times):
+    started = []
+
+    def execute_notebook(*_, **how):
+        started.append(how["told_as"])
+        if len(started) <= times:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(execute.papermill, "execute_notebook", execute_notebook)
+    with contextlib.nullcontext() if times == 1 else pytest.raises(InputError, match="01_small did not start"):
+        execute.execute("01_small", tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+    assert started == ["01_small"] * 2

@@ -1,13 +1,22 @@
 """Label files of other tools."""
 
+import io
+import json
+import re
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mbrepro import paths
-from mbrepro.data.annotations import READERS, read_behaviour, read_bouts, read_frame_labels
-from mbrepro.data.annotations.bout import Bout
+from mbrepro.data.annotations import READERS, read_behaviour, read_bouts, read_extent, read_frame_labels
+from mbrepro.data.annotations.boris import COLUMNS
+from mbrepro.data.annotations.boris import write_boris as boris_csv
+from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout
+from mbrepro.data.annotations.caltech import write_bento
+from mbrepro.data.annotations.plain import frame_scores
 from mbrepro.data.recordings import UNLABELLED, frame_at
 from mbrepro.errors import InputError
 from tests.fixtures.annotations import BENTO, CALTECH
@@ -261,3 +270,148 @@ def test_real_labels_of_two_rats(real_data):
         frames[bout.channel, bout.behaviour] += bout.stop - bout.start
     first = {name: count for (channel, name), count in frames.items() if channel == "S1"}
     assert first == {"aggression": 3767, "base": 2734, "nonsocial": 4151, "social": 4082}
+
+
+UNEVEN = np.cumsum(np.random.default_rng(3).choice([1 / 30, 1 / 15, 0.041], 501))
+
+
+def drawn_bouts(frames: int) -> list[Bout]:
+    """Bouts of two behaviours by each of two animals, some of them touching, the last one at the very end."""
+    rng, bouts = np.random.default_rng(frames), []
+    for channel in ("resident", "intruder"):
+        for behaviour in ("attack", "close, quiet"):
+            edges = sorted({*rng.integers(0, frames, 40).tolist()})
+            bouts += [Bout(behaviour, a, b, channel) for a, b in pairwise(edges) if a % 3]
+    return [*bouts, Bout("attack", frames - 1, frames, "third")]
+
+
+@pytest.mark.parametrize("clock", [30, 25, 29.97, 200, 1000, 7.5, UNEVEN[:-1]], ids=lambda clock: str(np.mean(clock)))
+def test_boris_csv_is_read_back_to_the_frame_by_pandas_and_by_the_reader(tmp_path, clock):
+    edges = np.arange(501) / clock if np.ndim(clock) == 0 else UNEVEN
+    bouts, path = drawn_bouts(500), tmp_path / "pair.boris.csv"
+    boris_csv(path, bouts, edges, "pair.mp4")
+    table = pd.read_csv(path)
+    assert tuple(table.columns) == COLUMNS and table["Time"].is_monotonic_increasing
+    assert set(table["Media file name"]) == {"pair.mp4"} and table["FPS"][0] == pytest.approx(500 / np.ptp(edges), 1e-5)
+    assert (np.abs(edges[table["Image index"]] - table["Time"]) < 1e-6).all()
+    found = []
+    for (channel, behaviour), rows in table.groupby(["Subject", "Behavior"]):
+        starts, stops = (rows.loc[rows["Behavior type"] == kind, "Time"].to_numpy() for kind in ("START", "STOP"))
+        assert len(starts) == len(stops) == len(rows) / 2
+        spans = (np.abs(edges[:, None] - times).argmin(0) for times in (starts, stops))
+        found += [Bout(behaviour, int(a), int(b), channel) for a, b in zip(*spans, strict=True)]
+    assert sorted(map(str, found)) == sorted(map(str, bouts)) == sorted(map(str, read_bouts(path, clock)))
+    assert read_extent(path).frames == 500 and read_extent(path).clock == pytest.approx(500 / np.ptp(edges), 1e-5)
+
+
+def test_boris_csv_has_the_columns_of_the_real_programs_export(cases):
+    with (cases / "01-boris-v8-tabular" / "events.csv").open() as file:
+        assert tuple(file.readline().strip().split(",")) == COLUMNS
+
+
+def test_bento_annot_is_read_back_to_the_frame_by_another_parser_and_by_the_reader(tmp_path):
+    bouts, path = drawn_bouts(500), tmp_path / "pair.annot"
+    write_bento(path, bouts, 500, 29.97, "pair.mp4")
+    head, *channels = re.split(r"^(.+)-{10}\n", path.read_text(), flags=re.MULTILINE)
+    lists = re.search(r"List of channels:\n(.*?)\n\nList of annotations:\n(.*?)\n\n", head, re.DOTALL)
+    assert lists[1].split("\n") == channels[::2] == ["intruder", "resident", "third"]
+    assert lists[2].split("\n") == ["attack", "close, quiet"]
+    found = []
+    for channel, body in zip(channels[::2], channels[1::2], strict=True):
+        for section in body.split(">")[1:]:
+            behaviour, rows = section.split("\n", 1)
+            table = pd.read_csv(io.StringIO(rows), sep="\t")
+            assert (table["Stop"] - table["Start"] + 1 == table["Duration"]).all()
+            spans = zip(table["Start"] - 1, table["Stop"], strict=True)
+            found += [Bout(behaviour, int(a), int(b), channel) for a, b in spans]
+    assert sorted(map(str, found)) == sorted(map(str, bouts)) == sorted(map(str, read_bouts(path, 30)))
+    assert read_extent(path) == (29.97, 500)
+
+
+def test_files_without_bouts_are_written_and_bouts_beyond_the_end_are_not(tmp_path):
+    boris_csv(tmp_path / "a.csv", [], np.arange(11) / 5)
+    write_bento(tmp_path / "a.annot", [], 10, 5)
+    assert read_bouts(tmp_path / "a.csv", 5) == read_bouts(tmp_path / "a.annot", 5) == []
+    with pytest.raises(InputError, match=r"b\.csv: groom ends at frame 11, and the recording at 10"):
+        boris_csv(tmp_path / "b.csv", [Bout("groom", 3, 11)], np.arange(11) / 5)
+    with pytest.raises(InputError, match=r"b\.annot: groom ends at frame 11, and the recording at 10"):
+        write_bento(tmp_path / "b.annot", [Bout("groom", 3, 11)], 10, 5)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "a.annot"}
+
+
+BY_FRAME = (
+    "frame,time_s,p_action,label,score_groom\n0,0,.1,other,.2\n1,.1,,not scorable,\n2,.2,.9,groom,.7\n3,.3,.9,,.6\n"
+)
+TWO = [("groom", 5, 10), ("sniff", 6, 12)]
+PLAIN = {
+    "bouts by frame": ("label,start_s,stop_s,start_frame,stop_frame\ngroom,9,9,5,10\nsniff,9,9,6,12\n", TWO),
+    "bouts by time": ("Behavior;start_s;stop_s\ngroom;0,5;1,0\nsniff;0,6;1,2\n", TWO),
+    "frames": (BY_FRAME, [("other", 0, 1), (NOT_SCORABLE, 1, 2), ("groom", 2, 3), (NOT_SCORABLE, 3, 4)]),
+    "classes": (",groom,sniff\n0,1,0\n1,1,1\n2,0,1\n3,0,0\n", [("groom", 0, 2), ("sniff", 1, 3)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", PLAIN)
+def test_plain_tables_give_their_bouts(tmp_path, form):
+    text, expected = PLAIN[form]
+    path = write(tmp_path / "a.csv", text)
+    assert read_bouts(path, 10) == [Bout(*each) for each in expected]
+    with pytest.raises(InputError, match=r"a\.csv: no 'bite' in it, only"):
+        read_bouts(path, 10, ["bite"])
+
+
+def test_plain_tables_tell_the_extent_of_their_recording(tmp_path):
+    frames = write(tmp_path / "a.csv", BY_FRAME)
+    assert read_extent(frames).frames == 4 and read_extent(frames).clock == pytest.approx(10)
+    assert frame_scores(frames)["groom"].tolist() == pytest.approx([0.2, np.nan, 0.7, 0.6], nan_ok=True)
+    uneven = read_extent(write(tmp_path / "b.csv", BY_FRAME.replace("3,.3", "3,.9")))
+    assert uneven.clock.tolist() == [0, 0.1, 0.2, 0.9]
+    # six digits are all that a long recording's times have: 4 hours at 30 frames a second
+    times = "".join(f"{frame / 30:.6g},other\n" for frame in range(432_000))
+    long = read_extent(write(tmp_path / "c.csv", "time_s,label\n" + times))
+    assert long.frames == 432_000 and long.clock == pytest.approx(30, rel=1e-5)
+    bouts = write(tmp_path / "d.csv", "label,start_s,stop_s,start_frame,stop_frame\ngroom,0.2,0.4,5,10\n")
+    assert read_extent(bouts) == (pytest.approx(25), None)
+    assert read_extent(write(tmp_path / "e.txt", CALTECH)) == (None, None)
+    boris_csv(tmp_path / "f.csv", [Bout("groom", 5, 10)], np.arange(101) / 25)
+    newest = write(tmp_path / "g.csv", (tmp_path / "f.csv").read_text().replace(",FPS,", ",FPS (frame/s),"))
+    assert read_extent(newest) == (25, 100)
+
+
+def test_calms21_labels_are_told_apart_by_sequence(tmp_path):
+    vocab = {"attack": 0, "other": 1}
+    sequences = {
+        name: {"annotations": labels, "metadata": {"vocab": vocab}} for name, labels in [("a", [1, 0, 0]), ("b", [0])]
+    }
+    path = write(tmp_path / "a.json", json.dumps({"annotator-id_0": sequences}))
+    assert read_bouts(path, 30) == [Bout("other", 0, 1, "a"), Bout("attack", 1, 3, "a"), Bout("attack", 0, 1, "b")]
+    with pytest.raises(InputError, match="name the channel to read, one of a, b"):
+        read_frame_labels(path, 30, 3, {}, ("attack", "other"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("label,start,stop\ngroom,1,2\n", "call its columns of times start_frame and stop_frame .* tell no unit"),
+        ("label,start_s,stop_s\ngroom,2,1\n", "line 2 is no bout, which starts before it stops"),
+        ("label,start_frame,stop_frame\ngroom,2,3.5\n", "line 2 is no bout"),
+        ("label,start_s,stop_s\ngroom,soon,1\n", "line 2 is no bout"),
+        ("frame,label\n0,groom\n2,groom\n", "the frame numbers do not run 0, 1, 2"),
+        ("groom,sniff\n0,1\n1,7\n", "line 3: sniff is '7', where 0 or 1 is needed"),
+        ("label,time_s\ngroom,1\ngroom\n", "line 3 has not the 2 cells of the head"),
+        ('{"a": {"b": {"annotations": [0, 7], "metadata": {"vocab": {"attack": 0}}}}}', "b has no annotations by"),
+        ('{"a": {"b": {"keypoints": []}}}', "sequence b has no annotations by"),
+    ],
+)  # fmt: skip
+def test_plain_labels_that_cannot_be_read_get_one_sentence(tmp_path, text, words):
+    with pytest.raises(InputError, match=words) as caught:
+        read_bouts(write(tmp_path / "a", text), 10)
+    assert str(caught.value).startswith(str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("cell", ["abc", "", "0", "-1", "inf", "nan"])
+def test_a_rate_is_not_taken_from_a_cell_that_is_no_end_of_a_bout(tmp_path, cell):
+    text = "label,start_frame,stop_frame,start_s,stop_s\na,0,30,0,1\na,30,60,1,{}\n"
+    assert read_extent(write(tmp_path / "a.csv", text.format(2))) == (30.0, None)
+    with pytest.raises(InputError, match=r"a\.csv: line 3 is no bout"):
+        read_extent(write(tmp_path / "b_a.csv", text.format(cell)))

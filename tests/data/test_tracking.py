@@ -37,7 +37,8 @@ def values_of(columns, frames=6):
 
 
 def write_csv(path, columns, values):
-    levels = ("scorer", "individuals", "bodyparts", "coords")
+    levels = ("scorer", "individuals", "bodyparts", "coords")[-len(columns[0]) :]
+    levels = ("scorer", *levels[1:])  # of one animal without the individuals
     header = [",".join([level, *names]) for level, names in zip(levels, zip(*columns, strict=True), strict=True)]
     rows = [
         ",".join([str(frame), *("" if np.isnan(v) else repr(float(v)) for v in row)])
@@ -434,6 +435,7 @@ def test_every_form_in_the_registry_is_told_by_its_first_bytes_alone(tmp_path):
         "CalMS21 or MARS JSON": write_release(tmp_path / "a", {"mine": sequence(6)}),
         "DeepLabCut or SLEAP analysis h5": write_fixed(tmp_path / "b", columns, values_of(columns)),
         "DeepLabCut csv": csv,
+        "MABe arrays (npy, npz)": write_array(tmp_path / "f.npy"),
         "SLEAP analysis csv": sleap,
     }
     assert list(written) == list(READERS)
@@ -443,6 +445,8 @@ def test_every_form_in_the_registry_is_told_by_its_first_bytes_alone(tmp_path):
         others[name][0].write_bytes(b"\xef\xbb\xbf" + written[name].read_bytes())
         others[name][1].write_text(written[name].read_text().replace(",", ";").replace(".", ","), encoding="utf-8-sig")
     others["DeepLabCut or SLEAP analysis h5"] = [write_sleap(tmp_path / "e")]
+    np.savez(tmp_path / "g.npz", a=np.zeros((4, 2, 7, 2)))
+    others["MABe arrays (npy, npz)"] = [tmp_path / "g.npz"]
     for name, path in written.items():
         for same in (path, *others.get(name, ())):
             start = same.read_bytes()[:64]
@@ -475,6 +479,90 @@ def write_sleap(path, names=("left", "right")):
         file["tracks"] = values[:, :, :2].transpose(0, 2, 1, 3)
         file["point_scores"] = values[:, :, 2]
     return path
+
+
+def write_array(path, parts=12):
+    """Three mice, whose values spell frame, animal, part and axis."""
+    frame, animal, part, axis = np.indices((5, 3, parts, 2))
+    np.save(path, 1000 * frame + 100 * animal + 2 * part + axis + 1)
+    return path
+
+
+def test_arrays_are_read_whichever_axis_is_that_of_x_and_y(tmp_path):
+    parts = {"left_hip": "left_hindpaw", "right_hip": "right_hindpaw"}
+    mabe22 = read_tracking(write_array(tmp_path / "a.npy"), individuals=("3", "1"), parts=parts, **RIG)
+    assert mabe22.keypoints[4, 0, 0].tolist() == [4201, 4202]  # the nose of the third mouse
+    assert mabe22.keypoints[2, 1].tolist() == [[2001 + 2 * k, 2002 + 2 * k] for k in (0, 1, 2, 3, 7, 8, 9)]
+    values = np.load(write_array(tmp_path / "b.npy", 7))[:, :2]
+    np.savez(tmp_path / "c.npz", one=values, two=values.transpose(0, 1, 3, 2) + 7.5)
+    one, two = (read_tracking(tmp_path / "c.npz", sequence=name, **RIG) for name in ("one", "two"))
+    np.testing.assert_array_equal(one.keypoints, values)
+    np.testing.assert_array_equal(two.keypoints, values + 7.5)
+    parts = {"tail": "5", "nose": "1", "ear": "2"}
+    path = write_array(tmp_path / "d.npy", 5)
+    unnamed = read_tracking(path, individuals=("1", "2"), skeleton=THREE, parts=parts, **RIG)
+    assert unnamed.keypoints[0, 0, :, 0].tolist() == [9, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((4, 2, 2, 2)), r"its array is float64 \(4, 2, 2, 2\), not \(frames, animals, parts, 2\)"),
+        (np.zeros((4, 2, 7)), "its array is float64"),
+        (np.zeros((0, 2, 7, 2)), "its array is float64"),
+        (np.full((4, 2, 7, 2), "a"), "its array is <U1"),
+        (
+            {"sequences": {"a": {"keypoints": np.zeros((4, 2, 2, 7))}}},
+            "Python objects are not opened: save each sequence's keypoints",
+        ),
+    ],
+)
+def test_arrays_that_are_no_poses_are_refused(tmp_path, values, words):
+    np.save(tmp_path / "a.npy", values, allow_pickle=True)
+    with pytest.raises(InputError, match=words):
+        read_tracking(tmp_path / "a.npy", **RIG)
+    np.savez(tmp_path / "b.npz", one=np.zeros((4, 2, 7, 2)), two=np.zeros((4, 2, 7, 2)))
+    with pytest.raises(InputError, match="name one of its 2 sequences as the sequence to read: one, two"):
+        read_tracking(tmp_path / "b.npz", **RIG)
+    cut = tmp_path / "c.npz"
+    cut.write_bytes((tmp_path / "b.npz").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"c\.npz: no plain arrays"):
+        read_tracking(cut, **RIG)
+
+
+def write_folder(folder, names=("m1_adultDLC_net_shuffle1_500", "m1_pupDLC_net_shuffle1_500")):
+    """A file of one animal for each name, the values of which are those of both in one file."""
+    folder.mkdir()
+    columns = columns_of()
+    values = values_of(columns)
+    for place, name in enumerate(names):
+        half = slice(place * len(columns) // 2, (place + 1) * len(columns) // 2)
+        single = [(scorer, part, cell) for scorer, _, part, cell in columns[half]]
+        write_csv(folder / f"{name}.csv", single, values[:, half])
+    return write_csv(folder.with_suffix(".csv"), columns, values)
+
+
+def test_a_file_for_each_animal_is_read_as_one_of_both(tmp_path):
+    both = read_tracking(write_folder(tmp_path / "poses"), **RIG)
+    (tmp_path / "poses" / ".hidden").touch()
+    for order, named in (((0, 1), None), ((0, 1), ("adult", "pup")), ((1, 0), ("pup", "adult"))):
+        found = read_tracking(tmp_path / "poses", individuals=named, **RIG)
+        np.testing.assert_array_equal(found.keypoints, both.keypoints[:, list(order)])
+        np.testing.assert_array_equal(found.scores, both.scores[:, list(order)])
+    assert found.name == "poses"
+
+
+def test_folders_that_are_not_a_file_an_animal_are_refused(tmp_path):
+    write_folder(tmp_path / "a", ("adult", "pup"))
+    (tmp_path / "a" / "pup.csv").write_text("".join((tmp_path / "a" / "pup.csv").read_text().splitlines(True)[:-1]))
+    with pytest.raises(InputError, match=r"pup\.csv: 5 frames of .*, where adult\.csv has 6 .*; export every frame"):
+        read_tracking(tmp_path / "a", **RIG)
+    (tmp_path / "a" / "pup.csv").unlink()
+    with pytest.raises(InputError, match="a: a folder of poses holds a file for each animal, and this one has 1"):
+        read_tracking(tmp_path / "a", **RIG)
+    write_csv(tmp_path / "a" / "both.csv", columns_of(), values_of(columns_of()))
+    with pytest.raises(InputError, match=r"both\.csv: it holds adult, juvenile, where a file of one animal is needed"):
+        read_tracking(tmp_path / "a", **RIG)
 
 
 def test_sleap_tables_and_arrays_hold_the_same_tracks(tmp_path):

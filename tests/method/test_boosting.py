@@ -41,6 +41,11 @@ def test_unlabelled_frames_teach_nothing_and_every_fourth_of_the_others_does(mad
         fit_boosting(made[:1], [np.full(400, UNLABELLED)], 4, QUICK, 0)
 
 
+def test_recordings_that_show_one_class_alone_give_it_everywhere(made):
+    scores = fit_boosting(made[:1], [np.full(400, 2)], 4, QUICK, 0).scores(made[3])
+    np.testing.assert_array_equal(scores, np.eye(4)[[2] * 400])
+
+
 def test_scores_do_not_depend_on_the_number_of_cores(made):
     found = []
     for threads in (1, 2):

@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from mbrepro.data.recordings import runs
 from mbrepro.errors import InputError
-from mbrepro.method.decoding import BIN, SPARE, BoutModel, count_bouts, decode, smooth
+from mbrepro.method.decoding import BIN, SPARE, BoutModel, count_bouts, decode, smooth, tidied
 
 
 def test_bouts_are_counted_by_class_length_and_order():
@@ -75,3 +75,28 @@ def test_a_waver_is_no_bout_and_a_long_bout_is_one():
 def test_smoothing_is_the_mean_around_a_frame():
     scores = np.array([[0.0], [3.0], [6.0], [0.0]])
     np.testing.assert_allclose(smooth(scores, 3)[:, 0], [1, 3, 3, 2])
+
+
+def test_short_gaps_are_filled_before_short_bouts_are_dropped():
+    """3 is other: the gap of 2 goes with the bout beside it, so that nothing is left to drop there."""
+    labels = np.array([0, 3, 3, 0, 3, 3, 3, 1, 3, 0, 3, 0, -1, 3, 0, 0, 3, 1, 1, 1])
+    expected = [0, 0, 0, 0, 3, 3, 3, 3, 3, 0, 0, 0, -1, 3, 3, 3, 3, 1, 1, 1]
+    assert tidied(labels, 3, gap=2, shortest=3).tolist() == expected
+    assert labels[1] == 3  # the stored prediction stays
+    assert np.array_equal(tidied(labels, 3, gap=0, shortest=0), labels)
+    assert tidied(labels, 3, gap=99, shortest=99).tolist() == [-1 if label == -1 else 3 for label in labels]
+
+
+def test_tidied_labels_have_neither_short_gaps_nor_short_bouts_and_stay_as_they_are():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        labels = np.repeat(rng.integers(0, 3, 30), rng.integers(1, 6, 30))
+        found = tidied(labels, 2, gap=3, shortest=4)
+        spans = runs(found)
+        assert all(stop - start >= 4 for start, stop, value in spans if value != 2)
+        filled = tidied(labels, 2, gap=3, shortest=0)
+        for (_, _, before), (start, stop, value), (_, _, after) in zip(
+            *(runs(filled)[k:] for k in range(3)), strict=False
+        ):
+            assert value != 2 or before != after or stop - start > 3
+        assert (filled[labels != 2] == labels[labels != 2]).all()  # only other is filled

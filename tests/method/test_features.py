@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbrepro.data.recordings import MOUSE, Recording, Skeleton
-from mbrepro.method.features import dyad_features, feature_names, frame_features
+from mbrepro.method.features import dyad_features, feature_names, frame_features, posture_features
 
 RAT = Skeleton(("top", "middle", "rear"), front="top", rear="rear")
 FPS = 20.0
@@ -102,3 +102,32 @@ def test_speed_and_windows_are_of_seconds_not_frames():
     one, two = (named(r, dyad_features(r)) for r in (recording, faster))
     for name in ("first approach", "first front speed", "first middle to second middle, mean of 2 s"):
         np.testing.assert_allclose(two[name][20:100:2], one[name][10:50], rtol=0.05)
+
+
+def test_posture_of_walking_and_turning_by_hand():
+    """Of each rat: six points in its own frame, velocity along and across, bend, pursuit."""
+    recording = walking()
+    values, known = posture_features(recording)
+    assert values.shape == known.shape == (60, 2 * (12 + 4)) and known.all()
+    own, other = [[0.5, 0, 0, 0, -0.5, 0]] * 60, (400 - 4 * np.arange(60)) / 40
+    np.testing.assert_allclose(values[:, :6], own, atol=1e-6)  # its points ahead of its centre and behind
+    np.testing.assert_allclose(values[:, 8], other, rtol=1e-5)  # the other's centre, straight ahead
+    np.testing.assert_allclose(values[:30, 24:26], np.stack([0 * other, other], 1)[:30], atol=1e-5)  # and at its side
+    np.testing.assert_allclose(values[41:, 24], other[41:], rtol=1e-4)  # until it has turned towards the first
+    np.testing.assert_allclose(values[:, 12:16], [[2, 0, 0, 0]] * 60, atol=1e-3)  # who stands is not pursued
+    fleeing, bent = recording.keypoints.copy(), recording.keypoints.copy()
+    fleeing[:, 1, :, 0] += 3 * np.arange(60)[:, None]
+    bent[:, 0, 0, 1] += 20
+    values, _ = posture_features(replace(recording, keypoints=fleeing))
+    np.testing.assert_allclose(values[:, 15], 1.5, rtol=1e-3)  # 3 of 40 px a frame, the slower of both
+    np.testing.assert_allclose(values[:, 31], 0)  # who flees pursues nobody
+    angle = np.arctan2(40 / 3, 20) - np.arctan2(20 / 3, 20)
+    np.testing.assert_allclose(posture_features(replace(recording, keypoints=bent))[0][:, 14], angle, rtol=1e-4)
+
+
+def test_posture_is_the_same_wherever_and_however_large_and_turned():
+    rng = np.random.default_rng(0)
+    recording = Recording("rats", rng.normal(500, 60, (50, 2, 3, 2)), fps=FPS, frame_size=(999, 999), skeleton=RAT)
+    turned = recording.keypoints @ np.array([[0.6, 0.8], [-0.8, 0.6]]) * 3 + [50, -900]
+    found = posture_features(replace(recording, keypoints=turned))[0]
+    np.testing.assert_allclose(found, posture_features(recording)[0], rtol=1e-3, atol=1e-3)

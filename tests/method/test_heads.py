@@ -1,10 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mbrepro.errors import InputError
-from mbrepro.method.heads import HEADS, HeadSettings, fit_head
+from mbrepro.method.heads import HEADS, PENALTIES, SHARPNESS, HeadSettings, fit_head, head_settings
 
 
 def blobs(counts: dict[int, int], seed: int, width: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +77,107 @@ def test_linear_is_penalised_logistic_regression():
     assert residual.sum() == pytest.approx(0, abs=1e-2)
 
 
+def test_ridge_takes_the_penalty_of_least_leave_one_out_error_and_gives_least_squares_answers():
+    """By linear algebra, each clip left out in turn."""
+    rng = np.random.default_rng(1)
+    train, labels = rng.normal(size=(24, 5)), np.r_[0, 1, 2, rng.integers(0, 3, 21)]
+    targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
+
+    def answers(fit, wanted, test, penalty):
+        middle, level = fit.mean(0), wanted.mean(0)
+        inverse = np.linalg.inv((fit - middle).T @ (fit - middle) + penalty * np.eye(5))
+        return (test - middle) @ inverse @ (fit - middle).T @ (wanted - level) + level
+
+    def left_out(penalty):
+        kept = ~np.eye(24, dtype=bool)
+        parts = [answers(train[k], targets[k], train[~k], penalty) for k in kept]
+        return ((np.concatenate(parts) - targets) ** 2).mean()
+
+    head = fit_head(train, labels, 3, HeadSettings("ridge", standardise=False), 0)
+    best = min(PENALTIES, key=left_out)
+    assert head.model[-1].alpha_ == pytest.approx(best)
+    test = rng.normal(size=(9, 5))
+    shares = np.clip((1 + answers(train, targets, test, best)) / 2, 1e-6, 1)
+    np.testing.assert_allclose(head.scores(test), shares / shares.sum(1, keepdims=True), atol=1e-6)
+
+
+def test_prototypes_go_by_the_angle_alone():
+    train, labels = np.array([[1.0, 0], [3, 0], [0, 2], [0, 5]]), np.array([0, 0, 1, 1])
+    head = fit_head(train, labels, 2, HeadSettings("prototypes", standardise=False), 0)
+    scores = head.scores(np.array([[2.0, 2], [30, 40]]))
+    assert scores[0].tolist() == [0.5, 0.5]
+    assert np.log(scores[1, 1] / scores[1, 0]) == pytest.approx(SHARPNESS * (0.8 - 0.6))
+
+
+def test_lda_takes_a_class_of_one_clip_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        head = fit_head(*blobs({0: 1, 1: 5}, 0), 2, HeadSettings("lda"), 0)
+    test, true = blobs({0: 20, 1: 20}, 1)
+    assert (head.scores(test).argmax(1) == true).mean() > 0.7
+
+
+def test_lda_finds_what_differs_across_a_direction_that_varies_more():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 100)
+    points = rng.normal(size=(200, 2)) * [8, 0.3] + np.outer(labels, [0, 1])
+    lda, near = (
+        fit_head(points, labels, 2, HeadSettings(kind, standardise=False), 0) for kind in ("lda", "prototypes")
+    )
+    right = [(head.scores(points).argmax(1) == labels).mean() for head in (lda, near)]
+    assert right[0] > 0.9 > 0.75 > right[1]
+
+
+def test_a_name_says_how_many_neighbours_and_by_what():
+    assert head_settings("knn") == HeadSettings("knn")
+    assert head_settings("knn5_cosine") == HeadSettings("knn", 5, "cosine")
+    assert head_settings("lda_early") == HeadSettings("lda", fusion="early")
+    assert head_settings("knn3_late") == HeadSettings("knn", 3, fusion="late")
+    for name in ("knn0", "knn_manhattan", "linear5", "early"):
+        with pytest.raises(InputError, match=f"there is no head '{name}'"):
+            head_settings(name)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_late_fusion_leans_on_the_part_that_knows_and_needs_animals(kind):
+    """One part is the label, the other noise: calibrated, the noise is worth little."""
+    rng = np.random.default_rng(0)
+    (told, labels), (test, true) = blobs({0: 40, 1: 40, 2: 40}, 0), blobs({0: 30, 1: 30, 2: 30}, 1)
+    noisy, unseen = (np.concatenate([rng.normal(size=(len(part), 8)), part], 1) for part in (told, test))
+    animals = [f"mouse{k % 5}" for k in range(len(labels))]
+    head = fit_head(noisy, labels, 4, HeadSettings(kind), 0, split=8, animals=animals)
+    scores = head.scores(unseen)
+    assert scores.shape == (90, 4) and np.allclose(scores.sum(1), 1) and not scores[:, 3].any()
+    assert (scores.argmax(1) == true).mean() > 0.9
+    with pytest.raises(InputError, match="late fusion calibrates in 3 folds by animal, and there are 2"):
+        fit_head(noisy, labels, 4, HeadSettings(kind), 0, split=8, animals=[f"m{k % 2}" for k in range(len(labels))])
+
+
+def test_late_fusion_of_a_part_with_itself_keeps_the_order_of_its_scores():
+    """The mean of two equal heads of one temperature is that head's scores to a power."""
+    rng = np.random.default_rng(0)
+    labels, animals = rng.integers(0, 3, 90), [f"mouse{k % 6}" for k in range(90)]
+    points, test = rng.normal(size=(90, 3)) + np.eye(3)[labels], rng.normal(size=(20, 3))
+    fused = fit_head(np.tile(points, 2), labels, 3, HeadSettings(), 0, split=3, animals=animals).scores(
+        np.tile(test, 2)
+    )
+    alone = fit_head(points, labels, 3, HeadSettings(), 0).scores(test)
+    powers = np.log(fused[:, 0] / fused[:, 1]) / np.log(alone[:, 0] / alone[:, 1])
+    assert np.allclose(powers, powers[0], rtol=1e-3) and 0.5 < powers[0] < 1.5
+
+
+def test_late_fusion_bears_a_class_that_one_animal_alone_has():
+    """Out of its fold it is never seen, and no warning comes of it (they are errors here)."""
+    (points, labels), animals = blobs({0: 30, 1: 30, 2: 4}, 0), np.array([f"mouse{k % 5}" for k in range(64)])
+    animals[labels == 2] = "mouse0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        head = fit_head(np.tile(points, 2), labels, 3, HeadSettings(), 0, split=6, animals=animals)
+    test, true = blobs({0: 10, 1: 10}, 1)
+    scores = head.scores(np.tile(test, 2))
+    assert np.isfinite(scores).all() and (scores.argmax(1) == true).mean() > 0.95
+
+
 def test_what_does_not_fit_is_refused():
     embeddings, labels = blobs({0: 5, 1: 5}, seed=0)
     plain = HeadSettings()
@@ -94,6 +197,9 @@ def test_what_does_not_fit_is_refused():
             embeddings, labels, 2, HeadSettings("knn", neighbours=11), 0
         ),
     }
+    cases["lda needs more training clips than classes, not 2 of 2"] = lambda: fit_head(
+        embeddings[4:6], labels[4:6], 2, HeadSettings("lda"), 0
+    )
     for message, call in cases.items():
         with pytest.raises(InputError, match=message):
             call()
@@ -102,7 +208,9 @@ def test_what_does_not_fit_is_refused():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"kind": "tree"}, "no head 'tree'; take linear, mlp, knn"),
+        ({"kind": "tree"}, "no head 'tree'; take linear, mlp, knn, ridge, lda, prototypes"),
+        ({"fusion": "middle"}, "fusion must be none or early or late, not 'middle'"),
+        ({"metric": "city"}, "metric must be euclidean or cosine, not 'city'"),
         ({"neighbours": 0}, "neighbours must be at least 1, not 0"),
         ({"hidden": -3}, "hidden must be at least 1, not -3"),
         ({"regularisation": 0.0}, "regularisation must be a positive number, not 0.0"),

@@ -5,9 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.pipeline import Pipeline
 
+from mbrepro.data.clips import clip_frames
 from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Recording
-from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.embedding.embedder import POSES, EmbedderSettings
+from mbrepro.embedding.pose import PoseEmbedder
 from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
 from mbrepro.method.pipeline import (
@@ -181,3 +184,22 @@ def test_auto_takes_the_view_that_is_best_on_held_out_train_animals_and_reads_no
     assert choose_view(data, None, auto, Numbered(), tmp_path) == replace(auto, view="pose")
     named = replace(CORRECTED, view="noise")
     assert choose_view(data, None, named, Numbered(), tmp_path) is named
+
+
+def test_fusion_puts_the_poses_of_the_same_clips_behind_the_embedding(tmp_path):
+    labels = np.repeat([3, 0, 3, 1, 3, 2], 60)
+    train = [recording(360, np.roll(labels, 60 * k), f"mouse{k:03}", seed=k) for k in range(3)]
+    alone = replace(CORRECTED, view="pose", head_clips="labelled")
+    clips = [propose_for_head(r, None, alone) for r in train]
+    poses = PoseEmbedder(EmbedderSettings(POSES))
+    for fusion in ("early", "late"):
+        fused = replace(alone, head=replace(alone.head, fusion=fusion))
+        found = [embed(one, fused, Numbered(), tmp_path) for one in clips]
+        for one, rows in zip(clips, found, strict=True):
+            frames = [clip_frames(start, one.recording, fused.clips) for start in one.starts]
+            np.testing.assert_array_equal(rows[:, :2], embed(one, alone, Numbered(), tmp_path))
+            np.testing.assert_array_equal(rows[:, 2:], poses.embed_poses(one.recording, frames)["pose"])
+        head = fit_clip_head(clips, found, fused, seed=0)
+        assert head.width == 2 + poses.width
+        assert isinstance(head.model, Pipeline) == (fusion == "early")
+        assert np.allclose(head.scores(found[0]).sum(1), 1)

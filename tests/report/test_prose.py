@@ -43,6 +43,21 @@ def test_who_leads_is_what_the_difference_says(found, said):
     assert said in prose.lead(found)
 
 
+def test_a_gain_is_told_with_its_sign_and_what_its_interval_holds():
+    found = {
+        "F1": difference(0.031, 0.012, 0.049), "MAP": difference(-0.02, -0.05, -0.01),
+        "bout F1": difference(0, -0.01, 0.01), "edit": difference(0.2, np.nan, np.nan, 2),
+    }  # fmt: skip
+    said = prose.gains(found, "ours", "theirs <")
+    for part in (
+        "F1: ours minus theirs &lt; is +0.031; the 95 % interval by video, +0.012 to +0.049, excludes 0 (19 test",
+        "MAP: ours minus theirs &lt; is -0.020; the 95 % interval by video, -0.050 to -0.010, excludes 0",
+        "bout F1: ours minus theirs &lt; is +0.000; the 95 % interval by video, -0.010 to +0.010, includes 0",
+        "edit: ours minus theirs &lt; is +0.200; 2 test videos, too few for an interval.",
+    ):
+        assert part in said
+
+
 def recorded(poses: float, clips: float) -> pd.DataFrame:
     index = pd.MultiIndex.from_tuples([ablations.CORRECTED, ("poses alone", "every frame", "pose")])
     return pd.DataFrame({"F1": [clips, poses]}, index)

@@ -1,6 +1,9 @@
 """Both stages on a recording of one's own: simulated ones here, and real ones where they are at hand."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from mbrepro import cli
 from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
 from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.own.fitted import read_own
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES, Recording
 from mbrepro.data.video import probe, write_video
 from mbrepro.method.localizer import action_probability, localize
@@ -147,11 +151,12 @@ def case(cases, real_data, monkeypatch, tmp_path, capsys):
         video = cases / video
         poses = cases / poses if poses else video.parent / "poses.csv"
         told = ("--compare", cases / compare, "investigation") if compare else ()
-        status = run(video, *STAGE1, "--poses", poses, "--out", tmp_path / "out", *options, *told)
+        out = tmp_path / poses.parent.name / str(len(options))  # predictions from other poses are not written over
+        status = run(video, *STAGE1, "--poses", poses, "--out", out, *options, *told)
         if status == 2:
-            assert not (tmp_path / "out").exists()
+            assert not out.exists()
             return capsys.readouterr().err
-        return read(tmp_path / "out", video.stem)
+        return read(out, video.stem)
 
     return run_case
 
@@ -218,9 +223,9 @@ def test_case_32_trimmed_video_needs_to_be_told_at_which_end(case, cases):
     _, frames, notes = case(name, "--align", "end")
     assert (len(frames), notes["poses_dropped_at_the_start"], notes["poses_held_at_the_start"]) == (576, 24, 0)
     assert case(name, "--align", "start")[2]["poses_dropped_at_the_end"] == 24
-    whole, _ = predict.read_own(cases / "base" / "base600.mp4", cases / "base" / "base600.csv")
+    whole, _ = read_own(cases / "base" / "base600.mp4", cases / "base" / "base600.csv")
     for align, kept in {"end": slice(24, None), "start": slice(576)}.items():
-        trimmed, _ = predict.read_own(cases / name, cases / "32-trimmed-start" / "poses.csv", align=align)
+        trimmed, _ = read_own(cases / name, cases / "32-trimmed-start" / "poses.csv", align=align)
         np.testing.assert_array_equal(trimmed.keypoints, whole.keypoints[kept])
 
 
@@ -302,6 +307,49 @@ def test_official_network_alone_names_each_frame_and_needs_no_recordings_of_a_pr
     assert notes["points_outside_the_training_frame"] == pytest.approx(outside, abs=2e-3)
 
 
+def test_predictions_of_another_recording_of_the_same_name_stay(made_network, tmp_path, capsys):
+    for cage in ("cage1", "cage2"):
+        (tmp_path / cage).mkdir()
+        points = np.random.default_rng(len(list(tmp_path.iterdir()))).uniform(0, 500, (90, 2, 7, 2))
+        write_deeplabcut(tmp_path / cage / "tracked.csv", Recording("a", points))
+    rig = ("--stage1-only", "--model", "official", "--fps", 30, "--frame-size", 600, 600, "--out", tmp_path / "out")
+    assert run(*rig, "--poses", tmp_path / "cage1" / "tracked.csv") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert run(*rig, "--poses", tmp_path / "cage2" / "tracked.csv") == 2
+    assert "tracked.pred.json: these are not known to be of these poses; name another --out" in capsys.readouterr().err
+    assert run(*rig, "--poses", tmp_path / "cage1" / "tracked.csv") == 0  # its own are made again
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_predictions_are_all_written_or_none(made_network, tmp_path, capsys, monkeypatch):
+    """A disk that is full when the second file is written."""
+    points = np.random.default_rng(0).uniform(0, 500, (90, 2, 7, 2))
+    poses = write_deeplabcut(tmp_path / "tracked.csv", Recording("a", points))
+    written, write = [], Path.write_text
+
+    def full(path, *arguments, **how):
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, *arguments, **how)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    out = tmp_path / "out"
+    rig = ("--stage1-only", "--model", "official", "--fps", 30, "--frame-size", 600, 600, "--out", out)
+    assert run(*rig, "--poses", poses) == 2
+    assert "No space left on device" in capsys.readouterr().err and not list(out.iterdir())
+
+
+def test_a_study_that_can_only_be_read_is_told_before_anything_runs(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MBREPRO_ROOT", str(tmp_path / "theirs"))
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).name == "theirs"))
+    assert run(tmp_path / "a.mp4", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
+    assert "theirs; name another folder, or set MBREPRO_ROOT" in capsys.readouterr().err
+    assert run("--stage1-only", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
+    assert "without a video" in capsys.readouterr().err  # that one needs no room there
+
+
 def test_official_network_that_was_not_fetched_is_asked_for(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MBREPRO_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("MBREPRO_REAL_DATA", str(tmp_path / "none"))
@@ -356,3 +404,12 @@ def test_official_network_on_real_poses(real_data, monkeypatch, tmp_path):
     # In the video mouse2 joins the two that huddle at 39 s and one leaves at 42 s; before it is at the other side.
     assert frames["p_action"][1200:1260].min() > 0.9 and frames["p_action"][:1100].max() < 0.1
     assert notes["points_outside_the_training_frame"] > 0.9  # its arena is many times CalMS21's
+
+
+def test_frames_of_a_long_recording_have_times_of_their_own(tmp_path):
+    times = 12_000 + np.arange(90) / 30
+    recording = Recording("night", np.full((90, 2, 7, 2), 50, np.float32), times=times)
+    scores = np.full((90, 4), 0.25, np.float32)
+    predict.write_prediction(tmp_path, "night", recording, TASK1_CLASSES, np.zeros(90, int), scores, scores[:, 0], {})
+    written = pd.read_csv(tmp_path / "night.frames.csv")["time_s"]
+    np.testing.assert_allclose(np.diff(written), 1 / 30, atol=2e-6)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -12,10 +13,10 @@ import pytest
 from bs4 import BeautifulSoup
 
 from mbrepro import paths
-from mbrepro.commands import book, copies, runner
+from mbrepro.commands import book, copies, runner, sweep
 from mbrepro.errors import InputError
 from mbrepro.report import page
-from mbrepro.study import poster, results
+from mbrepro.study import poster, results, stored
 
 pytestmark = pytest.mark.study
 
@@ -29,7 +30,7 @@ def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         root = tmp_path_factory.mktemp("study")
         patch.setenv("MBREPRO_ROOT", str(root))
-        assert runner.run_study("demo", SMALL) == runner.notebook_names()
+        assert sorted(runner.run_study("demo", SMALL)) == runner.notebook_names()
         book.build("demo")
         yield root
 
@@ -55,6 +56,19 @@ def test_the_table_has_every_row_under_both_protocols_with_the_posters_figures(t
                 assert part.loc[metric, "n_seeds"] == 2
                 low, high, videos = part.loc[metric, ["low", "high", "n_videos"]]
                 assert np.isnan([low, high]).all() if videos < 8 else np.isnan(low) or 0 <= low <= high <= 1
+
+
+def test_pages_have_one_menu_each_side_closed_code_each_script_once_and_pictures_in_words(study):
+    for name, built in pages(study).items():
+        assert not built.select("header .sidebar-toggle.primary-toggle"), name
+        scripts = [
+            script.get("src") or script.string for script in built.select("script") if script.get("type") is None
+        ]
+        assert len(scripts) == len(set(scripts)), name
+        assert "unpkg.com" not in str(built), name
+        assert all(len(image.get("alt", "").split()) >= 3 for image in built.select("img")), name
+        cells = built.select("div.cell")
+        assert all(cell.select("details.above-input:not([open])") for cell in cells if cell.select(".cell_input")), name
 
 
 @pytest.fixture
@@ -233,6 +247,20 @@ def test_a_second_run_computes_nothing_and_a_deleted_result_comes_back_the_same(
     runner.run_study("demo", SMALL)
     assert {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in kept} == before
     assert sorted((study / "artifacts").rglob("*")) == artifacts
+
+
+def test_a_sweep_of_heads_embeds_nothing_and_stands_on_its_page(study):
+    """The heads of clips that are there cost the heads alone, and who sweeps finds the sweep in the book."""
+    given = {name: value for name, value in SMALL.items() if name in runner.parameters_of("03_clip")}
+    artifacts = {path: path.stat().st_mtime_ns for path in (study / "artifacts").rglob("*")}
+    assert sweep.sweep("03_clip", "demo", [given | {"head": head} for head in ("linear", "knn")]) == 2
+    assert {path: path.stat().st_mtime_ns for path in (study / "artifacts").rglob("*")} == artifacts
+    assert runner.run_study("demo", SMALL) == ["10_ablations"]
+    (found,) = stored.sweeps("demo")
+    shown = "".join(copies.shown(study / "results/demo/notebooks/10_ablations.ipynb"))
+    assert all(run in shown for run in found.table.index) and found.factors == ("head",)
+    shutil.rmtree(study / "results/demo/runs")
+    assert runner.run_study("demo", SMALL) == ["10_ablations"]
 
 
 def test_results_say_what_they_came_from(study):

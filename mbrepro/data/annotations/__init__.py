@@ -1,23 +1,37 @@
-"""Label files in: one reader for each form, in one dictionary, and what makes labels of frames of their bouts."""
+"""Label files: one reader for each form, in one dictionary, and what makes labels of frames of their bouts."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from mbrepro.data.annotations.boris import is_boris, read_boris
-from mbrepro.data.annotations.bout import Bout
-from mbrepro.data.annotations.caltech import read_bento, read_caltech
+from mbrepro.data.annotations import plain
+from mbrepro.data.annotations.boris import extent_of_boris, is_boris, read_boris
+from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout, Extent
+from mbrepro.data.annotations.caltech import extent_of_bento, read_bento, read_caltech
 from mbrepro.data.recordings import UNLABELLED, Clock, mean_rate
 from mbrepro.errors import InputError
 
 Reader = Callable[[Path, str, Clock, Collection[str] | None], list[Bout]]  # of a file, its text, when frames are shown
 
-# A form's name → whether a file's text is of that form, and its reader.
-READERS: dict[str, tuple[Callable[[str], bool], Reader]] = {
-    "Caltech Behavior Annotator": (lambda text: text.startswith("Caltech Behavior Annotator"), read_caltech),
-    "Bento annot": (lambda text: text.startswith("Bento annotation file"), read_bento),
-    "BORIS events, tabular or aggregated": (is_boris, read_boris),
+
+class Form(NamedTuple):
+    """How a form is told by a file's text, how it is read, and what it tells of the recording's frames."""
+
+    is_its_text: Callable[[str], bool]
+    read: Reader
+    extent: Callable[[Path, str], Extent] = lambda path, text: Extent()
+
+
+READERS = {  # by a form's name
+    "Caltech Behavior Annotator": Form(lambda text: text.startswith("Caltech Behavior Annotator"), read_caltech),
+    "Bento annot": Form(lambda text: text.startswith("Bento annotation file"), read_bento, extent_of_bento),
+    "CalMS21 JSON": Form(lambda text: text.lstrip().startswith("{"), plain.read_calms21_labels),
+    "BORIS events, tabular or aggregated": Form(is_boris, read_boris, extent_of_boris),
+    "csv of bouts": Form(plain.is_bouts, plain.read_bout_table, plain.extent_of_bouts),
+    "csv of frames": Form(plain.is_frames, plain.read_frame_table, plain.extent_of_frames),
 }
 SPARE_S = 1.0  # how far bouts may reach beyond a recording's last pose: videos and poses differ by some frames
 
@@ -28,15 +42,37 @@ def read_bouts(path: Path, clock: Clock, behaviours: Collection[str] | None = No
     clock: of the recording, for files that hold times. behaviours: those to read, all by default.
     Raises InputError for a file that is damaged or of no such form, or that names none of the behaviours.
     """
-    path = Path(path)
+    text, form = _text_and_form(Path(path))
+    return form.read(Path(path), text, clock, behaviours)
+
+
+def read_extent(path: Path) -> Extent:
+    """What a label file tells of when its recording's frames are shown and how many there are; raises as `read_bouts`.
+
+    Only csv of frames knows uneven clocks; other forms tell a rate, or nothing.
+    """
+    text, form = _text_and_form(Path(path))
+    return form.extent(Path(path), text)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """A csv of frames' columns score_CLASS by class, NaN where a cell is empty; no columns for any other form."""
+    return (
+        plain.frame_scores(Path(path))
+        if _text_and_form(Path(path))[1].read is plain.read_frame_table
+        else pd.DataFrame()
+    )
+
+
+def _text_and_form(path: Path) -> tuple[str, Form]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from error
-    reader = next((reader for is_its_text, reader in READERS.values() if is_its_text(text)), None)
-    if reader is None:
+    form = next((form for form in READERS.values() if form.is_its_text(text)), None)
+    if form is None:
         raise InputError(f"{path}: none of the label files that can be read, which are {', '.join(READERS)}")
-    return reader(path, text, clock, behaviours)
+    return text, form
 
 
 def read_behaviour(path: Path, behaviour: str, clock: Clock, frames: int) -> np.ndarray:
@@ -51,17 +87,23 @@ def read_behaviour(path: Path, behaviour: str, clock: Clock, frames: int) -> np.
     return happening
 
 
-def read_frame_labels(
-    path: Path, clock: Clock, frames: int, meaning: Mapping[str, str | None], classes: Sequence[str], *,
-    channel: str = "", between: str | None = None,
-) -> np.ndarray:  # fmt: skip
-    """(frames,) int64 index into classes, or `UNLABELLED`, of a label file that tells every frame's class.
+def read_frame_labels(path: Path, clock: Clock, *what: object, **how: object) -> np.ndarray:
+    """`frame_labels` of the bouts that a label file has; raises as it and `read_bouts` do."""
+    return frame_labels(path, read_bouts(path, clock), clock, *what, **how)
 
-    meaning: the file's behaviour → its class, or None for frames that count nowhere. channel: which of several.
-    between: the class of frames in no bout, or None. Raises InputError if the file has no such channel or a behaviour
-    without a meaning, if bouts of two classes overlap, or if one lies over `SPARE_S` beyond the last frame.
+
+def frame_labels(
+    path: Path, bouts: Sequence[Bout], clock: Clock, frames: int, meaning: Mapping[str, str | None],
+    classes: Sequence[str], *, channel: str = "", between: str | None = None,
+) -> np.ndarray:  # fmt: skip
+    """(frames,) int64 index into classes, or `UNLABELLED`, of a label file's bouts, which tell every frame's class.
+
+    meaning: the file's behaviour → its class, or None for frames that count nowhere, as do those `NOT_SCORABLE`.
+    channel: which of several. between: the class of frames in no bout, or None. Raises InputError if the file has no
+    such channel or a behaviour without a meaning, if bouts of two classes overlap (that of `between` gives way), or if
+    one lies over `SPARE_S` beyond the last frame.
     """
-    bouts = read_bouts(path, clock)
+    meaning = {NOT_SCORABLE: None} | dict(meaning)
     channels = list(dict.fromkeys(bout.channel for bout in bouts))
     if channel not in channels and (channel or len(channels) > 1):
         raise InputError(f"{path}: name the channel to read, one of {', '.join(channels)}")
@@ -70,7 +112,10 @@ def read_frame_labels(
     for bout in (bout for bout in bouts if channel in ("", bout.channel)):
         if bout.behaviour not in meaning:
             raise InputError(f"{path}: say which class {bout.behaviour!r} is, or that its frames do not count")
-        if (name := meaning[bout.behaviour]) is not None:
+        name = meaning[bout.behaviour]
+        if name is not None and name == between:
+            continue
+        if name is not None:
             _check_end(path, bout, clock, frames)
         span, label = slice(bout.start, bout.stop), UNLABELLED if name is None else classes.index(name)
         if (conflict := taken[span] & (labels[span] != label)).any():

@@ -1,15 +1,19 @@
 """BORIS's exports of events: tabular, a row for each START and STOP, of versions 7 to 9, and aggregated, a row a bout.
 
 Cells are separated by commas, tabs or, as German Excel saves them, semicolons with decimal commas. Times count from the
-observation's time offset (olivierfriard/BORIS, export_events.py).
+observation's time offset (olivierfriard/BORIS, export_events.py). Tabular files are written too.
 """
 
 import csv
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from mbrepro.data.annotations.bout import Bout, check_wanted
+import numpy as np
+import pandas as pd
+
+from mbrepro.artifacts import write_text
+from mbrepro.data.annotations.bout import Bout, Extent, check_ends, check_wanted
 from mbrepro.data.recordings import Clock, frame_at
 from mbrepro.data.tables import SEPARATORS
 from mbrepro.errors import InputError
@@ -17,7 +21,14 @@ from mbrepro.errors import InputError
 STATUS = ("Status", "Behavior type")  # of START and STOP; the second from version 8 on
 SPAN = ("Start (s)", "Stop (s)")
 OFFSET = "Time offset (s)"
+RATE = ("FPS", "FPS (frame/s)")  # the second in the newest versions
+LENGTH = ("Media duration (s)", "Total length")  # the second up to version 7
 ONE_OF_EACH = ("Observation id", "Media file path", "Media file name", "Media file")
+COLUMNS = (  # of a tabular export of version 8
+    "Observation id", "Observation date", "Description", "Observation duration", "Observation type", "Source",
+    "Media duration (s)", "FPS", "Subject", "Behavior", "Behavioral category", "Behavior type", "Time",
+    "Media file name", "Image index", "Image file path", "Comment",
+)  # fmt: skip
 _NOWHERE = {None, "", "NA", "Not found"}
 
 Event = dict[str, str]
@@ -73,6 +84,23 @@ def _events(path: Path, text: str) -> list[Event]:
     return events
 
 
+def extent_of_boris(path: Path, text: str) -> Extent:
+    """The rate and the length of the media, if the rows tell one of each."""
+    events = _events(path, text)
+    rate, length = (next(filter(None, (_only(events, name) for name in names)), None) for names in (RATE, LENGTH))
+    return Extent(rate, round(rate * length) if rate and length else None)
+
+
+def _only(events: list[Event], column: str) -> float | None:
+    """The one positive number that a column holds in all rows, if it does."""
+    cells = {event.get(column, "").replace(",", ".") for event in events}
+    try:
+        (number,) = map(float, cells)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
 def _is_header(names: set[str]) -> bool:
     return "Behavior" in names and (names >= {*SPAN} or ("Time" in names and bool(names & {*STATUS})))
 
@@ -117,3 +145,26 @@ def _seconds(path: Path, cell: str) -> float:
     if not math.isfinite(seconds):
         raise InputError(f"{path}: {cell!r} is not a time in seconds; export it again")
     return seconds
+
+
+def write_boris(path: Path, bouts: Sequence[Bout], edges: np.ndarray, media: str = "") -> None:
+    """Write bouts as a tabular csv of BORIS 8, two rows each in order of time; a bout's channel is its subject.
+
+    edges: (T + 1,) seconds at which each frame is shown, and at which the last one ends. media: the video's name.
+    Raises InputError if a bout ends after the last frame.
+    """
+    check_ends(path, bouts, len(edges) - 1)
+    length, rate = f"{edges[-1] - edges[0]:.3f}", f"{(len(edges) - 1) / (edges[-1] - edges[0]):.6g}"
+    observation = {
+        "Observation id": path.stem, "Observation duration": length, "Observation type": "Media file(s)",
+        "Source": f"player #1:{media}", "Media duration (s)": length, "FPS": rate, "Media file name": media,
+        "Image file path": "NA",
+    }  # fmt: skip
+    events = [(bout.start, "START", bout) for bout in bouts] + [(bout.stop, "STOP", bout) for bout in bouts]
+    rows = [
+        observation
+        | {"Subject": bout.channel, "Behavior": bout.behaviour, "Behavior type": status}
+        | {"Time": f"{edges[frame]:.6f}", "Image index": frame}
+        for frame, status, bout in sorted(events, key=lambda event: (event[0], event[1] == "START"))  # ends come first
+    ]
+    write_text(path, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False))

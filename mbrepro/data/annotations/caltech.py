@@ -1,14 +1,16 @@
 """Files of the Caltech Behavior Annotator (Piotr's toolbox) and of Bento, its successor (github.com/neuroethology).
 
 Both count frames from 1 and include the last one of a bout. Bento's newer files hold seconds instead, told by their
-decimal points; a bout then ends with the frame that its last second falls on.
+decimal points; a bout then ends with the frame that its last second falls on. Bento's files of frames are written too.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
-from mbrepro.data.annotations.bout import Bout, check_wanted
+from mbrepro.artifacts import write_text
+from mbrepro.data.annotations.bout import Bout, Extent, check_ends, wanted_bouts
 from mbrepro.data.recordings import Clock, frame_at
 from mbrepro.errors import InputError
 
@@ -35,7 +37,7 @@ def read_caltech(path: Path, text: str, clock: Clock, behaviours: Collection[str
     if len(set(ends.values())) != 1:
         told = ", ".join(f"{name} at frame {stop}" for name, stop in ends.items()) or "nowhere"
         raise InputError(f"{path}: its streams end at different frames ({told}); the file is not whole")
-    return _wanted(path, bouts, behaviours)
+    return wanted_bouts(path, bouts, behaviours)
 
 
 def read_bento(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
@@ -52,7 +54,35 @@ def read_bento(path: Path, text: str, clock: Clock, behaviours: Collection[str] 
             rows.append((number, channel, behaviour, line.split()))
     rate = clock if any("." in value for *_, fields in rows for value in fields) else None
     bouts = [Bout(name, *_span(path, number, fields, rate), channel) for number, channel, name, fields in rows]
-    return _wanted(path, bouts, behaviours)
+    return wanted_bouts(path, bouts, behaviours)
+
+
+def extent_of_bento(path: Path, text: str) -> Extent:
+    """What the head tells, if it does."""
+    told = dict(re.findall(r"^Annotation (framerate|stop frame): *([\d.]+) *$", text, re.MULTILINE))
+    rate, frames = float(told.get("framerate", 0)), float(told.get("stop frame", 0))
+    return Extent(rate or None, int(frames) or None)
+
+
+def write_bento(path: Path, bouts: Sequence[Bout], frames: int, fps: float, media: str = "") -> None:
+    """Write bouts as Bento's annot, frames from 1 and the last one included; bouts without a channel are in Ch1.
+
+    frames, fps: of the recording; a rate that varies is told as its mean. media: the video's name. The layout is that
+    of MARS' output (neuroethology/MARS, dump_labels_bento). Raises InputError if a bout ends after the last frame.
+    """
+    check_ends(path, bouts, frames)
+    rows = sorted((bout.channel or "Ch1", bout.behaviour, bout.start + 1, bout.stop) for bout in bouts)
+    lists = {"channels": sorted({row[0] for row in rows}) or ["Ch1"], "annotations": sorted({row[1] for row in rows})}
+    lines = ["Bento annotation file", f"Movie file(s): {media}", "", "Stimulus name:", "Annotation start frame: 1"]
+    lines += [f"Annotation stop frame: {frames}", f"Annotation framerate: {fps:.6f}"]
+    for title, names in lists.items():
+        lines += ["", f"List of {title}:", *names]
+    for channel in lists["channels"]:
+        lines += ["", f"{channel}----------"]
+        for behaviour, spans in groupby((row for row in rows if row[0] == channel), key=lambda row: row[1]):
+            lines += [f">{behaviour}", "Start\tStop\tDuration"]
+            lines += [f"{first}\t{last}\t{last - first + 1}" for *_, first, last in spans] + [""]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -74,8 +104,3 @@ def _span(path: Path, number: int, fields: list[str], clock: Clock | None = None
 
 def _damaged(path: Path, number: int, line: str) -> InputError:
     return InputError(f"{path}: line {number} is no bout of a known behaviour ({line[:60]!r}); export it again")
-
-
-def _wanted(path: Path, bouts: list[Bout], behaviours: Collection[str] | None) -> list[Bout]:
-    check_wanted(path, {bout.behaviour for bout in bouts}, behaviours)
-    return [bout for bout in bouts if behaviours is None or bout.behaviour in behaviours]

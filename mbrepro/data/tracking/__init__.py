@@ -7,9 +7,10 @@ import numpy as np
 
 from mbrepro.data.calms21.read import read_groups, sequence_poses
 from mbrepro.data.recordings import KEYPOINTS, MICE, MOUSE, Recording, Skeleton
+from mbrepro.data.tracking.arrays import read_arrays
 from mbrepro.data.tracking.deeplabcut import read_csv, read_h5
 from mbrepro.data.tracking.sleap import is_analysis, read_analysis_csv, read_analysis_h5
-from mbrepro.data.tracking.tracks import Tracks, picked
+from mbrepro.data.tracking.tracks import Tracks, joined, one_of, picked
 from mbrepro.errors import InputError
 
 Reader = Callable[[Path, str | None], Tracks]  # of a file, and of the sequence in it if it holds several
@@ -29,16 +30,17 @@ def read_tracking(
 ) -> Recording:
     """Read a pose file of one of the forms in `READERS`, told apart by content, as an unlabelled recording.
 
-    individuals: the file's names of resident and intruder, in that order; needed if it has more than two. skeleton: the
-    parts to take, in any number. parts: a part's name there, or for one of the two such as `resident:nose` → the
-    file's, where they differ by more than case, spaces, hyphens, underscores and words that all of an animal's parts
-    begin or end with. sequence: which one of a CalMS21 file. NaN, the point (0, 0) and positions less likely than
-    `min_score` are gaps, which are filled linearly in time and held at the ends; the recording's `seen` tells them.
+    path: of the file, or of a folder that holds one for each animal. individuals: the file's names of resident and
+    intruder, in that order; needed if it has more than two. skeleton: the parts to take, in any number. parts: a part's
+    name there, or for one of the two such as `resident:nose` → the file's, where they differ by more than case, spaces,
+    hyphens, underscores and words that all of an animal's parts begin or end with. sequence: which one of a CalMS21
+    file or of an npz. NaN, the point (0, 0) and positions less likely than `min_score` are gaps, which are filled
+    linearly in time and held at the ends; the recording's `seen` tells them.
     Raises InputError for a file that cannot be read, a name not in it, a part never seen.
     """
     path = Path(path)
-    reader = _reader(path)
-    if sequence and reader is not _read_calms21:
+    reader = reader_of(path)
+    if sequence and reader not in (_read_calms21, read_arrays):
         raise InputError(f"{path}: it holds one sequence only, so sequence {sequence} cannot be used; leave it out")
     tracks = reader(path, sequence)
     positions, likelihood, names = picked(path, tracks, individuals, skeleton.parts, parts or {})
@@ -53,7 +55,10 @@ def read_tracking(
     return Recording(name, keypoints, scores=likelihood, seen=seen, **rig)
 
 
-def _reader(path: Path) -> Reader:
+def reader_of(path: Path) -> Reader:
+    """The reader of a pose file's form, or of a folder of them; raises InputError if it is none of `READERS`."""
+    if path.is_dir():
+        return _read_folder
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -67,11 +72,7 @@ def _reader(path: Path) -> Reader:
 
 def _read_calms21(path: Path, wanted: str | None) -> Tracks:
     found = {key: sequence for group in read_groups(path).values() for key, sequence in group.items()}
-    chosen = [key for key in found if wanted is None or wanted in (key, key.rsplit("/", 1)[-1])]
-    if len(chosen) != 1:
-        listed = ", ".join(list(found)[:5]) + (", …" if len(found) > 5 else "")
-        raise InputError(f"{path}: name one of its {len(found)} sequences as the sequence to read: {listed}")
-    (key,) = chosen
+    key = one_of(path, list(found), wanted)
     if not isinstance(found[key], dict) or "keypoints" not in found[key]:
         raise InputError(f"{path}: sequence {key} has no keypoints")
     return Tracks(MICE, KEYPOINTS, *sequence_poses(path, key, found[key]))
@@ -81,11 +82,18 @@ def _read_h5(path: Path, wanted: str | None) -> Tracks:
     return read_analysis_h5(path) if is_analysis(path) else read_h5(path)
 
 
+def _read_folder(path: Path, wanted: str | None) -> Tracks:
+    """One file an animal, which is called what the file's name has of its own."""
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    return joined(path, {file: reader_of(file)(file, None) for file in files})
+
+
 # A form's name → whether a file's first bytes are those of the form, and its reader.
 READERS: dict[str, tuple[Callable[[bytes], bool], Reader]] = {
     "CalMS21 or MARS JSON": (lambda start: start.lstrip().startswith(b"{"), _read_calms21),
     "DeepLabCut or SLEAP analysis h5": (lambda start: start.startswith(b"\x89HDF\r\n\x1a\n"), _read_h5),
     "DeepLabCut csv": (lambda start: b"scorer" in start[:9].lower(), read_csv),  # after a byte order mark
+    "MABe arrays (npy, npz)": (lambda start: start.startswith((b"\x93NUMPY", b"PK\x03\x04")), read_arrays),
     "SLEAP analysis csv": (lambda start: b"track" in start[:8] and b"frame_idx" in start[:18], read_analysis_csv),
 }
 

@@ -18,6 +18,14 @@ _WHOSE = (  # how the parts of several animals are named in one list, such as no
 )
 
 
+class MissingParts(InputError):
+    """A pose file lacks parts that are wanted, by the names in `parts`."""
+
+    def __init__(self, sentence: str, parts: Sequence[str]):
+        super().__init__(sentence)
+        self.parts = tuple(parts)
+
+
 @dataclass(frozen=True, eq=False)
 class Tracks:
     """Everything a pose file holds: positions (T, I, P, 2) px with NaN for gaps, likelihood (T, I, P) or None."""
@@ -37,6 +45,43 @@ class Tracks:
                 likelihood = None if self.likelihood is None else self.likelihood[:, 0, places]
                 return Tracks(tuple(animals), parts, self.positions[:, 0, places], likelihood)
         return self
+
+
+def joined(path: Path, files: Mapping[Path, Tracks]) -> Tracks:
+    """The tracks of a folder's files, each of one animal, as those of all; likelihoods only if all have them.
+
+    DeepLabCut's network and SLEAP's analysis are no part of a name. Raises InputError unless there are at least two
+    files, each of one animal with the same parts and as many frames as the others.
+    """
+    if len(files) < 2:
+        raise InputError(
+            f"{path}: a folder of poses holds a file for each animal, and this one has {len(files)}; one of several "
+            "recordings needs a manifest, which mbrepro init writes"
+        )
+    first_file, first = next(iter(files.items()))
+    for file, tracks in files.items():
+        if len(tracks.individuals) != 1:
+            raise InputError(f"{file}: it holds {', '.join(tracks.individuals)}, where a file of one animal is needed")
+        if set(tracks.parts) != set(first.parts) or len(tracks.positions) != len(first.positions):
+            raise InputError(
+                f"{file}: {len(tracks.positions)} frames of {', '.join(tracks.parts)}, where {first_file.name} has "
+                f"{len(first.positions)} of {', '.join(first.parts)}; export every frame, of SLEAP's as h5"
+            )
+    places = [[tracks.parts.index(part) for part in first.parts] for tracks in files.values()]
+    each = list(zip(files.values(), places, strict=True))
+    scored = all(tracks.likelihood is not None for tracks in files.values())
+    likelihood = np.stack([t.likelihood[:, 0, place] for t, place in each], 1) if scored else None
+    names = without_affix([re.sub(r"DLC_.*|\.analysis$", "", file.stem) for file in files])
+    return Tracks(tuple(names), first.parts, np.stack([t.positions[:, 0, place] for t, place in each], 1), likelihood)
+
+
+def one_of(path: Path, sequences: Sequence[str], wanted: str | None) -> str:
+    """The sequence of a file that is wanted, by its name or the last part of it; InputError unless that is one."""
+    chosen = [name for name in sequences if wanted in (None, name, name.rsplit("/", 1)[-1])]
+    if len(chosen) != 1:
+        listed = ", ".join(sequences[:5]) + (", …" if len(sequences) > 5 else "")
+        raise InputError(f"{path}: name one of its {len(sequences)} sequences as the sequence to read: {listed}")
+    return chosen[0]
 
 
 def bare(part: str) -> str:
@@ -101,21 +146,20 @@ def _parts(
         raise InputError(f"{unknown[0]!r} is none of the {len(wanted)} parts to map: {', '.join(wanted)}")
     seen = np.isfinite(tracks.positions[:, mouse]).any((0, 2))
     own = [part for part, there in zip(tracks.parts, seen, strict=True) if there] or list(tracks.parts)
-    named = [*tracks.parts, *_without_affix(own), *own]
+    named = [*tracks.parts, *without_affix(own), *own]
     places = {
         bare(name): tracks.parts.index(part) for name, part in zip(named, [*tracks.parts, *own, *own], strict=True)
     }
     chosen = {name: places.get(bare(renamed.get(f"{role}:{name}", renamed.get(name, name)))) for name in wanted}
     if missing := [name for name, place in chosen.items() if place is None]:
         whose = f" of {tracks.individuals[mouse]}" if len(own) < len(tracks.parts) else ""
-        raise InputError(
-            f"{path}: missing parts{whose}: {', '.join(missing)}; map each to one that the file has: {', '.join(own)}"
-        )
+        sentence = f"missing parts{whose}: {', '.join(missing)}; map each to one that the file has: {', '.join(own)}"
+        raise MissingParts(f"{path}: {sentence}", missing)
     return list(chosen.values())
 
 
-def _without_affix(parts: Sequence[str]) -> list[str]:
-    """Names of parts without the first and last words that all of them have in common."""
+def without_affix(parts: Sequence[str]) -> list[str]:
+    """Names of parts, or others, without the first and last words that all of them have in common."""
     words = [re.split("[ _.-]", part) for part in parts]
     for end in (0, -1):
         while len(words) > 1 and min(map(len, words)) > 1 and len({name[end] for name in words}) == 1:

@@ -64,7 +64,7 @@ def _investigate(scene: Scene, parts: tuple[str, ...] = ("nose", "flank", "flank
         look = math.copysign(scene.acts.look, bend) if off else 0.0
         servo(resident, neck, head + look, head + bend, head + 1.3 * bend, turn=0.03 + 0.1 * (off > 0))
     stretch_to(resident, 1.06 + 0.003 * min(distance, 30.0))
-    keep_apart(scene, 130.0)
+    keep_apart(scene, scene.acts.apart, scene.acts.push)
 
 
 def _for_a_moment(scene: Scene, off: float) -> float:
@@ -126,6 +126,7 @@ def _sniff_face(scene: Scene) -> None:
 # rump and flank) name them; speeds, turns and lengths are chosen by what the official network answers on simulated
 # train mice.
 _ATTACKS = ("roll", "chase", "hold")
+_MIDDLE = complex(ARENA[0] + ARENA[2], ARENA[1] + ARENA[3]) / 2
 
 
 def _attack(scene: Scene) -> None:
@@ -141,14 +142,15 @@ def _attack(scene: Scene) -> None:
         memory["stretch"] = rng.normal(1.0, 0.1), rng.normal(1.0, 0.15)
         memory["bend"] = rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 1.2)
         memory["look"], memory["curl"] = rng.normal(0, 0.8), rng.normal(0, 0.3, 2)
-        memory["to"] = _anywhere(rng)
+        memory["to"] = _somewhere(rng)
     {"roll": _roll, "chase": _chase, "hold": _hold}[memory["mode"]](scene, fierce)
     keep_apart(scene, 70.0)
 
 
-def _anywhere(rng: np.random.Generator) -> complex:
+def _somewhere(rng: np.random.Generator) -> complex:
+    """A place in the cage that is not at its walls."""
     left, top, right, bottom = ARENA
-    return complex(rng.uniform(left, right), rng.uniform(top, bottom))
+    return complex(rng.uniform(left + 160, right - 160), rng.uniform(top + 100, bottom - 100))
 
 
 def _roll(scene: Scene, fierce: float) -> None:
@@ -156,7 +158,8 @@ def _roll(scene: Scene, fierce: float) -> None:
     memory, rng, intruder = scene.memory, scene.rng, scene.intruder
     memory["drift"] = 0.93 * memory["drift"] + complex(*rng.normal(0, 10 * fierce, 2))
     body = intruder.body + memory["spin"] + rng.normal(0, 0.1)
-    neck = inside(intruder.middle() + memory["drift"] + rect(intruder.half, body), 20.0)
+    to_middle = scene.acts.inwards * (_MIDDLE - intruder.middle())
+    neck = inside(intruder.middle() + memory["drift"] + to_middle + rect(intruder.half, body), 20.0)
     servo(intruder, neck, body + memory["look"], body, body + memory["curl"][0], top=36.0, turn=0.45)
     _bite(scene, 8 + 25 * fierce * math.sin(0.9 * scene.frame), top=36.0)
     for mouse, stretch in zip((scene.resident, scene.intruder), memory["stretch"], strict=True):
@@ -177,7 +180,7 @@ def _chase(scene: Scene, fierce: float) -> None:
     """The intruder runs, the resident after it."""
     memory, tail = scene.memory, scene.intruder.tail()
     if apart(memory["to"], scene.intruder.neck) < 120.0:
-        memory["to"] = _anywhere(scene.rng)
+        memory["to"] = _somewhere(scene.rng)
     steer(scene.intruder, inside(memory["to"], 20.0), top=36 * fierce, turn=0.4)
     steer(scene.resident, tail, top=38 * fierce, turn=0.4)
     stretch_to(scene.resident, 1.1)
@@ -196,10 +199,8 @@ def _mount(scene: Scene, amplitude: float | None = None, rate: float = 0.9, dept
     """The resident on the intruder's back from behind, headings aligned, thrusting by `amplitude` px."""
     memory, rng, resident, intruder = scene.memory, scene.rng, scene.resident, scene.intruder
     if "reach" not in memory:
-        memory["reach"], memory["lean"] = (
-            rng.normal(scene.acts.reach, scene.acts.reach_sd),
-            rng.choice([-1, 1]) * rng.uniform(0.2, 0.5),
-        )
+        memory["reach"] = rng.normal(scene.acts.reach, scene.acts.reach_sd)
+        memory["lean"] = rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
         memory["across"] = math.copysign(rng.normal(0, scene.acts.across), memory["lean"])
         memory["creep"] = max(0.2, scene.acts.creep * (1 + 0.5 * rng.normal()))
         memory["sway"] = np.zeros(3)

@@ -23,7 +23,10 @@ _HIP_AHEAD = (55.0, 47.0)
 _EAR_AHEAD = 15.0  # of the neck, towards the nose
 
 
-def true_poses(schedule: Schedule, rng: np.random.Generator, acts: Acts = Acts()) -> np.ndarray:
+_ACTS = Acts()
+
+
+def true_poses(schedule: Schedule, rng: np.random.Generator, acts: Acts = _ACTS) -> np.ndarray:
     """Where the body parts are: (T, 2, 7, 2) float64 px, inside the arena."""
     scene = _start(rng, acts)
     rows = []

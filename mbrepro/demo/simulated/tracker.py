@@ -33,12 +33,12 @@ class Tracker:
     astray_touching: those of resident and intruder, put on the body's other side or on the other mouse.
     held, held_speed: a mouse lost and its way straightened, and more for each px a frame.
     exchanged: the mice taken for each other.
-    biased: sd px by which each point of a mouse lies off through a whole recording.
-    average: how far (0 to 1) a mouse in full contact is reported in its average posture.
     """
 
     drift: tuple[float, float] = (4.3, 3.8)
-    together: float = 25.0
+    together: float = 22.0
+    slow: float = 300.0
+    over: float = 0.2
     jitter: float = 0.5
     contact: float = 1.5
     speed: float = 0.1
@@ -48,10 +48,6 @@ class Tracker:
     held: float = 0.55
     held_speed: float = 0.015
     exchanged: float = 0.02
-    biased: float = 4.0
-    average: float = 0.1
-    slow: float = 80.0
-    over: float = 0.5
 
 
 def track(poses: np.ndarray, rng: np.random.Generator, tracker: Tracker = Tracker()) -> tuple[np.ndarray, np.ndarray]:
@@ -66,9 +62,6 @@ def track(poses: np.ndarray, rng: np.random.Generator, tracker: Tracker = Tracke
     for mouse in range(2):
         held = contact * (tracker.held + tracker.held_speed * speed[:, mouse])
         _hold(tracked[:, mouse], scores[:, mouse], held, rng)
-    for mouse in range(2):
-        _average(tracked[:, mouse], tracker.average * contact, rng)
-    tracked += tracker.biased * _turned(poses, rng.standard_normal((2, 7, 2)))
     clock = activity_clock(centres)
     for axis in range(2):
         for part in range(7):
@@ -118,24 +111,3 @@ def _exchange(tracked: np.ndarray, scores: np.ndarray, rate: np.ndarray, rng: np
     for window in _events(rate, math.log(0.4), rng):
         tracked[window] = tracked[window, ::-1].copy()
         scores[window] = scores[window, ::-1] * 0.5
-
-
-def _axes(mouse: np.ndarray) -> np.ndarray:
-    """Complex unit vectors (T,) from the tail base to the neck of points (T, 7, 2)."""
-    ahead = (mouse[:, 3] - mouse[:, 6]) @ (1, 1j)
-    return ahead / np.maximum(np.abs(ahead), 1e-6)
-
-
-def _average(mouse: np.ndarray, share: np.ndarray, rng: np.random.Generator) -> None:
-    """Move the points (T, 7, 2) of a mouse a share (T,) of the way to its median posture, there and so turned."""
-    points, ahead = mouse @ (1, 1j), _axes(mouse)
-    own = (points - points.mean(axis=1, keepdims=True)) / ahead[:, None]
-    typical = np.median(own.real, axis=0) + 1j * np.median(own.imag, axis=0)
-    moved = share[:, None] * (typical - own) * ahead[:, None]
-    mouse += np.stack([moved.real, moved.imag], axis=-1)
-
-
-def _turned(poses: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Offsets (2, 7, 2), ahead and to the side of each mouse, as (T, 2, 7, 2) in the picture."""
-    both = [(offsets[m] @ (1, 1j))[None] * _axes(poses[:, m])[:, None] for m in range(2)]
-    return np.stack([np.stack([each.real, each.imag], axis=-1) for each in both], axis=1)

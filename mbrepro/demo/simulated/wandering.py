@@ -18,8 +18,9 @@ class Acts:
     resident's nose is off it then, px, at least and more. look: how far its head is turned away, radians.
     moments: times a second that it looks up from sniffing, or touches the other in passing, which nobody writes down;
     moment_s: for how long at most. moment_off: how far off, of `off`.
-    attack: chances of rolling, chasing and holding. fierce: how fast these are. depth: px that the nose is in the
-    intruder while it holds on.
+    apart, push: px between trunks under which sniffing mice make room, and how much of it a frame.
+    attack: chances of rolling, chasing and holding. fierce: how fast these are. inwards: how much of the way to the
+    middle of the cage rolling mice move a frame. depth: px that the nose is in the intruder while it holds on.
     own: sd of the logarithm of what these are multiplied by from pair to pair.
     creep: px a frame of a mounted intruder. reach, reach_sd, across: px from the intruder's neck back to the
     resident's, its spread, and the spread to the side. thrust: px.
@@ -29,18 +30,21 @@ class Acts:
     off: float = 60.0
     off_range: float = 40.0
     look: float = 0.7
-    moments: float = 0.3
+    moments: float = 0.4
     moment_s: float = 0.5
     moment_off: float = 1.0
+    apart: float = 140.0
+    push: float = 0.35
     attack: tuple[float, float, float] = (0.44, 0.23, 0.33)
-    fierce: float = 1.0
+    fierce: float = 1.1
+    inwards: float = 0.04
     depth: float = 18.0
     creep: float = 2.5
     reach: float = 57.0
     reach_sd: float = 8.0
-    across: float = 21.5
+    across: float = 10.0
     thrust: float = 7.0
-    own: float = 0.2
+    own: float = 0.3
 
     def of_a_pair(self, rng: np.random.Generator) -> "Acts":
         """Two animals' own way of it."""
@@ -78,7 +82,7 @@ def gap(scene: Scene) -> float:
     return apart(scene.resident.middle(), scene.intruder.middle())
 
 
-def keep_apart(scene: Scene, nearest: float) -> None:
+def keep_apart(scene: Scene, nearest: float, strength: float = 0.15) -> None:
     """Push the resident off the intruder where the trunks are nearer than `nearest` px: bodies do not overlap."""
     push, resident, intruder = 0j, scene.resident, scene.intruder
     trunk = (intruder.neck, intruder.middle(), intruder.tail())
@@ -86,7 +90,7 @@ def keep_apart(scene: Scene, nearest: float) -> None:
         for other in trunk:
             distance = apart(place, other)
             if distance < nearest:
-                push += 0.15 * (nearest - distance) / max(distance, 1.0) * (place - other)
+                push += strength * (nearest - distance) / max(distance, 1.0) * (place - other)
     resident.neck += clip_step(push, 6.0)
 
 

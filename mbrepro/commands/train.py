@@ -1,0 +1,25 @@
+"""`mbrepro train`: a model of one's own recordings, as one file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mbrepro.commands.options import writable
+from mbrepro.errors import InputError
+from mbrepro.study.own import train
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="a folder with recordings.csv and dataset.yml")],
+    out: Annotated[Path, typer.Option(help="the file to write, such as rats.zip", show_default=False)],
+    parts: Annotated[
+        list[str] | None, typer.Option(help="points to use, if fewer than dataset.yml names", show_default=False)
+    ] = None,
+) -> None:
+    """Train, write the model and print its card."""
+    writable(out.parent)
+    if out.is_dir():
+        raise InputError(f"{out}: this is a folder; name the file to write, such as {out / 'model.zip'}")
+    print(train(folder, out, parts or ()))
+    print(f"{out}\nmbrepro predict POSES --model {out} --out predictions")

@@ -1,0 +1,128 @@
+"""A trained model as one file that can be carried: a zip of JSON, a card to read, and trees as `skops` stores them.
+
+Nothing of a file is run: trees are opened with `skops`, which makes objects of scikit-learn's own types alone. A file
+that was changed or cut short, or whose scores this installation would give otherwise, is refused.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import skops.io
+from sklearn import __version__ as sklearn_version
+from sklearn.ensemble import HistGradientBoostingClassifier
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from mbrepro.artifacts import replacing, versions
+from mbrepro.data.recordings import Skeleton
+from mbrepro.errors import InputError
+from mbrepro.method import boosting, context, features
+from mbrepro.method.boosting import Boosted, BoostingSettings
+from mbrepro.method.context import Layered
+
+FORMAT = 1
+DESCRIPTION, CARD, TREES = "model.json", "card.md", ("first.skops", "second.skops")
+TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]  # beyond the types that skops trusts
+MOST_BYTES = 2**28  # of a member; a model of 20 recordings has under 2**22
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same model is the same bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model, the parts and the classes that it knows, and what is told of it.
+
+    about: plain values, such as what it was trained on and how good it was on animals that it had not seen.
+    """
+
+    model: Layered
+    skeleton: Skeleton
+    classes: tuple[str, ...]
+    about: Mapping[str, object]
+
+
+def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
+    """Write a model and its card as one file, whole or not at all."""
+    first, second = bundle.model.first, bundle.model.second
+    members = dict(zip(TREES, map(skops.io.dumps, (first.trees, second)), strict=True)) | {CARD: card.encode()}
+    told = {
+        "format": FORMAT, "parts": bundle.skeleton.parts, "front": bundle.skeleton.front, "rear": bundle.skeleton.rear,
+        "classes": bundle.classes, "fps": bundle.model.fps, "alike": bundle.model.alike,
+        "settings": asdict(first.settings), "about": bundle.about,
+        "versions": _versions(), "sha256": {name: _digest(content) for name, content in members.items()},
+    }  # fmt: skip
+    described = json.dumps(told, indent=1, sort_keys=True).encode()
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in {DESCRIPTION: described, **members}.items():
+            file.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
+        file.comment = _digest(described).encode()
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read what `save_bundle` wrote.
+
+    Raises InputError naming the file if it is none, was changed, holds types that are not trusted, or was made with
+    versions that give other scores than these.
+    """
+    try:
+        members, told = _members(path)
+        trees = [_trees(path, members[name]) for name in TREES]
+        settings = BoostingSettings(**told["settings"] | {"windows_s": tuple(told["settings"]["windows_s"])})
+        skeleton, classes = Skeleton(tuple(told["parts"]), told["front"], told["rear"]), tuple(told["classes"])
+        model = Layered(Boosted(trees[0], len(classes), settings), trees[1], float(told["fps"]), bool(told["alike"]))
+        return Bundle(model, skeleton, classes, told["about"])
+    except InputError:
+        raise
+    except Exception as error:  # zipfile, zlib, json and skops each raise errors of their own at bytes not theirs
+        why = " ".join(str(error).split())
+        raise InputError(f"{path}: not a model of mbrepro train ({why}); name one, official or demo") from error
+
+
+def _members(path: Path) -> tuple[dict[str, bytes], dict]:
+    """Every member's bytes and the description, once they are those that were written and these versions' own."""
+    with zipfile.ZipFile(path) as file:
+        if {info.filename for info in file.infolist()} != {DESCRIPTION, CARD, *TREES}:
+            raise InputError(f"{path}: not a model of mbrepro train, which holds {DESCRIPTION}, {CARD} and trees")
+        if any(info.file_size > MOST_BYTES for info in file.infolist()):
+            raise InputError(f"{path}: a part of it is too large to be a model of mbrepro train")
+        members = {info.filename: file.read(info) for info in file.infolist()}
+        whole = file.comment == _digest(members[DESCRIPTION]).encode()
+    told = json.loads(members.pop(DESCRIPTION))
+    if not whole or told["sha256"] != {name: _digest(content) for name, content in members.items()}:
+        raise InputError(f"{path}: it was changed after it was written; copy it again or train anew")
+    if told["format"] != FORMAT or told["versions"] != _versions():
+        made, here = (", ".join(f"{k} {v}" for k, v in sorted(of.items())) for of in (told["versions"], _versions()))
+        raise InputError(f"{path}: it was made with {made}, and here are {here}; install those or train again")
+    return members, told
+
+
+def _trees(path: Path, content: bytes) -> HistGradientBoostingClassifier:
+    try:
+        trees = skops.io.loads(content, trusted=TRUSTED)
+    except UntrustedTypesFoundException as error:
+        raise InputError(f"{path}: it holds more than trees, which is not opened ({error})") from error
+    if not isinstance(trees, HistGradientBoostingClassifier):
+        raise InputError(f"{path}: it holds {type(trees).__name__} in the place of trees")
+    if not all(_ends(predictor.nodes, trees.n_features_in_) for each in trees._predictors for predictor in each):
+        raise InputError(f"{path}: it holds trees that lead nowhere, which are not followed")
+    return trees
+
+
+def _ends(nodes: np.ndarray, features: int) -> bool:
+    """Whether every way through a tree's nodes stays in it and ends: scikit-learn follows them without a look."""
+    inner = np.flatnonzero(~nodes["is_leaf"].astype(bool))
+    ways = np.stack([nodes["left"][inner], nodes["right"][inner]]).astype(np.int64)
+    asked = nodes["feature_idx"][inner]
+    inside = (ways > inner) & (ways < len(nodes)) & (asked >= 0) & (asked < features)
+    return bool(len(nodes) and inside.all() and not nodes["is_categorical"].any())
+
+
+def _versions() -> dict[str, str]:
+    return versions(features, boosting, context) | {"sklearn": sklearn_version, "numpy": np.__version__.split(".")[0]}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,38 @@
+"""The figure of a learning curve, in the style of `plots`."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from mbrepro.data.recordings import behaviours
+from mbrepro.report.plots import COLOURS, DOTTED
+from mbrepro.study.learning_curve import MEASURES
+
+TITLES = {"f1": "F1", "ap": "average precision", "bout_f1_50": "bout F1 at tIoU .5"}
+
+
+def learning(points: pd.DataFrame, laws: pd.DataFrame, classes: Sequence[str]) -> plt.Figure:
+    """Scores against labelled minutes, a panel each: draws as dots, behaviours' means as lines, the mean in black.
+
+    points, laws: of `learning_curve.curve` and `extrapolated`. Bars, where nothing was measured, are the power law's
+    95 % intervals over draws.
+    """
+    figure, axes = plt.subplots(1, len(MEASURES), figsize=(9.2, 3.2), sharey=True)
+    steps = points.groupby("animals").mean()
+    for axis, (measure, mean) in zip(axes, MEASURES.items(), strict=True):
+        for place, name in enumerate(behaviours(classes)):
+            colour = COLOURS.get(name, f"C{place}")
+            axis.plot(steps["minutes"], steps[f"{measure}_{name}"], color=colour, linewidth=1, label=name)
+        axis.plot(points["minutes"], points[mean], ".", color="#8a8a86", markersize=4)
+        axis.plot(steps["minutes"], steps[mean], color="black", label="mean")
+        ahead = laws[(laws["score"] == mean) & (laws["times"] > 1)]
+        errors = [ahead["value"] - ahead["low"], ahead["high"] - ahead["value"]]
+        axis.errorbar(ahead["amount"], ahead["value"], errors, fmt="o", color="black", markerfacecolor="white")
+        axis.axvline(steps["minutes"].max(), **DOTTED)
+        axis.set(xscale="log", xlabel="labelled minutes", title=TITLES[measure], ylim=(0, 1.02))
+        marked = [*steps["minutes"].iloc[[0, -1]], *ahead["amount"]]
+        axis.set_xticks(marked, labels=[f"{minutes:.3g}" for minutes in marked])
+        axis.minorticks_off()
+    axes[0].legend(fontsize=8)
+    return figure

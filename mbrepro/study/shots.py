@@ -1,0 +1,135 @@
+"""New behaviours from 1, 3 or 10 labelled clips: every head over every embedding, in many draws, and the floors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from mbrepro.data.recordings import Dataset
+from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.method import pipeline
+from mbrepro.method.heads import fit_head, head_settings
+from mbrepro.method.networks import train_localizers
+from mbrepro.method.pipeline import Proposed, localize_action
+from mbrepro.method.protocols import Protocol
+from mbrepro.method.together import embed_together
+from mbrepro.metrics.bouts import found_bouts
+from mbrepro.metrics.frames import evaluate
+
+SHOTS, DRAWS = (1, 3, 10), 20
+HEADS = ("linear", "ridge", "lda", "prototypes", "knn")  # an mlp is left out, for time
+VIDEO, POSES, BOTH = "video", "poses", "both"
+RANDOM, SHUFFLED = "random embeddings", "shuffled labels"  # under the linear head
+MAJORITY, ALWAYS = "never", "always"  # "other" is the majority in each of these tasks
+FIGURES = ["F1", "AP", "bout F1"]
+
+
+def means(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Means of `shots`' figures over the behaviours, a line for each embedding, head and number of shots."""
+    return drawn.groupby(["shots", "embedding", "head"], sort=False)[[*FIGURES, "AP sd"]].mean().reset_index()
+
+
+def best(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Of each behaviour, with the most shots and each embedding that knows something: the head of the highest AP."""
+    most = drawn[(drawn["shots"] == drawn["shots"].max()) & drawn["embedding"].isin([VIDEO, POSES, BOTH])]
+    chosen = most.loc[most.groupby(["behaviour", "embedding"], sort=False)["AP"].idxmax()]
+    always = drawn[drawn["embedding"] == ALWAYS]
+    return pd.concat([chosen, always]).sort_values("behaviour", kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Clips that stage 1 proposes in one split of a task, and their embeddings (N, D) by their names."""
+
+    proposed: tuple[Proposed, ...]
+    embedded: dict[str, np.ndarray]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) class index of each clip."""
+        return np.concatenate([one.labels for one in self.proposed])
+
+
+@threadpool_limits.wrap(limits=1)  # thousands of fits so small that threads only get into each other's way
+def shots(
+    data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, folder: Path,
+    counts: Sequence[int] = SHOTS, draws: int = DRAWS,
+) -> pd.DataFrame:  # fmt: skip
+    """F1, AP and bout F1 (tIoU .5) of the test frames of each behaviour: a line for each embedding, head and number of
+    shots, means over draws, and the standard deviation of AP over them ("AP sd").
+
+    A draw is so many train clips that hold the behaviour and as many that do not, fewer where there are not so many.
+    Clips are what the first seed's localizer, trained on Task 1 (`data`), proposes. tasks: those whose every recording
+    has video. `RANDOM`, `SHUFFLED`, `MAJORITY` and `ALWAYS` are floors; the last two learn from no shot.
+    """
+    (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
+    lines = []
+    for task in tasks:
+        train, test = (
+            _clips(part, model, protocol, embedder, folder, seed) for seed, part in enumerate((task.train, task.test))
+        )
+        told = {"behaviour": task.behaviours[0]}
+        for count in counts:
+            for embedding, head, found in _drawn(train, test, protocol, task.classes, count, draws):
+                mean = dict(zip(FIGURES, found.mean(0), strict=True))
+                told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
+                lines.append(told | told_of | mean)
+        for name, answer in ((MAJORITY, 0.0), (ALWAYS, 1.0)):
+            figures = dict(zip(FIGURES, _constant(task, answer), strict=True))
+            lines.append(told | {"embedding": name, "head": "", "shots": 0, "AP sd": 0.0} | figures)
+    return pd.DataFrame(lines, columns=["behaviour", "embedding", "head", "shots", *FIGURES, "AP sd"])
+
+
+def _clips(recordings, model, protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int) -> Clips:
+    found = tuple(pipeline.propose(r, localize_action(model, r), protocol) for r in recordings)
+    embed_together(found, protocol.clips, embedder, folder)
+    fused = replace(protocol, head=replace(protocol.head, fusion="early"))
+    both = np.concatenate([pipeline.embed(one, fused, embedder, folder) for one in found])
+    video = both.shape[1] - pipeline.pose.WIDTH
+    noise = np.random.default_rng(seed).normal(size=(len(both), video))
+    return Clips(found, {VIDEO: both[:, :video], POSES: both[:, video:], BOTH: both, RANDOM: noise})
+
+
+def _drawn(train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int):
+    """Each embedding and head with its (draws, 3) figures; draw k is of the same clips for all."""
+    known, rows = train.labels, [_draw(train.labels, count, k) for k in range(draws)]
+    ways = [(e, head, False) for e in (VIDEO, POSES, BOTH) for head in HEADS]
+    for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (VIDEO, "linear", True)]:
+        if head == "lda" and len(rows[0]) <= len(classes):  # of one clip a class no spread is known
+            continue
+        figures = []
+        for k, kept in enumerate(rows):
+            labels = np.random.default_rng(k).permutation(known[kept]) if shuffled else known[kept]
+            if not len(kept):  # stage 1 proposes nothing of it
+                figures.append(_figures(test, np.eye(2)[np.zeros(len(test.labels), int)], protocol, classes))
+                continue
+            settings = head_settings(head)
+            fitted = fit_head(train.embedded[embedding][kept], labels, len(classes), settings, k)
+            figures.append(_figures(test, fitted.scores(test.embedded[embedding]), protocol, classes))
+        yield (SHUFFLED if shuffled else embedding), head, np.array(figures)
+
+
+def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    sides = [np.flatnonzero(labels == side) for side in (0, 1)]
+    return np.sort(np.concatenate([rng.choice(side, min(count, len(side)), replace=False) for side in sides]))
+
+
+def _figures(test: Clips, scores: np.ndarray, protocol: Protocol, classes: Sequence[str]) -> list[float]:
+    parts = np.split(scores, np.cumsum([len(one.starts) for one in test.proposed])[:-1])
+    written = [pipeline.write_frames(*pair, protocol) for pair in zip(test.proposed, parts, strict=True)]
+    return _measured(*([getattr(video, f) for video in written] for f in ("true", "labels", "scores")), classes)
+
+
+def _constant(task: Dataset, answer: float) -> list[float]:
+    true = [r.labels for r in task.test]
+    labels = [np.full(len(part), int(answer)) for part in true]
+    return _measured(true, labels, [np.eye(2)[part] for part in labels], task.classes)
+
+
+def _measured(true, labels, scores, classes: Sequence[str]) -> list[float]:
+    told = evaluate(true, labels, scores, classes)
+    return [told["f1"], told["map"], float(found_bouts(true, labels, classes)["bout_f1_50"][0])]

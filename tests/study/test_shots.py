@@ -1,0 +1,89 @@
+"""Few-shot with made recordings: an embedding that tells the behaviour, poses that do not, and the floors."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.method import protocols
+from mbrepro.study import shots as study
+from mbrepro.study.shots import ALWAYS, BOTH, HEADS, MAJORITY, POSES, RANDOM, SHUFFLED, VIDEO
+
+PROTOCOL = replace(protocols.corrected_few_shot(EmbedderSettings()), view="told")
+CLASSES = ("other", "groom")
+
+
+class Telling:
+    takes, views, identity = "poses", ("told",), {}
+    settings = SimpleNamespace(batch_size=4, model="telling")
+
+    def embed_poses(self, recording, clips):
+        middle = np.array([recording.labels[frames[len(frames) // 2]] for frames in clips], np.float32).reshape(-1, 1)
+        noise = np.random.default_rng(0).normal(0, 0.2, (len(clips), 5))
+        return {"told": np.concatenate([middle + noise[:, :1], noise[:, 1:]], 1).astype(np.float32)}
+
+
+def recording(name: str, seed: int) -> Recording:
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.r_[np.full(60, 0), np.full(60, bout)] for bout in rng.permutation([0, 0, 1, 0, 1, 0])])
+    return Recording(name, rng.uniform(100, 400, (len(labels), 2, 7, 2)), CLASSES, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    parts = [tuple(recording(f"mouse{k:03}", k) for k in part) for part in (range(4), range(10, 13))]
+    task = Dataset("task3/groom", CLASSES, *parts, "made")
+    action = np.tile(np.r_[np.zeros(60), np.ones(60)], 6).astype(np.float32)  # every other second and a half
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "train_localizers", lambda *_: [None])
+        patch.setattr(study, "localize_action", lambda *_: action)
+        folder = tmp_path_factory.mktemp("store")
+        yield task, study.shots(task, [task], PROTOCOL, Telling(), folder, counts=(1, 5), draws=6)
+
+
+def test_every_head_over_every_embedding_at_every_number_of_shots_and_the_floors(table):
+    _, found = table
+    ways = found[found["shots"] > 0].set_index(["embedding", "head", "shots"]).index
+    assert not ways.has_duplicates and len(found) == 2 * (3 * len(HEADS) + 2) - 3 + 2  # no lda of one clip a class
+    assert {(e, h, s) for e in (VIDEO, POSES, BOTH) for h in HEADS for s in (1, 5) if (h, s) != ("lda", 1)} < set(ways)
+
+
+def test_what_tells_the_behaviour_is_found_with_few_shots_and_the_floors_are_not_above_chance(table):
+    _, found = table
+    ap = found.set_index(["embedding", "head", "shots"])["AP"]
+    best = max(ap[VIDEO, head, 5] for head in HEADS)
+    assert best > 0.9 and best > max(ap[POSES, head, 5] for head in HEADS) + 0.2
+    for floor in (RANDOM, SHUFFLED):
+        assert ap[floor, "linear", 5] < best - 0.2
+
+
+def test_floors_that_learn_nothing_have_their_closed_form(table):
+    task, found = table
+    share = np.concatenate([r.labels for r in task.test]).mean()
+    floors = found[found["shots"] == 0].set_index("embedding")
+    assert floors.loc[ALWAYS, ["F1", "AP"]].tolist() == pytest.approx([2 * share / (1 + share), share])
+    assert floors.loc[MAJORITY, ["F1", "AP", "bout F1"]].tolist() == pytest.approx([0, share, 0])
+
+
+def test_a_draw_has_as_many_of_each_side_as_there_are_up_to_its_number():
+    labels = np.r_[np.ones(3, int), np.zeros(50, int)]
+    drawn = [study._draw(labels, 5, seed) for seed in range(20)]
+    assert all((labels[kept] == 1).sum() == 3 and (labels[kept] == 0).sum() == 5 for kept in drawn)
+    assert len({tuple(kept) for kept in drawn}) > 15
+
+
+def test_means_are_over_behaviours_and_the_best_head_is_of_most_shots(table):
+    _, found = table
+    other = found.assign(behaviour="dig", AP=found["AP"] / 2)
+    both = pd.concat([found, other], ignore_index=True)
+    line = study.means(both).set_index(["embedding", "head", "shots"]).loc[(VIDEO, "ridge", 5)]
+    alone = found.set_index(["embedding", "head", "shots"]).loc[(VIDEO, "ridge", 5)]
+    assert line["AP"] == pytest.approx(0.75 * alone["AP"]) and line["F1"] == pytest.approx(alone["F1"])
+    best = study.best(both).set_index(["behaviour", "embedding"])
+    assert len(best) == 8 and set(best["shots"]) == {5, 0}
+    wanted = found[(found["embedding"] == POSES) & (found["shots"] == 5)]["AP"].max()
+    assert best.loc[("groom", POSES), "AP"] == wanted and best.loc[("dig", POSES), "AP"] == wanted / 2
