@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mbrepro.method.gate import Guarantee
 from mbrepro.report import prose
 from mbrepro.study import ablations, results
 
@@ -112,3 +113,16 @@ def test_recorded_ablation_holds_what_the_index_compares():
         table(pose_vlm_corrected_f1=0.6), {}, ablations.recorded_table()[1]
     )
     assert 0 < clips < poses < 1
+
+
+def test_gates_are_compared_as_their_areas_are_and_no_promise_is_made_of_few_videos():
+    areas = pd.DataFrame(
+        {"f1": {"difference": 0.91, "confidence": 0.9, "margin": 0.92, "random": 0.91, "oracle": 0.95}}
+    )
+    text = prose.gates(areas, Guarantee(None, 19, 230))
+    assert "mean F1 of 0.910, more than the 0.900 of confidence" in text
+    assert "0.910, less than the 0.920 of margin" in text and "0.910, the same as the 0.910 of random" in text
+    assert "Of the gates that know no labels, margin has the highest." in text
+    assert "No threshold" in text and "takes 230 calibration videos, and there are 19" in text
+    assert "takes" not in prose.gates(areas, Guarantee(None, 300, 230))
+    assert "Shown 60% of the clips" in prose.gates(areas, Guarantee(2, 300, 230))
