@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from mbrepro.data.recordings import OTHER, SPLITS, Skeleton
@@ -84,6 +85,10 @@ class Entry:
     fps: float | None
     start: float | None
     stop: float | None
+
+    def counted(self, shown: np.ndarray) -> np.ndarray:
+        """(T,) bool, whether labels count of frames that are shown at these seconds (T,)."""
+        return (shown >= (self.start or 0)) & (shown < (math.inf if self.stop is None else self.stop))
 
 
 @dataclass(frozen=True)
