@@ -4,7 +4,7 @@ import csv
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +118,14 @@ def read_manifest(folder: Path) -> Manifest:
     if both:
         raise InputError(f"{folder / TABLE}: animal {min(both)} is in both the train and the test split")
     return Manifest(folder, _description(folder / DESCRIPTION), entries)
+
+
+def with_skeleton(manifest: Manifest, skeleton: Skeleton) -> Manifest:
+    """A manifest whose recordings are read with other points than `dataset.yml` names; other names of these stay."""
+    reading = dict(manifest.description.reading)
+    reading["parts"] = {part: theirs for part, theirs in reading["parts"].items() if part in skeleton.parts}
+    reading["skeleton"] = skeleton
+    return replace(manifest, description=replace(manifest.description, skeleton=skeleton, reading=reading))
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
