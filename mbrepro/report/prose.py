@@ -98,9 +98,7 @@ def held_out(data: Dataset, localizer: str, way: str, stages: Stages | None) -> 
     lines = [f"Stage 1, chosen as on the page before: {localizer}, {way}."]
     if stages is None:
         few = f"Of the train animals {animals} has video, and with fewer than {FEWEST} none can be held out"
-        return _list(
-            [*lines, f"{few}: nothing of stage 2 can be fitted here, so that this page has no row and no table."]
-        )
+        return _list([*lines, f"{few}: nothing of stage 2 can be fitted here, and what needs it has no value."])
     lines.append(f"Stage 2, chosen on {animals} train animals with video: the head {stages.head} on {stages.view}.")
     return _list(lines)
 

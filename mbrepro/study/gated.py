@@ -33,7 +33,7 @@ HEADS = ("linear", "ridge", "lda", "prototypes", "knn5_cosine")
 FUSED = ("linear_early", "lda_early")  # of embeddings of video, of recordings with a mouse's seven points
 FEWEST = 2  # train animals with video, of which each in turn is held out
 EVERY = 5  # frames that the joint learns from are so many apart
-RIDGE = 0.01  # times the squares of how far the joint is from leaving stage 1 as it is, beside the mean log loss
+RIDGE = 0.01  # times the squares of what the joint adds to stage 1, beside the mean log loss
 DOUBT = 0.1  # of stage 2's scores, shared out among the classes: its head may not know one
 LEAST = 1e-6  # of a score whose logarithm is taken
 Labels = Callable[[np.ndarray], np.ndarray]  # class scores of frames (T, C) → labels (T,)
@@ -57,15 +57,16 @@ class Staged:
 class Joint:
     """A logarithmic opinion pool of both stages' scores (Genest and Zidek 1986, Statistical Science 1:114).
 
-    trust: (2,) exponents of the stages, (1, 0) if stage 2 is not believed. bias: (C,) added for each class.
+    trust: stage 2's exponent, 0 if it is not believed; that of stage 1, whose scores are calibrated, is 1. bias: (C,)
+    added for each class.
     """
 
-    trust: np.ndarray
+    trust: float
     bias: np.ndarray
 
-    def scores(self, logarithms: np.ndarray) -> np.ndarray:
-        """(T, C) class scores from the logarithms (2, T, C) of both stages'."""
-        return softmax(np.tensordot(self.trust, logarithms, 1) + self.bias, axis=1)
+    def scores(self, own: np.ndarray, clips: np.ndarray) -> np.ndarray:
+        """(T, C) class scores from the logarithms of stage 1's (T, C) and stage 2's (T, C)."""
+        return softmax(own + self.trust * clips + self.bias, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +172,16 @@ def _spans(proposed: Proposed, protocol: Protocol) -> np.ndarray:
     return np.stack([proposed.starts, np.minimum(proposed.starts + length, len(proposed.recording))], 1)
 
 
-def perfect(stages: Stages) -> Stages:
-    """The same if stage 2 named every clip by its proposal's label."""
+def perfect(stages: Stages, frame_by_frame: bool = False) -> Stages:
+    """The same if stage 2 named every clip by its proposal's label, or every frame under a clip by its own."""
 
     def named(one: Staged) -> Staged:
-        labels, other = one.proposed.labels, other_index(one.proposed.recording.classes)
-        return replace(one, named=np.eye(one.scores.shape[1])[np.where(labels == UNLABELLED, other, labels)])
+        recording, spans, labels = one.proposed.recording, one.spans, one.proposed.labels
+        if frame_by_frame:
+            under = np.flatnonzero(_evidence(one, np.ones(len(spans), bool))[2])
+            spans, labels = np.stack([under, under + 1], 1), recording.labels[under]
+        known = np.where(labels == UNLABELLED, other_index(recording.classes), labels)
+        return replace(one, spans=spans, named=np.eye(len(recording.classes))[known])
 
     train, *test = (tuple(named(one) for one in part) for part in (stages.train, *stages.test))
     return replace(stages, head="labels", train=train, test=tuple(test), joint=fit_joint(train))
@@ -200,32 +205,33 @@ def fit_joint(train: Sequence[Staged]) -> Joint:
     """The joint of least log loss on frames under clips, kept near what leaves stage 1 alone as it is."""
     parts, labels = [], []
     for one in train:
-        values, under = _evidence(one, np.ones(len(one.spans), bool))
+        *values, under = _evidence(one, np.ones(len(one.spans), bool))
         kept = np.flatnonzero(under & (one.proposed.recording.labels != UNLABELLED))[::EVERY]
-        parts.append(values[:, kept])
+        parts.append([value[kept] for value in values])
         labels.append(one.proposed.recording.labels[kept])
-    values, true, start = np.concatenate(parts, 1), np.concatenate(labels), np.eye(1, 2 + train[0].scores.shape[1])[0]
+    own, clips = (np.concatenate(part) for part in zip(*parts, strict=True))
+    true, classes = np.concatenate(labels), own.shape[1]
 
     def loss(parameters: np.ndarray) -> float:
-        told = Joint(parameters[:2], parameters[2:]).scores(values)[np.arange(len(true)), true]
-        return -np.log(told).mean() + RIDGE * np.square(parameters - start).sum()
+        told = Joint(parameters[0], parameters[1:]).scores(own, clips)[np.arange(len(true)), true]
+        return -np.log(told).mean() + RIDGE * np.square(parameters).sum()
 
-    found = minimize(loss, start, bounds=[(0, None)] * 2 + [(None, None)] * (len(start) - 2)).x
-    return Joint(found[:2], found[2:])
+    found = minimize(loss, np.zeros(1 + classes), bounds=[(0, None)] + [(None, None)] * classes).x
+    return Joint(float(found[0]), found[1:])
 
 
-def _evidence(one: Staged, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(2, T, C) logarithms of both stages' scores of each frame, and (T,) whether a clip that is shown lies over it."""
+def _evidence(one: Staged, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logarithms of both stages' scores of frames, (T, C) each, and (T,) whether a shown clip lies over them."""
     clips = gate.average_over_time(one.spans[shown], one.named[shown], len(one.scores))
     under = ~np.isnan(clips[:, 0])
     clips = np.where(under[:, None], (1 - DOUBT) * clips + DOUBT / clips.shape[1], 1)
-    return np.log([np.maximum(one.scores, LEAST), clips]), under
+    return np.log(np.maximum(one.scores, LEAST)), np.log(clips), under
 
 
 def joined(one: Staged, joint: Joint, shown: np.ndarray) -> np.ndarray:
     """(T, C) class scores of a recording if the clips `shown` (N,) are: joint under them, elsewhere stage 1's."""
-    values, under = _evidence(one, shown)
-    return np.where(under[:, None], joint.scores(values), one.scores.astype(np.float64))
+    own, clips, under = _evidence(one, shown)
+    return np.where(under[:, None], joint.scores(own, clips), one.scores.astype(np.float64))
 
 
 def gains(parts: Sequence[Staged], stages: Stages) -> np.ndarray:
