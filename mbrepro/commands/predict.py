@@ -116,7 +116,9 @@ def _labeller(model: str, stage1_only: bool, unused: Mapping[str, object]) -> La
 
 def _check_study(profile: str, model: str, source: str, cpu: bool, stage1_only: bool) -> str:
     """The profile whose models are used, which is named; raises InputError for what would stop them halfway."""
-    if model == DEMO and profile in ("", DEMO):
+    if model == DEMO and profile not in ("", DEMO):
+        raise InputError(f"--model demo and --profile {profile} are different models; leave one of them out")
+    if model == DEMO:
         profile, model = DEMO, ""
     if not profile:
         told = {"": "no model is given", OFFICIAL: "--model official needs --stage1-only, or a profile's stage 2"}

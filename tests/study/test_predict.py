@@ -353,6 +353,7 @@ def test_a_model_is_used_only_if_it_is_named(monkeypatch, tmp_path, capsys):
         ): f"no model is given; name one: {choices}--model demo, models of simulated mice; or --profile",
         ("--model", "mine.zp"): f"there is no model 'mine.zp'; name one: {choices}",
         ("--model", "official"): f"--model official needs --stage1-only, or a profile's stage 2; name one: {choices}",
+        ("--model", "demo", "--profile", "calms21"): "--model demo and --profile calms21 are different models; leave",
         ("--model", "demo", "--pairs", "all"): f"several recordings and --pairs need {choices[:-2]}",
         ("--model", "official", "--stage1-only", "--profile", "demo"): "--model official has no use for --profile",
     }.items():
