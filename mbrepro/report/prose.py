@@ -72,19 +72,19 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
     control = (None, None) if ablation is None else ablations.control(ablation)
     watched = [float(glued.get(f"watched_{protocol}", "nan")) for protocol in ("corrected", "published")]
     lines = [
-        _compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
+        compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
                   f1.get(("pose_vlm", "published", "calms21_f1")), "of the published one on the same metric"),
-        _compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
+        compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
                   "F1 of", *control, "of the embedding that the corrected protocol reads"),
-        _compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
+        compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
                   " of the test recordings", ".0%"),
-        _compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
+        compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip
     return _list([line for line in lines if line])
 
 
-def _compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
+def compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
     """ABOUT ONE OF, more than / less than / the same as the OTHER WHOSE; nothing if one of them is not known."""
     if one is None or other is None or np.isnan(one) or np.isnan(other):
         return ""
