@@ -24,7 +24,7 @@ from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
 from mbrepro.report import claims, front, page, prose, real
 from mbrepro.study import ablations, poster, recorded, results
-from mbrepro.study.two_stages import always
+from mbrepro.study.two_stages import ALWAYS, always
 
 GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<form>[^`:]*)`")
 INCLUDED = re.compile(r"\{include\} (?:\.\./)?_generated/(\w+)\.md")
@@ -88,7 +88,7 @@ def _generated(folder: Path) -> dict[str, str]:
     ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
     found = {row: results.read_row(row, "corrected", folder) for row in poster.ROWS}
     trivial = [results.score(row, "corrected", always(runs)) for row, runs in found.items() if runs]
-    every = pd.concat([rows, *(part.assign(protocol=front.ALWAYS, partial="") for part in trivial)])
+    every = pd.concat([rows, *(part.assign(protocol=ALWAYS, partial="") for part in trivial)])
     both = [found[row] for row in ("baseline", "pose_vlm")]
     watched = {name: float(glued[f"watched_{name}"]) for name in results.PROTOCOLS if f"watched_{name}" in glued}
     partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
@@ -103,7 +103,7 @@ def _generated(folder: Path) -> dict[str, str]:
         "sure": prose.how_sure(rows),
         "lead": prose.lead(results.difference(*both) if all(both) else None),
         "corrections": prose.corrections(rows, glued, ablation),
-    }
+    } | {f"result_{row}": prose.result(every, row, source) for row in poster.ROWS}
 
 
 def verify(profile: str, run: str = "") -> int:

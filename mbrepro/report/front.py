@@ -8,9 +8,9 @@ import pandas as pd
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
 from mbrepro.report.page import BOUT_F1, METRICS, line, or_undefined, table, two_people, with_interval
 from mbrepro.study import poster, results
+from mbrepro.study.two_stages import ALWAYS
 
 METRIC = {"F1": "calms21_f1", "MAP": "calms21_map", METRICS[BOUT_F1]: BOUT_F1}  # the same under every protocol
-ALWAYS = "always"  # the protocol of `two_stages.always`
 TUNED = ("baseline", "localization")  # rows that the simulator is tuned towards (page 00)
 WORSE = "▼"
 

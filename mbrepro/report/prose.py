@@ -11,6 +11,23 @@ import pandas as pd
 
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
 from mbrepro.study import ablations, poster
+from mbrepro.study.two_stages import ALWAYS
+
+
+def result(table: pd.DataFrame, row: str, source: str) -> str:
+    """What a row's page starts with: F1 under the corrected protocol beside the published one and the trivial answer.
+
+    table: rows of results, `two_stages.ALWAYS` among the protocols. source: of the recordings. Few-shot has other
+    behaviours as published.
+    """
+    f1 = table[(table["row"] == row) & (table["metric"] == "calms21_f1")].set_index("protocol")["mean"].astype(float)
+    one = f1.get("corrected")
+    before = None if row == "few_shot" else f1.get("published")
+    about = f"{poster.TITLES[row]}, corrected, has an F1 of"
+    first = compared(about, one, before, "as published, in the same metric")
+    second = compared("It is" if first else about, one, f1.get(ALWAYS), "of always saying the most frequent behaviour")
+    said = " ".join(filter(None, (first, second))) or "The corrected row has not been run."
+    return f'<p class="mb-result"><strong>Result, {source} recordings.</strong> {html.escape(said)}</p>'
 
 
 def how_sure(table: pd.DataFrame) -> str:

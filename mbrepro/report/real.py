@@ -13,7 +13,7 @@ from mbrepro.metrics.banos import MEASURES
 from mbrepro.metrics.bouts import COUNTS, THRESHOLDS
 from mbrepro.metrics.frames import row_normalised
 from mbrepro.report.page import BOUT_F1, METRICS, table
-from mbrepro.report.plots import BEHAVIOUR, COLOURS, GRID, heat
+from mbrepro.report.plots import GRID, METHODS, heat
 from mbrepro.study import audit, namer, poster, rats, recorded
 from mbrepro.study.ladder import PUBLISHED
 
@@ -30,7 +30,7 @@ RATS = {
     rats.SMOOTHED: "the same, its scores averaged over a median bout",
     rats.DECODED: "the same, decoded into bouts",
 }
-LINES = {"two people": COLOURS["mount"], "FERAL, every frame seen": BEHAVIOUR}
+LINES = dict(zip(("two people", "FERAL, every frame seen"), METHODS, strict=False))
 
 
 def frame_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:

@@ -76,6 +76,9 @@ def trivial_accuracy(runs_by_protocol: Mapping[str, Sequence[Run]]) -> pd.DataFr
     return pd.DataFrame(rows).T
 
 
+ALWAYS = "always"  # as a protocol: the trivial answer
+
+
 def always(runs: Sequence[Run]) -> list[Run]:
     """The same units, all called the behaviour that is most frequent among them, none likelier than another."""
     said = []

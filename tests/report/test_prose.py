@@ -6,6 +6,7 @@ import pytest
 
 from mbrepro.report import prose
 from mbrepro.study import ablations, results
+from mbrepro.study.two_stages import ALWAYS
 
 
 def table(**f1) -> pd.DataFrame:
@@ -112,3 +113,17 @@ def test_recorded_ablation_holds_what_the_index_compares():
         table(pose_vlm_corrected_f1=0.6), {}, ablations.recorded_table()[1]
     )
     assert 0 < clips < poses < 1
+
+
+def test_a_pages_first_sentence_compares_as_its_rows_do():
+    rows = table(clip_corrected_calms21_f1=0.6, clip_published_calms21_f1=0.7)
+    trivial = table(clip_corrected_calms21_f1=0.2).assign(protocol=ALWAYS)
+    said = prose.result(pd.concat([rows, trivial]), "clip", "simulated")
+    assert "Clip classification, corrected, has an F1 of 0.60, less than the 0.70 as published, in the same" in said
+    assert "It is 0.60, more than the 0.20 of always saying the most frequent behaviour." in said
+    few = table(few_shot_corrected_calms21_f1=0.1, few_shot_published_calms21_f1=0.2)
+    said = prose.result(pd.concat([few, trivial.assign(row="few_shot")]), "few_shot", "CalMS21")
+    assert (
+        "Few-shot, corrected, has an F1 of 0.10, less than the 0.20 of always" in said and "published" not in said
+    )  # other behaviours as published
+    assert "has not been run" in prose.result(rows, "pose_vlm", "CalMS21")
