@@ -74,7 +74,7 @@ def _stage(folder: Path, source: Path) -> Path:
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
     for name, path in _copies(folder).items():
-        write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.code_closed(path)))
+        write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.as_page(path)))
     for name, text in _generated(folder).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source

@@ -65,9 +65,11 @@ def test_pages_have_one_menu_each_side_closed_code_each_script_once_and_pictures
             script.get("src") or script.string for script in built.select("script") if script.get("type") is None
         ]
         assert len(scripts) == len(set(scripts)), name
-        assert "unpkg.com" not in str(built), name
+        assert "unpkg.com" not in str(built) and "fontawesome.js" not in str(built), name
+        assert built.select('link[rel~="icon"]'), name
         assert all(len(image.get("alt", "").split()) >= 3 for image in built.select("img")), name
         cells = built.select("div.cell")
+        assert not cells or f".venv/bin/mbrepro run {Path(name).stem}" in built.get_text(), name
         assert all(cell.select("details.above-input:not([open])") for cell in cells if cell.select(".cell_input")), name
 
 
