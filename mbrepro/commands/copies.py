@@ -73,7 +73,7 @@ def prose(path: Path) -> str:
     return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 
-MADE_BY = """---
+MADE_BY = """\
 *Every figure and table of this page is made by* `notebooks/{name}.ipynb`, *whose code is under "Show code cell source";
 again:* `.venv/bin/mbrepro run {name}`, *with another value* `-p PARAMETER VALUE` ({{doc}}`../rerun`)."""
 

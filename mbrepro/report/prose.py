@@ -24,7 +24,7 @@ def result(table: pd.DataFrame, row: str, source: str) -> str:
     one = f1.get("corrected")
     before = None if row == "few_shot" else f1.get("published")
     about = f"{poster.TITLES[row]}, corrected, has an F1 of"
-    first = compared(about, one, before, "as published, in the same metric")
+    first = compared(about, one, before, "of the published protocol, in the same metric")
     second = compared("It is" if first else about, one, f1.get(ALWAYS), "of always saying the most frequent behaviour")
     said = " ".join(filter(None, (first, second))) or "The corrected row has not been run."
     return f'<p class="mb-result"><strong>Result, {source} recordings.</strong> {html.escape(said)}</p>'

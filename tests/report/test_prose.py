@@ -119,7 +119,7 @@ def test_a_pages_first_sentence_compares_as_its_rows_do():
     rows = table(clip_corrected_calms21_f1=0.6, clip_published_calms21_f1=0.7)
     trivial = table(clip_corrected_calms21_f1=0.2).assign(protocol=ALWAYS)
     said = prose.result(pd.concat([rows, trivial]), "clip", "simulated")
-    assert "Clip classification, corrected, has an F1 of 0.60, less than the 0.70 as published, in the same" in said
+    assert "Clip classification, corrected, has an F1 of 0.60, less than the 0.70 of the published protocol, in" in said
     assert "It is 0.60, more than the 0.20 of always saying the most frequent behaviour." in said
     few = table(few_shot_corrected_calms21_f1=0.1, few_shot_published_calms21_f1=0.2)
     said = prose.result(pd.concat([few, trivial.assign(row="few_shot")]), "few_shot", "CalMS21")
