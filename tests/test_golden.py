@@ -44,7 +44,7 @@ from mbrepro.method.training import fit_localizer
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.labels import label_metrics
 from mbrepro.metrics.resampling import estimates, interval, resample_videos, share
-from mbrepro.report import page, prose
+from mbrepro.report import front, page, prose
 from mbrepro.study import audit, embedding_space, language, poster, sparsity
 from mbrepro.study.localization import collapsed
 from mbrepro.study.results import OF_FRAMES, PROTOCOLS, Run, score
@@ -314,7 +314,7 @@ def report(_):
     rows = pd.concat([score(row, name, some_runs(), 50) for row in poster.ROWS for name in PROTOCOLS])
     frame = pd.DataFrame({"a": [0.5, np.nan], "b": [1, 2]}, index=["x", "<y>"])
     return {
-        "study": page.study_table(rows, "simulated"),
+        "study": front.study_table(rows, {"published": 0.25}, "simulated"),
         "rows": page.rows_shown(rows.head(4)).data,
         "table": page.table(frame, "what").data,
         "words": page.table(frame, words=True).data,

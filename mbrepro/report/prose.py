@@ -15,6 +15,23 @@ from mbrepro.method.gate import Guarantee
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
 from mbrepro.study import ablations, beyond, gate_curves, poster
 from mbrepro.study.gated import FEWEST, Stages
+from mbrepro.study.two_stages import ALWAYS
+
+
+def result(table: pd.DataFrame, row: str, source: str) -> str:
+    """What a row's page starts with: F1 under the corrected protocol beside the published one and the trivial answer.
+
+    table: rows of results, `two_stages.ALWAYS` among the protocols. source: of the recordings. Few-shot has other
+    behaviours as published.
+    """
+    f1 = table[(table["row"] == row) & (table["metric"] == "calms21_f1")].set_index("protocol")["mean"].astype(float)
+    one = f1.get("corrected")
+    before = None if row == "few_shot" else f1.get("published")
+    about = f"{poster.TITLES[row]}, corrected, has an F1 of"
+    first = compared(about, one, before, "of the published protocol, in the same metric")
+    second = compared("It is" if first else about, one, f1.get(ALWAYS), "of always saying the most frequent behaviour")
+    said = " ".join(filter(None, (first, second))) or "The corrected row has not been run."
+    return f'<p class="mb-result"><strong>Result, {source} recordings.</strong> {html.escape(said)}</p>'
 
 
 def how_sure(table: pd.DataFrame) -> str:
@@ -80,13 +97,13 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
     control = (None, None) if ablation is None else ablations.control(ablation)
     watched = [float(glued.get(f"watched_{protocol}", "nan")) for protocol in ("corrected", "published")]
     lines = [
-        _compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
+        compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
                   f1.get(("pose_vlm", "published", "calms21_f1")), "of the published one on the same metric"),
-        _compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
+        compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
                   "F1 of", *control, "of the embedding that the corrected protocol reads"),
-        _compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
+        compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
                   " of the test recordings", ".0%"),
-        _compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
+        compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip
     return _list([line for line in lines if line])
@@ -123,7 +140,7 @@ def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
     """
     f1, best = areas["f1"], areas["f1"].drop("oracle").idxmax()
     lines = [
-        _compared("Over the share of video, the difference gate has a mean F1 of", f1["difference"], f1[name],
+        compared("Over the share of video, the difference gate has a mean F1 of", f1["difference"], f1[name],
                   f"of {name}", form=".3f")
         for name in ("confidence", "margin", "random", "oracle")
     ]  # fmt: skip
@@ -139,7 +156,7 @@ def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
     return _list(lines)
 
 
-def _compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
+def compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
     """ABOUT ONE OF, more than / less than / the same as the OTHER WHOSE; nothing if one of them is not known."""
     if one is None or other is None or np.isnan(one) or np.isnan(other):
         return ""

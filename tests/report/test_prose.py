@@ -7,6 +7,7 @@ import pytest
 from mbrepro.method.gate import Guarantee
 from mbrepro.report import prose
 from mbrepro.study import ablations, results
+from mbrepro.study.two_stages import ALWAYS
 
 
 def table(**f1) -> pd.DataFrame:
@@ -126,3 +127,17 @@ def test_gates_are_compared_as_their_areas_are_and_no_promise_is_made_of_few_vid
     assert "No threshold" in text and "takes 230 calibration videos, and there are 19" in text
     assert "takes" not in prose.gates(areas, Guarantee(None, 300, 230))
     assert "Shown 60% of the clips" in prose.gates(areas, Guarantee(2, 300, 230))
+
+
+def test_a_pages_first_sentence_compares_as_its_rows_do():
+    rows = table(clip_corrected_calms21_f1=0.6, clip_published_calms21_f1=0.7)
+    trivial = table(clip_corrected_calms21_f1=0.2).assign(protocol=ALWAYS)
+    said = prose.result(pd.concat([rows, trivial]), "clip", "simulated")
+    assert "Clip classification, corrected, has an F1 of 0.60, less than the 0.70 of the published protocol, in" in said
+    assert "It is 0.60, more than the 0.20 of always saying the most frequent behaviour." in said
+    few = table(few_shot_corrected_calms21_f1=0.1, few_shot_published_calms21_f1=0.2)
+    said = prose.result(pd.concat([few, trivial.assign(row="few_shot")]), "few_shot", "CalMS21")
+    assert (
+        "Few-shot, corrected, has an F1 of 0.10, less than the 0.20 of always" in said and "published" not in said
+    )  # other behaviours as published
+    assert "has not been run" in prose.result(rows, "pose_vlm", "CalMS21")
