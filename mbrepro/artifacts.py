@@ -163,6 +163,11 @@ def json_text(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def stored_at(folder: Path, name: str, made_from: tuple) -> Path:
+    """Where `cached_arrays` keeps what is made from these."""
+    return Path(folder) / f"{name}-{fingerprint(*made_from)}.safetensors"
+
+
 def cached_arrays(
     folder: Path, name: str, made_from: tuple, make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
@@ -170,7 +175,7 @@ def cached_arrays(
 
     A stored file that cannot be read (a disk fault) is made again.
     """
-    path = Path(folder) / f"{name}-{fingerprint(*made_from)}.safetensors"
+    path = stored_at(folder, name, made_from)
     if path.exists():
         with contextlib.suppress(SafetensorError):
             return load_file(path)

@@ -31,7 +31,7 @@ from mbrepro.embedding.packing import PatchLayout, pack_clips
 from mbrepro.embedding.pictures import prepare, read_preparation
 from mbrepro.embedding.qwen3 import timed
 from mbrepro.embedding.twin import untrained_twin
-from mbrepro.method import protocols
+from mbrepro.method import gate, protocols
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.context import context_features, fit_layered
 from mbrepro.method.dilated import DilatedSettings, fit_dilated
@@ -44,7 +44,7 @@ from mbrepro.method.training import fit_localizer
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.labels import label_metrics
 from mbrepro.metrics.resampling import estimates, interval, resample_videos, share
-from mbrepro.report import page, prose
+from mbrepro.report import front, page, prose
 from mbrepro.study import audit, embedding_space, language, poster, sparsity
 from mbrepro.study.localization import collapsed
 from mbrepro.study.results import OF_FRAMES, PROTOCOLS, Run, score
@@ -242,6 +242,11 @@ def method(_):
             "written": told(frames_written.labels),
             "scores": told(frames_written.scores),
         }
+    described = gate.describe(
+        np.random.default_rng(0).dirichlet(np.ones(4), len(recording)), found.proposals, recording
+    )
+    fitted = gate.fit_gate(described, np.sin(np.arange(len(described))), 0)
+    made["gate"] = [told(described), told(fitted.predict(described)), gate.hoeffding_bentkus(0.01, 300, 0.05)]
     points = np.random.default_rng(0).normal(size=(30, 4)) + np.repeat([[0], [1], [2]], 10, 0)
     labels, animals = np.repeat([0, 1, 2], 10), [str(k % 3) for k in range(30)]
     for kind in HEADS:
@@ -309,7 +314,7 @@ def report(_):
     rows = pd.concat([score(row, name, some_runs(), 50) for row in poster.ROWS for name in PROTOCOLS])
     frame = pd.DataFrame({"a": [0.5, np.nan], "b": [1, 2]}, index=["x", "<y>"])
     return {
-        "study": page.study_table(rows, "simulated"),
+        "study": front.study_table(rows, {"published": 0.25}, "simulated"),
         "rows": page.rows_shown(rows.head(4)).data,
         "table": page.table(frame, "what").data,
         "words": page.table(frame, words=True).data,

@@ -22,8 +22,9 @@ from mbrepro.commands import copies
 from mbrepro.commands.options import Profile, Run
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
-from mbrepro.report import page, prose
+from mbrepro.report import claims, front, page, prose, real
 from mbrepro.study import ablations, poster, recorded, results
+from mbrepro.study.two_stages import ALWAYS, always
 
 GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<form>[^`:]*)`")
 INCLUDED = re.compile(r"\{include\} (?:\.\./)?_generated/(\w+)\.md")
@@ -73,7 +74,7 @@ def _stage(folder: Path, source: Path) -> Path:
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
     for name, path in _copies(folder).items():
-        write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.code_closed(path)))
+        write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.as_page(path)))
     for name, text in _generated(folder).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
@@ -82,18 +83,27 @@ def _stage(folder: Path, source: Path) -> Path:
 def _generated(folder: Path) -> dict[str, str]:
     """The parts of pages that are made of the results of several notebooks, as HTML by their names."""
     stored, rows = results.sources(folder), results.read_rows(folder)
-    glued = [copies.glued(_copies(folder)[name]) for name in ("04_pose_vlm", "05_few_shot")]
+    source = "simulated" if "simulated" in stored else "CalMS21"
+    glued = {key: value for path in _copies(folder).values() for key, value in copies.glued(path).items()}
     ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
-    both = [results.read_row(row, "corrected", folder) for row in ("baseline", "pose_vlm")]
+    found = {row: results.read_row(row, "corrected", folder) for row in poster.ROWS}
+    trivial = [results.score(row, "corrected", always(runs)) for row, runs in found.items() if runs]
+    every = pd.concat([rows, *(part.assign(protocol=ALWAYS, partial="") for part in trivial)])
+    both = [found[row] for row in ("baseline", "pose_vlm")]
+    watched = {name: float(glued[f"watched_{name}"]) for name in results.PROTOCOLS if f"watched_{name}" in glued}
     partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
     parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
     return {
         "banner": page.source_notice(stored, parts),
-        "table": page.study_table(rows, "simulated" if "simulated" in stored else "CalMS21"),
+        "five_lines": claims.five_lines(source),
+        "claims": claims.claims_table(claims.claims(glued, source)),
+        "figure": real.summary_figure(),
+        "real": real.summary_table(),
+        "table": front.study_table(every, watched, source),
         "sure": prose.how_sure(rows),
         "lead": prose.lead(results.difference(*both) if all(both) else None),
-        "corrections": prose.corrections(rows, glued[0] | glued[1], ablation),
-    }
+        "corrections": prose.corrections(rows, glued, ablation),
+    } | {f"result_{row}": prose.result(every, row, source) for row in poster.ROWS}
 
 
 def verify(profile: str, run: str = "") -> int:

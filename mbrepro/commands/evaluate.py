@@ -8,7 +8,7 @@ import typer
 
 from mbrepro.artifacts import json_text, write_texts
 from mbrepro.commands.options import pair, positive, writable
-from mbrepro.data.annotations.paired import paired_files, read_labelled
+from mbrepro.data.annotations.paired import entries_of, paired_files, read_labelled
 from mbrepro.data.own.manifest import TABLE, read_manifest
 from mbrepro.data.recordings import OTHER
 from mbrepro.metrics.matching import Criteria
@@ -48,7 +48,7 @@ def command(
     labelled, classes = read_labelled(
         pairs, fps=fps, channels=(predicted_channel, channel or said["channel"]),
         only=behaviours or (), renamed=renamed | dict.fromkeys(ignore or (), ""), known=said["known"],
-        between=said["between"],
+        between=said["between"], entries=(entries_of(predicted), entries_of(true)),
     )  # fmt: skip
     found = evaluation(labelled, classes, criteria)
     tidied = sweep(labelled, classes, criteria, fill or SECONDS, drop or SECONDS)

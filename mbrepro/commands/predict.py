@@ -1,4 +1,4 @@
-"""`mbrepro predict`: a trained model on recordings of one's own, or both stages of the study on one of them."""
+"""`mbrepro predict`: a model on recordings of one's own, or both stages of the study on one of them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,22 +9,26 @@ import typer
 from mbrepro import paths
 from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, use_profile, writable
 from mbrepro.errors import InputError
-from mbrepro.study.carried import label
+from mbrepro.report.labelled_video import write_labelled_video
+from mbrepro.study.carried import Labeller, label, official_model, own_model
 from mbrepro.study.predict import predict
 
-OFFICIAL = "official"
+OFFICIAL, DEMO = "official", "demo"
+SEVERAL = "FILE, of mbrepro train, or --model official --stage1-only, CalMS21's own network of real mice"
+CHOICES = f"--model {SEVERAL}; --model demo, models of simulated mice; or --profile calms21, the study's on CalMS21"
 PARTS = "PART=NAME, such as left_hip=lefthindpaw"
 AnyModel = Annotated[
     str,
     typer.Option(
         "--model",
-        help="a file of mbrepro train; official: CalMS21's own network, trained on real mice, is stage 1 "
-        "(mbrepro fetch official); profile calms21: the vision-language model, ID@COMMIT or a folder",
+        help="a file of mbrepro train; official: CalMS21's own network, trained on real mice (mbrepro fetch official), "
+        "alone with --stage1-only or as stage 1 of a profile; demo: the study's models of simulated mice; profile "
+        "calms21: the vision-language model, ID@COMMIT or a folder",
         show_default=False,
     ),
 ]
 Compare = Annotated[
-    tuple[str, str] | None,
+    tuple[Path, str] | None,
     typer.Option(
         metavar="EVENTS BEHAVIOUR",
         help="a label file and one of its behaviours; how well P(action) tells it goes into the notes",
@@ -33,8 +37,8 @@ Compare = Annotated[
 Files = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="with --poses: the video; without one, only stage 1 can run. With a model of mbrepro train: pose files, "
-        "or folders with a manifest"
+        help="with --poses: the video; without one, only stage 1 can run. With a model of mbrepro train, or official "
+        "--stage1-only: pose files, or folders with a manifest"
     ),
 ]
 Poses = Annotated[
@@ -45,7 +49,7 @@ Poses = Annotated[
 ]
 Animals = Annotated[tuple[str, str] | None, typer.Option(metavar="RESIDENT INTRUDER", help="which two tracked animals")]
 Pairs = Annotated[
-    Literal["all"] | None, typer.Option(help="with a model of mbrepro train: every two animals, in both orders")
+    Literal["all"] | None, typer.Option(help="with a model that takes several files: every two animals, in both orders")
 ]
 Parts = Annotated[
     list[str] | None,
@@ -74,41 +78,53 @@ def command(
     align: Align = None,
     min_score: Annotated[float, typer.Option(help="keypoints of less confidence are interpolated")] = 0.0,
     compare: Compare = None,
-    profile: Profile = "demo", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
+    video_out: Annotated[bool, typer.Option("--video-out", help="also a video with poses, labels and scores")] = False,
+    profile: Profile = "", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Write the labels of every frame and print the files' names."""
     writable(out)
     if (poses and len(files or []) > 1) or not (poses or files):
         raise InputError("name the poses of one recording with --poses and its video, or several pose files without it")
-    video, of_study = files[0] if poses and files else None, {"stage1_only": stage1_only, "compare": compare}
+    video, film = files[0] if poses and files else None, write_labelled_video if video_out else None
     named = dict(pair("--parts", PARTS, text) for text in parts or [])
     how = {
-        "individuals": individuals, "parts": named, "sequence": sequence,
+        "individuals": individuals, "parts": named, "sequence": sequence, "compare": compare, "film": film,
         "fps": fps, "frame_size": frame_size, "offset": offset, "align": align, "min_score": min_score,
     }  # fmt: skip
-    if Path(model).is_file():
-        _refuse(model, of_study)
-        written = label([poses] if poses else files, Path(model), out, pairs=pairs is not None, video=video, **how)
+    unused = {"profile": profile, "from": source, "cpu": cpu}
+    if labeller := _labeller(model, stage1_only, unused):
+        written = label([poses] if poses else files, labeller, out, pairs=pairs is not None, video=video, **how)
     else:
+        profile = _check_study(profile, model, source, cpu, stage1_only)
         if pairs or not poses:
-            raise InputError(f"model {model!r} is no file of mbrepro train, which several recordings and --pairs need")
-        official = _check_study(profile, model, source, cpu, stage1_only)
-        written = predict(video, poses, out, profile, official=official, **of_study, **how)
+            raise InputError(f"several recordings and --pairs need --model {SEVERAL}")
+        official = model == OFFICIAL
+        written = predict(video, poses, out, profile, official=official, stage1_only=stage1_only, **how)
     for path in written:
         print(path)
 
 
-def _check_study(profile: str, model: str, source: str, cpu: bool, stage1_only: bool) -> bool:
-    """Whether stage 1 is the official network; raises InputError for what would stop a study's models halfway."""
-    official = model == OFFICIAL
-    use_profile(profile, "" if official else model, source)
+def _labeller(model: str, stage1_only: bool, unused: Mapping[str, object]) -> Labeller | None:
+    """The model that names every frame by itself, if it is one; InputError for an option that it has no use for."""
+    own = Path(model).is_file()
+    if not own and not (model == OFFICIAL and stage1_only):
+        return None
+    if given := [name for name, value in ({"stage1-only": own and stage1_only} | unused).items() if value]:
+        raise InputError(f"--model {model} has no use for --{given[0]}; leave it out")
+    return own_model(Path(model)) if own else official_model()
+
+
+def _check_study(profile: str, model: str, source: str, cpu: bool, stage1_only: bool) -> str:
+    """The profile whose models are used, which is named; raises InputError for what would stop them halfway."""
+    if model == DEMO and profile not in ("", DEMO):
+        raise InputError(f"--model demo and --profile {profile} are different models; leave one of them out")
+    if model == DEMO:
+        profile, model = DEMO, ""
+    if not profile:
+        told = {"": "no model is given", OFFICIAL: "--model official needs --stage1-only, or a profile's stage 2"}
+        raise InputError(f"{told.get(model, f'there is no model {model!r}')}; name one: {CHOICES}")
+    use_profile(profile, "" if model == OFFICIAL else model, source)
     check_patience(profile, cpu, 0 if stage1_only else 1)
     if not stage1_only:
         writable(paths.artifacts(profile))  # where the embeddings of the recording's clips are kept
-    return official
-
-
-def _refuse(model: str, of_study: Mapping[str, object]) -> None:
-    """Raise InputError for an option that a model of `mbrepro train` has no use for."""
-    if given := [f"--{name.replace('_', '-')}" for name, value in of_study.items() if value]:
-        raise InputError(f"{model}: a model of mbrepro train has no use for {given[0]}; leave it out")
+    return profile

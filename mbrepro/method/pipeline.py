@@ -3,8 +3,9 @@
 Each verb is a function here and is called once; what loops over recordings and seeds is in `study`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +83,16 @@ def propose_for_head(recording: Recording, model: PoseCNN, protocol: Protocol) -
 
     p_action is stage 1's where it has a part in them.
     """
+    return clips_for_head(recording, partial(localize_action, model, recording), protocol)
+
+
+def clips_for_head(recording: Recording, localized: Callable[[], np.ndarray], protocol: Protocol) -> Proposed:
+    """As `propose_for_head`, of any stage 1: `localized` gives its P(action) (T,), and is called if that is needed."""
     parts = []
     if protocol.head_clips != "localized":
         parts.append(propose(recording, recording.action.astype(np.float32), protocol))
     if protocol.head_clips != "labelled":
-        parts.append(propose(recording, localize_action(model, recording), protocol))
+        parts.append(propose(recording, localized(), protocol))
     together = (np.concatenate([getattr(part, name) for part in parts]) for name in ("starts", "labels"))
     return Proposed(recording, parts[-1].p_action, sum((part.proposals for part in parts), ()), *together)
 

@@ -15,7 +15,7 @@ import torch
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from mbrepro.artifacts import cached_arrays, versions
+from mbrepro.artifacts import cached_arrays, stored_at, versions
 from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, dilated, features, localizer, training
@@ -122,8 +122,10 @@ def by_animal(
 
 def scored(jobs: Sequence[Job], folder: Path) -> list[list[np.ndarray]]:
     """Scores (T, C) float32 of the recordings of each job, trained side by side; read from `folder` if stored."""
-    side_by_side([(_stored, job, folder) for job in jobs], "train", "localizer")
-    return [[_stored(job, folder)[r.name] for r in job.others] for job in jobs]
+    missing = [job for job in jobs if not stored_at(folder / "stage1", job.name, _made_from(job)).exists()]
+    side_by_side([(_stored, job, folder) for job in missing], "train", "localizer")
+    found = [_stored(job, folder) for job in jobs]
+    return [[part[r.name] for r in job.others] for job, part in zip(jobs, found, strict=True)]
 
 
 def reaches(job: Job, folder: Path) -> list[np.ndarray]:
@@ -146,8 +148,12 @@ def _stored(job: Job, folder: Path) -> dict[str, np.ndarray]:
                 found |= {REACH + r.name: model.reach(r).astype(np.float32) for r in job.others}
         return found
 
+    return cached_arrays(folder / "stage1", job.name, _made_from(job), make)
+
+
+def _made_from(job: Job) -> tuple:
     made_from = [job.name, job.settings or LOCALIZERS[job.name].settings, job.seed]
     made_from.append(versions(boosting, dilated, features, localizer, training, sklearn, torch))
     for part in (job.train, job.others):
         made_from += [[r.name, r.keypoints, r.labels, r.seen, r.frame_size, r.fps, r.skeleton] for r in part]
-    return cached_arrays(folder / "stage1", job.name, tuple(made_from), make)
+    return tuple(made_from)

@@ -17,7 +17,7 @@ from mbrepro.data.clips import ClipSettings, cut_clips
 from mbrepro.data.recordings import Dataset, Recording, partial
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
 from mbrepro.report.pictures import Shown, behaviour_clips, real_frames, sample_frames, strip
-from mbrepro.study import ablations, encoder, poster, recorded
+from mbrepro.study import ablations, encoder, recorded
 from mbrepro.study.language import CATEGORIES
 
 SIMULATED = (
@@ -62,7 +62,7 @@ def source_notice(sources: Collection[str], parts: Sequence[str] = ()) -> str:
     parts: what of the data the numbers rest on, where that is not all of it; a box of its own.
     """
     simulated = "simulated" in sources
-    notice = _box("Simulated", SIMULATED) if simulated else _line(f"Computed from {', '.join(sorted(sources))}.")
+    notice = _box("Simulated", SIMULATED) if simulated else line(f"Computed from {', '.join(sorted(sources))}.")
     return notice + (_box("Partial", f"Not all of the data has video: {'; '.join(parts)}.") if parts else "")
 
 
@@ -70,7 +70,8 @@ def _box(head: str, text: str, kind: str = "mb-banner") -> str:
     return f'<div class="{kind}"><strong>{head}.</strong> {html.escape(text)}</div>'
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
+    """A line of small print."""
     return f'<p class="mb-source">{html.escape(text)}</p>'
 
 
@@ -141,7 +142,7 @@ def rows_shown(rows: pd.DataFrame) -> HTML:
         {
             "protocol": row.protocol,
             "metric": METRICS.get(row.metric, row.metric),
-            "mean ± sd over seeds": _or_undefined(row.mean, f"{_digits(row.mean)} ± {_digits(row.sd)}"),
+            "mean ± sd over seeds": or_undefined(row.mean, f"{_digits(row.mean)} ± {_digits(row.sd)}"),
             "95 % interval of the mean by video": _interval(row),
             "poster (real mice)": "" if pd.isna(row.published) else f"{row.published:.2f}",
         }
@@ -160,15 +161,20 @@ def _people(rows: Collection[str]) -> str:
     """A line that says how far two people agree, for the rows of the table that label frames of Task 1."""
     wanted = {"localization": ACTION, "baseline": BEHAVIOURS, "pose_vlm": BEHAVIOURS}
     told = {wanted[row]: two_people()[wanted[row]] for row in sorted(rows) if row in wanted}
-    said = [f"{title}: F1 {_told(found)}" for title, found in told.items()]
-    return _line(f"Two people on other, real recordings (page 11), {'; '.join(said)}.") if said else ""
+    said = [f"{title}: F1 {with_interval(found)}" for title, found in told.items()]
+    return line(f"Two people on other, real recordings (page 11), {'; '.join(said)}.") if said else ""
+
+
+def with_interval(told: Mapping[str, float]) -> str:
+    """A recorded figure with two digits and its interval."""
+    return f"{told['value']:.2f} [{told['low']:.2f}, {told['high']:.2f}]"
 
 
 def _interval(row) -> str:
     if 0 < row.n_videos < LEAST_VIDEOS:
         return f"none: {row.n_videos} videos"
     defined = f" (of {RESAMPLES - row.undefined:,} resamples)" if row.undefined else ""
-    return _or_undefined(row.low, f"{_digits(row.low)} – {_digits(row.high)}{defined}")
+    return or_undefined(row.low, f"{_digits(row.low)} – {_digits(row.high)}{defined}")
 
 
 def _digits(value: float) -> str:
@@ -185,7 +191,7 @@ def contact_sheet(dataset: Dataset, count: int = 6) -> HTML:
         return gallery(own)
     real = real_frames()[:count]
     if not real:
-        return HTML(gallery(own).data + _line(NO_REAL_FRAMES))
+        return HTML(gallery(own).data + line(NO_REAL_FRAMES))
     pairs = [shown for k in range(max(len(own), len(real))) for shown in (*own[k : k + 1], *real[k : k + 1])]
     return gallery(pairs, columns=2)
 
@@ -197,7 +203,7 @@ def clip_gallery(*datasets: Dataset) -> HTML:
         names = dataset.classes if dataset.task == "task1" else dataset.behaviours
         clips |= dict.fromkeys(names) | behaviour_clips(dataset, names)
     missing = [name for name, clip in clips.items() if clip is None]
-    told = _line(f"No video shows {', '.join(missing)}.") if missing else ""
+    told = line(f"No video shows {', '.join(missing)}.") if missing else ""
     return HTML(gallery([clip for clip in clips.values() if clip]).data + told)
 
 
@@ -249,56 +255,7 @@ def values(named: Mapping[str, float]) -> HTML:
     return table(pd.DataFrame({"": [name.replace("_", " ") for name in named], "value": list(named.values())}))
 
 
-def study_table(rows: pd.DataFrame, source: str) -> str:
-    """The study's table as HTML: F1 and MAP of each row, the poster beside both protocols, the source in the head.
-
-    Last come two people on real mice, from what is recorded of them.
-
-    Bout F1 stands in columns of its own, for rows that label frames. Under the table stands why a cell has no interval,
-    and what a mark at one means.
-    """
-    lines = []
-    for row in poster.ROWS:
-        part = rows[rows["row"] == row].set_index(["protocol", "metric"])
-        title = poster.TITLES[row] + (" (partial)" if (part["partial"] != "").any() else "")
-        for metric in ("f1", "map"):
-            line = {"": title if metric == "f1" else "", " ": metric.upper()}
-            line["real mice"] = f"{poster.TABLE[row][metric]:.2f}"
-            for protocol in ("published", "corrected"):
-                line[f"{protocol} ({source})"] = _cell(part, protocol, metric)
-            for protocol in ("published", "corrected"):
-                bouts = metric == "f1" and (protocol, BOUT_F1) in part.index
-                line[f"{METRICS[BOUT_F1]}, {protocol} ({source})"] = _cell(part, protocol, BOUT_F1) if bouts else ""
-            lines.append(line)
-    for title, told in two_people().items():
-        lines.append({"": f"Two people, {title}", " ": "F1", "real mice": _told(told)})
-    shown = table(pd.DataFrame(lines).fillna("")).data
-    return shown + _notes(rows[rows["metric"].isin(["f1", "map", BOUT_F1])])
-
-
-def _told(told: Mapping[str, float]) -> str:
-    return f"{told['value']:.2f} [{told['low']:.2f}, {told['high']:.2f}]"
-
-
-def _notes(rows: pd.DataFrame) -> str:
-    told = []
-    if (rows["n_videos"] < LEAST_VIDEOS).any():
-        few = f"fewer than {LEAST_VIDEOS} test videos (of several tasks: the one with fewest)"
-        told.append(f"No interval where a row has {few}.")
-    if (undefined := rows.loc[rows["n_videos"] >= LEAST_VIDEOS, "undefined"].max()) > 0:
-        told.append(f"* Up to {undefined} of {RESAMPLES:,} resamples have no value and are left out.")
-    return _line(" ".join(told)) if told else ""
-
-
-def _cell(part: pd.DataFrame, protocol: str, metric: str) -> str:
-    if (protocol, metric) not in part.index:
-        return "not run"
-    r = part.loc[(protocol, metric)]
-    between = "" if pd.isna(r["low"]) else f" [{r['low']:.2f}, {r['high']:.2f}]" + ("*" if r["undefined"] else "")
-    return _or_undefined(r["mean"], f"{r['mean']:.2f} ± {r['sd']:.2f}{between}")
-
-
-def _or_undefined(value: float, text: str) -> str:
+def or_undefined(value: float, text: str) -> str:
     """Average precision has no value where a behaviour never occurs."""
     return "not defined" if pd.isna(value) else text
 
@@ -316,7 +273,7 @@ def measured_with(provenance: Mapping) -> HTML:
     made = provenance["made_from"]
     versions = ", ".join(f"{name.rpartition('.')[2]} {made[name]}" for name in made if name.startswith("mbrepro."))
     told = f"Recorded by {provenance['computed_by']} with {provenance['seeds']} seeds; versions: {versions}."
-    return HTML(_line(told))
+    return HTML(line(told))
 
 
 def recorded_ablation(path: Path | None = None) -> HTML:
@@ -324,10 +281,10 @@ def recorded_ablation(path: Path | None = None) -> HTML:
     path = path or recorded.path_of(ablations.PAGE)
     if not path.exists():
         told = "No ablation is recorded yet; make ablation computes it on the demo."
-        return HTML(source_notice(["simulated"]) + _line(told))
+        return HTML(source_notice(["simulated"]) + line(told))
     made, found = ablations.recorded_table(path)
     told = f"{made['data']}, {made['seeds']} seeds: mean ± sd over them. Weights sha256 {made['weights'][0][:12]}…."
-    return HTML(source_notice(["simulated"]) + _line(told) + table(_with_sd(found).reset_index(), words=True).data)
+    return HTML(source_notice(["simulated"]) + line(told) + table(_with_sd(found).reset_index(), words=True).data)
 
 
 def recorded_encoder(path: Path | None = None) -> HTML:

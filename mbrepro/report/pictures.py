@@ -182,21 +182,27 @@ def strip(clip: np.ndarray) -> np.ndarray:
 
 
 def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarray:
-    """Draw a frame's keypoints and the lines between them on a copy of its picture (H, W, 3)."""
-    picture = picture.copy()
+    """Draw a frame's keypoints on a copy of its picture (H, W, 3), as a ring where one is filled in, and lines between.
+
+    The lines are `SKELETON` where every part of it is tracked, else one from front to rear.
+    """
+    picture, parts = picture.copy(), recording.parts
+    lines = SKELETON if set(KEYPOINTS) <= set(parts) else ((recording.skeleton.front, recording.skeleton.rear),)
+    seen = np.ones((2, len(parts)), bool) if recording.seen is None else recording.seen[frame]
     scale = np.array(picture.shape[1::-1]) / recording.frame_size
-    for points, colour in zip(recording.keypoints[frame] * scale, MOUSE_COLOURS, strict=True):
-        places = {name: tuple(int(v) for v in point.round()) for name, point in zip(KEYPOINTS, points, strict=True)}
-        for one, other in SKELETON:
+    for points, there, colour in zip(recording.keypoints[frame] * scale, seen, MOUSE_COLOURS, strict=True):
+        places = {name: tuple(int(v) for v in point.round()) for name, point in zip(parts, points, strict=True)}
+        for one, other in lines:
             cv2.line(picture, places[one], places[other], colour, 1, cv2.LINE_AA)
-        for place in places.values():
-            cv2.circle(picture, place, 2, colour, -1, cv2.LINE_AA)
+        for place, tracked in zip(places.values(), there, strict=True):
+            cv2.circle(picture, place, 2 if tracked else 3, colour, -1 if tracked else 1, cv2.LINE_AA)
     return picture
 
 
 def draw_words(picture: np.ndarray, words: str) -> np.ndarray:
     """Write words into the lower left corner of a copy of a picture (H, W, 3), legible on any ground."""
-    picture, place = picture.copy(), (6, picture.shape[0] - 8)
-    for colour, thickness in (((0, 0, 0), 3), ((255, 225, 160), 1)):
-        cv2.putText(picture, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, thickness, cv2.LINE_AA)
+    picture, (x, y) = picture.copy(), (6, picture.shape[0] - 8)
+    for right, down in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):  # a thicker stroke would be wider in all
+        colour = (0, 0, 0) if right or down else (255, 225, 160)
+        cv2.putText(picture, words, (x + right, y + down), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
     return picture

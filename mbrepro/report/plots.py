@@ -14,8 +14,14 @@ from mbrepro.metrics.frames import confusion as count
 from mbrepro.metrics.frames import row_normalised
 from mbrepro.study.results import Run
 
-COLOURS = {"attack": "#c8442d", "investigation": "#2a7ab0", "mount": "#7b4fa3", OTHER: "#d9d9d4", "action": "#22705f"}
-BEHAVIOUR = COLOURS["action"]  # the behaviour of a binary task
+# Classes: by a search for colours that lie far apart in normal, protanope and deuteranope sight, and whose lightness
+# tells Task 1's classes apart, and Task 3's with "other"; a test computes both.
+COLOURS = {
+    "attack": "#e90b00", "investigation": "#00b1e9", "mount": "#370ba6", "action": "#216443", OTHER: "#dedede",
+    "approach": "#2c2100", "disengaged": "#59167a", "groom": "#594e6f", "intromission": "#3759ff",
+    "mount_attempt": "#ff0bb1", "sniff_face": "#0bbc64", "whiterearing": "#ffb12c",
+}  # fmt: skip
+METHODS = ("#33627e", "#b06a14", "#8a8a86", "#8f2d56")  # whatever is no class: methods, splits, better and worse
 GRID, DOTTED = "#ececea", {"color": "black", "linewidth": 0.8, "linestyle": ":"}
 
 
@@ -40,7 +46,7 @@ def labelled(figure: plt.Figure, source: str) -> plt.Figure:
 
 def colour_of(name: str) -> str:
     """The colour a class has in every figure."""
-    return COLOURS.get(name, BEHAVIOUR)
+    return COLOURS.get(name, COLOURS["action"])
 
 
 def key_of(colours: Mapping[str, str]) -> tuple[list[plt.Rectangle], list[str]]:
@@ -178,8 +184,10 @@ def marks(rows: Mapping[str, Mapping[str, float] | float], xlabel: str) -> plt.F
         measured = isinstance(value, Mapping)
         middle = value["value"] if measured else value
         if measured:
-            axis.plot([value["low"], value["high"]], [line, line], color=BEHAVIOUR, linewidth=2.5, alpha=0.45)
-        axis.plot(middle, line, "o", color=BEHAVIOUR, markersize=7, markerfacecolor=BEHAVIOUR if measured else "white")
+            axis.plot([value["low"], value["high"]], [line, line], color=METHODS[0], linewidth=2.5, alpha=0.45)
+        axis.plot(
+            middle, line, "o", color=METHODS[0], markersize=7, markerfacecolor=METHODS[0] if measured else "white"
+        )
         axis.annotate(
             f"{middle:.3f}" if measured else f"{middle:.2f}", (middle, line), (0, 6), textcoords="offset points",
             ha="center", fontsize=9,
@@ -227,10 +235,10 @@ def labelled_strips(strips: Mapping[str, tuple[np.ndarray, Sequence[str]]]) -> p
 
 
 POLICIES = {  # colour, and where a point's length is written: offset in points, alignment
-    "clips": ("#2a7ab0", (5, 4), "left"),
-    "glance": ("#22705f", (-2, -13), "left"),
-    "windows": ("#c8442d", (6, -3), "left"),
-    "longest": ("#8a8a86", (-6, -1), "right"),
+    "clips": (METHODS[0], (5, 4), "left"),
+    "glance": (METHODS[3], (-2, -13), "left"),
+    "windows": (METHODS[1], (6, -3), "left"),
+    "longest": (METHODS[2], (-6, -1), "right"),
 }
 
 
@@ -304,9 +312,9 @@ def likeness_ratios(medians: pd.DataFrame, tolerance: float) -> plt.Figure:
     """Simulated / real median of each pose statistic (`likeness.pose_medians`), with the band that is near enough."""
     figure, axis = plt.subplots(figsize=(8.2, 0.21 * len(medians) + 1))
     near = (medians["ratio"] - 1).abs() <= tolerance
-    axis.axvspan(1 - tolerance, 1 + tolerance, color=BEHAVIOUR, alpha=0.12, linewidth=0)
+    axis.axvspan(1 - tolerance, 1 + tolerance, color=METHODS[0], alpha=0.12, linewidth=0)
     axis.axvline(1, color="black", linewidth=0.8)
-    axis.scatter(medians["ratio"], medians["what"], color=np.where(near, BEHAVIOUR, COLOURS["attack"]), s=22, zorder=3)
+    axis.scatter(medians["ratio"], medians["what"], color=np.where(near, *METHODS[:2]), s=22, zorder=3)
     axis.set_xscale("log")
     axis.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     axis.minorticks_off()

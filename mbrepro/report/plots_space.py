@@ -8,12 +8,12 @@ import pandas as pd
 import seaborn as sns
 
 from mbrepro.data.recordings import OTHER
-from mbrepro.report.plots import DOTTED, GRID, colour_of, key_of, stacked
+from mbrepro.report.plots import DOTTED, GRID, METHODS, colour_of, key_of, stacked
 from mbrepro.study.language import CATEGORIES, shares
 
-HEAD_COLOURS = {"1-NN": "#c8442d", "10-NN": "#e39a3b", "prototype": "#7b4fa3", "ridge": "#2a7ab0"}
-CATEGORY_COLOURS = dict(zip(CATEGORIES, ("#9db8a6", "#22705f", "#d9822b"), strict=True))
-SPLIT_COLOURS = {"train": "#8a8a86", "test": "#c8442d"}
+HEAD_COLOURS = dict(zip(("1-NN", "10-NN", "prototype", "ridge"), METHODS, strict=True))
+CATEGORY_COLOURS = dict(zip(CATEGORIES, METHODS, strict=False))
+SPLIT_COLOURS = {"train": METHODS[2], "test": METHODS[1]}
 
 
 def maps(coordinates: Mapping[str, np.ndarray], frame: pd.DataFrame) -> plt.Figure:

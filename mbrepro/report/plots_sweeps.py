@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mbrepro.report.plots import BEHAVIOUR, DOTTED, GRID, heat
+from mbrepro.report.plots import DOTTED, GRID, METHODS, heat
 from mbrepro.study import poster
 from mbrepro.study.stored import Sweep
 
@@ -31,7 +31,7 @@ def _line(sweep: Sweep, axis: plt.Axes) -> None:
     ordered = pd.api.types.is_numeric_dtype(table[factor]) and not pd.api.types.is_bool_dtype(table[factor])
     values = table[factor] if ordered else np.arange(len(table))
     reach = [(table["f1"] - table["f1_low"]).clip(lower=0), (table["f1_high"] - table["f1"]).clip(lower=0)]
-    axis.errorbar(values, table["f1"], reach, fmt="o-" if ordered else "o", color=BEHAVIOUR, capsize=3)
+    axis.errorbar(values, table["f1"], reach, fmt="o-" if ordered else "o", color=METHODS[0], capsize=3)
     if not ordered:
         axis.set_xticks(values, [str(value) for value in table[factor]])
         axis.margins(x=0.1)

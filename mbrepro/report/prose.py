@@ -9,8 +9,29 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from mbrepro.data.recordings import Dataset
+from mbrepro.method import gate
+from mbrepro.method.gate import Guarantee
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
-from mbrepro.study import ablations, poster
+from mbrepro.study import ablations, beyond, gate_curves, poster
+from mbrepro.study.gated import FEWEST, Stages
+from mbrepro.study.two_stages import ALWAYS
+
+
+def result(table: pd.DataFrame, row: str, source: str) -> str:
+    """What a row's page starts with: F1 under the corrected protocol beside the published one and the trivial answer.
+
+    table: rows of results, `two_stages.ALWAYS` among the protocols. source: of the recordings. Few-shot has other
+    behaviours as published.
+    """
+    f1 = table[(table["row"] == row) & (table["metric"] == "calms21_f1")].set_index("protocol")["mean"].astype(float)
+    one = f1.get("corrected")
+    before = None if row == "few_shot" else f1.get("published")
+    about = f"{poster.TITLES[row]}, corrected, has an F1 of"
+    first = compared(about, one, before, "of the published protocol, in the same metric")
+    second = compared("It is" if first else about, one, f1.get(ALWAYS), "of always saying the most frequent behaviour")
+    said = " ".join(filter(None, (first, second))) or "The corrected row has not been run."
+    return f'<p class="mb-result"><strong>Result, {source} recordings.</strong> {html.escape(said)}</p>'
 
 
 def how_sure(table: pd.DataFrame) -> str:
@@ -50,6 +71,10 @@ def lead(difference: Mapping[str, float] | None) -> str:
 
 def gains(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
     """A line a metric, by its title: how much more `one` scores than `other` (`results.difference`), and how sure."""
+    return _list(_gained(differences, one, other))
+
+
+def _gained(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> list[str]:
     lines = []
     for title, told in differences.items():
         line = f"{title}: {one} minus {other} is {told['value']:+.3f}"
@@ -59,7 +84,7 @@ def gains(differences: Mapping[str, Mapping[str, float]], one: str, other: str) 
         sure = "excludes" if told["low"] > 0 or told["high"] < 0 else "includes"
         between = f"the 95 % interval by video, {told['low']:+.3f} to {told['high']:+.3f}"
         lines.append(f"{line}; {between}, {sure} 0 ({_videos(told['n_videos'])}).")
-    return _list(lines)
+    return lines
 
 
 def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.DataFrame | None) -> str:
@@ -72,19 +97,66 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
     control = (None, None) if ablation is None else ablations.control(ablation)
     watched = [float(glued.get(f"watched_{protocol}", "nan")) for protocol in ("corrected", "published")]
     lines = [
-        _compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
+        compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
                   f1.get(("pose_vlm", "published", "calms21_f1")), "of the published one on the same metric"),
-        _compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
+        compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
                   "F1 of", *control, "of the embedding that the corrected protocol reads"),
-        _compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
+        compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
                   " of the test recordings", ".0%"),
-        _compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
+        compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip
     return _list([line for line in lines if line])
 
 
-def _compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
+def held_out(data: Dataset, localizer: str, way: str, stages: Stages | None) -> str:
+    """What was chosen on train animals that are held out in turn; stages: None if too few have video for that."""
+    animals = len({r.animal for r in data.train if r.video is not None})
+    lines = [f"Stage 1, chosen as on the page before: {localizer}, {way}."]
+    if stages is None:
+        few = f"Of the train animals {animals} has video, and with fewer than {FEWEST} none can be held out"
+        return _list([*lines, f"{few}: nothing of stage 2 can be fitted here, and what needs it has no value."])
+    lines.append(f"Stage 2, chosen on {animals} train animals with video: the head {stages.head} on {stages.view}.")
+    return _list(lines)
+
+
+def two_stages(runs: gate_curves.Runs, budget: float, table: pd.DataFrame) -> str:
+    """What the chosen budget shows of the video, and what the gated and the dense variant add to poses alone."""
+    alone, gated, dense = (runs[gate_curves.point(spent)] for spent in (0.0, budget, 1.0))
+    line = table.iloc[list(runs).index(gate_curves.point(budget))]
+    lines = [
+        f"The budget chosen is {budget:.0%} of the clips' time. It shows {line['share_of_video']:.0%} of the test "
+        f"video in {line['passes']:.2f} passes, at {line['tflop_per_hour']:.3g} TFLOP an hour of recording."
+    ]
+    lines += _gained(beyond.differences(gated, alone), "the gated two stages", "poses alone")
+    lines += _gained(beyond.differences(dense, alone), "the dense two stages", "poses alone")
+    return _list(lines)
+
+
+def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
+    """Which gate's curve lies highest, and what a threshold may promise with so few videos.
+
+    areas: as of `gate_curves.areas`.
+    """
+    f1, best = areas["f1"], areas["f1"].drop("oracle").idxmax()
+    lines = [
+        compared("Over the share of video, the difference gate has a mean F1 of", f1["difference"], f1[name],
+                  f"of {name}", form=".3f")
+        for name in ("confidence", "margin", "random", "oracle")
+    ]  # fmt: skip
+    lines.append(f"Of the gates that know no labels, {best} has the highest.")
+    asked = f"at most {gate.LOSS:.2f} of F1 with {gate.CERTAIN:.0%} certainty"
+    few = f"; even without any loss that takes {promised.needed} calibration videos, and there are {promised.videos}"
+    if promised.place is None:
+        why = few if promised.videos < promised.needed else ""
+        lines.append(f"No threshold of the difference gate can be certified to cost {asked}{why}.")
+    else:
+        share = gate_curves.BUDGETS[::-1][promised.place]
+        lines.append(f"Shown {share:.0%} of the clips the difference gate costs {asked} ({promised.videos} videos).")
+    return _list(lines)
+
+
+def compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
     """ABOUT ONE OF, more than / less than / the same as the OTHER WHOSE; nothing if one of them is not known."""
     if one is None or other is None or np.isnan(one) or np.isnan(other):
         return ""

@@ -1,5 +1,6 @@
 """Tables and figures of the page on real animals, from recorded figures."""
 
+import html
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -11,9 +12,9 @@ from mbrepro.metrics.agreement import TOLERANCES
 from mbrepro.metrics.banos import MEASURES
 from mbrepro.metrics.bouts import COUNTS, THRESHOLDS
 from mbrepro.metrics.frames import row_normalised
-from mbrepro.report.page import BOUT_F1, METRICS
-from mbrepro.report.plots import BEHAVIOUR, COLOURS, GRID, heat
-from mbrepro.study import audit, poster, rats
+from mbrepro.report.page import BOUT_F1, METRICS, table
+from mbrepro.report.plots import GRID, METHODS, heat
+from mbrepro.study import audit, namer, poster, rats, recorded
 from mbrepro.study.ladder import PUBLISHED
 
 # Macro-F1 of others on CalMS21's Task 1 test videos as they print it.
@@ -29,7 +30,7 @@ RATS = {
     rats.SMOOTHED: "the same, its scores averaged over a median bout",
     rats.DECODED: "the same, decoded into bouts",
 }
-LINES = {"two people": COLOURS["mount"], "FERAL, every frame seen": BEHAVIOUR}
+LINES = dict(zip(("two people", "FERAL, every frame seen"), METHODS, strict=False))
 
 
 def frame_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:
@@ -97,6 +98,60 @@ def cuts_table(found: Mapping) -> pd.DataFrame:
         "cut at frame / 60": f"{poster.readings()['f1']:.3f}",
     }
     return pd.DataFrame(rows).T.fillna("").rename_axis("stage 1").reset_index()
+
+
+def summary() -> pd.DataFrame:
+    """What the first page tells of real mice: a line a way of labelling, worst first.
+
+    Columns: labels, shown and seen (shares of the video, empty where nobody measured them), F1 and bout F1 as figures
+    with their intervals; a bare number is as printed, or arithmetic on what is.
+    """
+    figures = {name: recorded.read(name)["figures"] for name in ("human", "feral", "namer")}
+    people, feral = figures["human"]["first"]["metrics"], figures["feral"]["metrics"]
+    own = figures["namer"]["all"][namer.OWN]
+    pieces = [p for p in own["curve"]["clips"] if p["seconds"] in (0.5, 2)]
+    glance = [p for p in own["curve"]["glance"] if p["seconds"] == 0.1]
+    told = {f"FERAL's labels, one a piece of {p['seconds']:g} s or less": p for p in pieces}
+    told |= {f"FERAL's labels, one a {p['seconds']:g} s glance amid each 2 s": p for p in glance}
+    lines = [
+        ("the poster, both stages", "", "", poster.readings()["f1"], ""),
+        ("two people, on other recordings", "all", "all", people["f1"], people[BOUT_F1]),
+        ("FERAL, a video model that sees every frame", "all", "all", feral["f1"], feral[BOUT_F1]),
+        ("poses alone, CalMS21's baseline", "none", "none", PUBLISHED["±200 frames"]["f1"], ""),
+        *((f"FERAL's labels, the poster's clips {audit.CUT_TITLES[cut]}", "", "", own["poster"][cut]["f1"], "")
+          for cut in audit.CUTS),
+        *((title, f"{p['touched']['value']:.0%}", f"{p['seen']['value']:.0%}", p["f1"], p["bout_f1"])
+          for title, p in told.items()),
+    ]  # fmt: skip
+    lines.sort(key=lambda line: _middle(line[3]))
+    seen = "with 32 frames either side"
+    return pd.DataFrame(lines, columns=["labels", "video shown", seen, "F1 of 3 behaviours", METRICS[BOUT_F1]])
+
+
+def _middle(told: Mapping[str, float] | float) -> float:
+    return told["value"] if isinstance(told, Mapping) else told
+
+
+def summary_table() -> str:
+    """`summary` as HTML, best first."""
+    form = "{:.2f}".format
+    shown = summary().iloc[::-1].map(lambda v: _with_interval(v, form) if isinstance(v, Mapping) else v)
+    return table(shown.map(lambda v: form(v) if isinstance(v, float) else v), words=True).data
+
+
+def summary_figure() -> str:
+    """F1 of each line of `summary` as a dot with its interval, in HTML: in the reader's colours, width and font."""
+    rows = []
+    for line in summary().to_dict("records"):
+        told, marks = line["F1 of 3 behaviours"], ""
+        if isinstance(told, Mapping):
+            at = f"left:{100 * told['low']:.1f}%;width:{100 * (told['high'] - told['low']):.1f}%"
+            marks = f'<span class="mb-reach" style="{at}"></span>'
+        kind = "mb-dot" if marks else "mb-dot mb-hollow"
+        marks += f'<span class="{kind}" style="left:{100 * _middle(told):.1f}%"></span>'
+        label = f"<dt>{html.escape(line['labels'])}</dt>"
+        rows.append(f'{label}<dd><span class="mb-track">{marks}</span> {_middle(told):.2f}</dd>')
+    return f'<dl class="mb-ranges">{"".join(rows)}</dl>'
 
 
 def tolerance_curves(pairs: Mapping[str, Mapping]) -> plt.Figure:

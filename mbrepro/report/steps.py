@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from mbrepro.method.networks import best_epochs
-from mbrepro.report.plots import BEHAVIOUR, COLOURS
+from mbrepro.report.plots import METHODS
 
 
 def waterfall(table: pd.DataFrame) -> plt.Figure:
@@ -20,7 +20,7 @@ def waterfall(table: pd.DataFrame) -> plt.Figure:
     lines = np.arange(len(table))
     for axis, metric in zip(axes, ("F1", "MAP"), strict=True):
         level, gain = table[metric].to_numpy(), table[f"{metric} gain"].to_numpy()
-        colours = np.where(gain[1:] < 0, COLOURS["attack"], BEHAVIOUR)
+        colours = np.where(gain[1:] < 0, METHODS[1], METHODS[0])
         axis.barh(lines[1:], gain[1:], left=level[:-1], height=0.62, color=colours, alpha=0.75)
         axis.vlines(level[:-1], lines[:-1], lines[1:], color="black", linewidth=0.7, linestyle=":")
         axis.errorbar(
@@ -79,8 +79,8 @@ def epoch_curve(curves: np.ndarray, metric: str) -> plt.Figure:
         axis.plot(epochs, curves.T, color="#b9b9b4", linewidth=1)
     if len(curves):
         mean, best = curves.mean(0), best_epochs(curves)
-        axis.plot(epochs, mean, "o-", color=BEHAVIOUR, markersize=4)
-        axis.plot(best, mean[best - 1], "o", color=COLOURS["attack"], markersize=10, markerfacecolor="none")
+        axis.plot(epochs, mean, "o-", color=METHODS[0], markersize=4)
+        axis.plot(best, mean[best - 1], "o", color=METHODS[1], markersize=10, markerfacecolor="none")
     axis.set(xlabel="passes over the train recordings", ylabel=metric, ylim=(0, 1))
     axis.xaxis.get_major_locator().set_params(integer=True)
     return figure

@@ -4,14 +4,17 @@ Two localizers learn from pose features; their scores are calibrated, averaged, 
 fitted or chosen there rests on scores of train recordings out of fold; test recordings decide nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss
 
+from mbrepro import method
+from mbrepro.artifacts import cached_arrays, versions
 from mbrepro.data.labels import bout_seconds
 from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording
 from mbrepro.method import extent, stage1
@@ -69,6 +72,10 @@ class Writer:
             return decode(scores, self.bouts, self.weight)
         return ((smoothed(scores, self.windows) if way == SMOOTHED else scores) * self.factors[way]).argmax(1)
 
+    def labelled(self, way: str) -> Callable[[np.ndarray], np.ndarray]:
+        """`labels` in one way."""
+        return partial(self.labels, way)
+
 
 def stage1_scores(data: Dataset, seeds: int, folder: Path) -> dict[str, Scores]:
     """Scores by each of `NAMES` and, last, their average, all of them stored in `folder`.
@@ -110,10 +117,12 @@ def smoothed(scores: np.ndarray, windows: Sequence[int]) -> np.ndarray:
     return np.concatenate([smooth(scores[:, [k]], window) for k, window in enumerate(windows)], 1)
 
 
-def fit_writer(train: Sequence[Recording], scores: Sequence[np.ndarray]) -> Writer:
+def fit_writer(
+    train: Sequence[Recording], scores: Sequence[np.ndarray], weights: Sequence[float] = WEIGHTS
+) -> Writer:  # fmt: skip
     """How labels are best taken from scores (T, C) of train recordings, out of fold.
 
-    The weight of decoding is the one with the highest mean of F1 and bout F1 at a tIoU of .5.
+    The weight of decoding is that of `weights` with the highest mean of F1 and bout F1 at a tIoU of .5.
     """
     classes, fps, labels = train[0].classes, train[0].fps, [r.labels for r in train]
     lasting = [np.concatenate(bout_seconds(train, name)) for name in classes]
@@ -123,8 +132,10 @@ def fit_writer(train: Sequence[Recording], scores: Sequence[np.ndarray]) -> Writ
         SMOOTHED: fit_factors([smoothed(s, windows) for s in scores], labels, classes),
     }
     bouts = count_bouts(labels, len(classes), round(LONGEST_S * fps))
-    tried = {weight: Writer(factors, windows, bouts, weight) for weight in WEIGHTS}
-    return max(tried.values(), key=lambda writer: worth(writer, DECODED, train[::THINNED], scores[::THINNED]))
+    tried = [Writer(factors, windows, bouts, weight) for weight in weights]
+    if len(tried) == 1:
+        return tried[0]
+    return max(tried, key=lambda writer: worth(writer, DECODED, train[::THINNED], scores[::THINNED]))
 
 
 def worth(writer: Writer, way: str, recordings: Sequence[Recording], scores: Sequence[np.ndarray]) -> float:
@@ -137,16 +148,28 @@ def worth(writer: Writer, way: str, recordings: Sequence[Recording], scores: Seq
     return float(np.mean([evaluate(true, labels, None, classes)["f1"], np.nan_to_num(bouts)]))
 
 
-def writers(data: Dataset, scores: Mapping[str, Scores]) -> dict[str, Writer]:
-    """The `fit_writer` of each localizer."""
-    return {name: fit_writer(data.train, found.train) for name, found in scores.items()}
+def writers(data: Dataset, scores: Mapping[str, Scores], folder: Path) -> tuple[dict[str, Writer], tuple[str, str]]:
+    """The `fit_writer` of each localizer; the localizer and way of the highest `worth` on train recordings out of fold.
 
+    This pair is the protocol's. What takes minutes, trying every weight and pair, is stored in `folder`.
+    """
+    thinned, names = data.train[::THINNED], list(scores)
 
-def best(data: Dataset, scores: Mapping[str, Scores], by: Mapping[str, Writer]) -> tuple[str, str]:
-    """Localizer and way of the highest `worth` on train recordings out of fold: the protocol's."""
-    pairs = [(name, way) for name in scores for way in WAYS]
-    thinned = data.train[::THINNED]
-    return max(pairs, key=lambda pair: worth(by[pair[0]], pair[1], thinned, scores[pair[0]].train[::THINNED]))
+    def search() -> dict[str, np.ndarray]:
+        by = {name: fit_writer(data.train, found.train) for name, found in scores.items()}
+        pairs = [(name, way) for name in names for way in WAYS]
+        best = max(pairs, key=lambda pair: worth(by[pair[0]], pair[1], thinned, scores[pair[0]].train[::THINNED]))
+        return {"weights": np.array([by[name].weight for name in names]), "best": np.array([pairs.index(best)])}
+
+    made_from = [WEIGHTS, LONGEST_S, THINNED, versions(method), data.classes, [r.labels for r in data.train]]
+    made_from += [[name, *found.train] for name, found in scores.items()]
+    stored = cached_arrays(folder / "stage1", "writers", tuple(made_from), search)
+    by = {
+        name: fit_writer(data.train, found.train, (float(weight),))
+        for (name, found), weight in zip(scores.items(), stored["weights"], strict=True)
+    }
+    name, way = divmod(int(stored["best"][0]), len(WAYS))
+    return by, (names[name], WAYS[way])
 
 
 def runs_of(data: Dataset, scores: Scores, writer: Writer, way: str) -> list[Run]:
@@ -161,10 +184,11 @@ def runs_of(data: Dataset, scores: Scores, writer: Writer, way: str) -> list[Run
 
 
 def record(
-    data: Dataset, scores: Mapping[str, Scores], by: Mapping[str, Writer], profile: str, run: str = ""
-) -> tuple[pd.DataFrame, list[Run]]:
+    data: Dataset, scores: Mapping[str, Scores], by: Mapping[str, Writer], chosen: tuple[str, str], profile: str,
+    run: str = "",
+) -> tuple[pd.DataFrame, list[Run]]:  # fmt: skip
     """Store every localizer in every way, and the chosen one as protocol "beyond"; their rows, and its predictions."""
-    chosen, rows = best(data, scores, by), []
+    rows = []
     for name, found in scores.items():
         for way in WAYS:
             runs, told = runs_of(data, found, by[name], way), {"weight": by[name].weight, "windows": by[name].windows}

@@ -1,118 +1,179 @@
-"""A model that `mbrepro train` wrote, on any number of recordings: one after another, each kept when it is done."""
+"""One model on any number of recordings, one after another, each kept when it is done.
+
+The model is one that `mbrepro train` wrote, or CalMS21's official network.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
 from mbrepro.artifacts import file_hash, fingerprint
-from mbrepro.data.alignment import absent
+from mbrepro.data.alignment import absent, to_training_scale
 from mbrepro.data.annotations.boris import write_boris
 from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout
 from mbrepro.data.annotations.caltech import write_bento
 from mbrepro.data.own import read_poses
-from mbrepro.data.own.fitted import read_own
-from mbrepro.data.own.manifest import TABLE, read_manifest
-from mbrepro.data.recordings import OTHER, UNLABELLED, Recording, other_index, runs
+from mbrepro.data.own.fitted import outside_frame, read_own
+from mbrepro.data.own.manifest import DESCRIPTION, TABLE, read_manifest, with_skeleton
+from mbrepro.data.recordings import MOUSE, OTHER, TASK1_CLASSES, UNLABELLED, Recording, Skeleton, other_index, runs
 from mbrepro.data.tracking import reader_of
 from mbrepro.data.tracking.tracks import MissingParts
 from mbrepro.errors import InputError
-from mbrepro.method.bundle import Bundle, load_bundle
-from mbrepro.study.own import named, with_parts
-from mbrepro.study.predict import told_in, write_prediction
+from mbrepro.method.bundle import load_bundle
+from mbrepro.study import predict
+from mbrepro.study.own import named
+from mbrepro.study.predict import LABELLED, REAL_MICE, Film, told_in
 
 WRITTEN = ("boris.csv", "annot", "pred.csv", "frames.csv", "pred.json")  # of each recording, in this order
 
 
 @dataclass(frozen=True, eq=False)
+class Labeller:
+    """A model that names every frame: the points it takes, its classes, its file's SHA-256, and what scores frames.
+
+    score: (T, C) probabilities of a recording, and notes on how they came about.
+    """
+
+    skeleton: Skeleton
+    classes: tuple[str, ...]
+    sha256: str
+    score: Callable[[Recording], tuple[np.ndarray, dict]]
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
-    """A recording to label: what its files are called, what it is made from, and what reads it."""
+    """A recording to label: what its files are called, its poses, what else it is made from, and what reads it."""
 
     name: str
+    poses: Path
     made_from: tuple[object, ...]
     read: Callable[[], tuple[Recording, dict]]
 
 
+def own_model(path: Path) -> Labeller:
+    """A model that `mbrepro train` wrote; raises InputError as `load_bundle`."""
+    bundle = load_bundle(path)
+
+    def score(recording: Recording) -> tuple[np.ndarray, dict]:
+        return named(recording, bundle.model.scores(recording)).scores, {}
+
+    return Labeller(bundle.skeleton, bundle.classes, file_hash(path), score)
+
+
+def official_model() -> Labeller:
+    """The official network alone, each frame by itself; raises InputError if it was not fetched."""
+    network, length, about = predict.official_network()
+
+    def score(recording: Recording) -> tuple[np.ndarray, dict]:
+        scaled = to_training_scale(recording, length)
+        told = {"profile": None, "stages": 1, **about, "points_outside_the_training_frame": outside_frame(scaled)}
+        return predict.localize_own(network, scaled), told | {"models_trained_on": REAL_MICE}
+
+    return Labeller(MOUSE, TASK1_CLASSES, about["stage1"]["sha256"], score)
+
+
 def label(
-    sources: Sequence[Path], model: Path, out: Path, *, pairs: bool = False, video: Path | None = None, **how: object
-) -> Iterator[Path]:
+    sources: Sequence[Path], model: Labeller, out: Path, *, pairs: bool = False, video: Path | None = None,
+    compare: tuple[Path, str] | None = None, film: Film | None = None, **how: object,
+) -> Iterator[Path]:  # fmt: skip
     """Label the frames of pose files, or of the recordings of data sets, and yield each file written into `out`.
 
-    Those of `study.predict`, and beside them `<name>.boris.csv`, without "other", for BORIS and `<name>.annot` for
+    Those of `write_prediction`, and beside them `<name>.boris.csv`, without "other", for BORIS and `<name>.annot` for
     Bento. Frames in which an animal is absent are not scorable. What was made before from the same files, model and
     options is kept as it is. pairs: two animals of a file at a time, all of them, each pair in both orders. video: of a
-    single pose file. how: as of `read_own`. A recording that cannot be read does not stop the others: InputError comes
-    at the end, with its sentence, or at once if the model cannot be used or two recordings have one name.
+    single pose file. compare, film: as of `predict`. how: as of `read_own`. A recording that cannot be read does not
+    stop the others: InputError comes at the end, with its sentence, or at once if two recordings have one name.
     """
-    bundle = load_bundle(model)
-    jobs = [job for path in sources for job in _jobs(Path(path), bundle, pairs, video, how)]
+    jobs = [job for path in sources for job in _jobs(Path(path), model.skeleton, pairs, video, how)]
     names = [job.name for job in jobs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"two recordings are called {twice[0]}, and one would replace the other; label one at a time")
+    if compare and len(jobs) > 1:
+        raise InputError(
+            f"--compare takes the labels of one recording, and there are {len(jobs)}; see mbrepro evaluate"
+        )
     wrong = []
     for job in jobs:
         try:
-            yield from _labelled(job, bundle, file_hash(model), out)
+            yield from _labelled(job, model, out, compare, film)
         except InputError as error:
             wrong.append(str(error))
+    if wrong and len(jobs) == 1:
+        raise InputError(wrong[0])
     if wrong:
         others = f" ({len(wrong) - 1} more: {'; '.join(wrong[1:])})" if wrong[1:] else ""
         raise InputError(f"{len(wrong)} of {len(jobs)} recordings could not be labelled: {wrong[0]}{others}")
 
 
-def _jobs(path: Path, bundle: Bundle, pairs: bool, video: Path | None, how: Mapping) -> list[Job]:
+def _jobs(path: Path, skeleton: Skeleton, pairs: bool, video: Path | None, how: Mapping) -> list[Job]:
     if (path / TABLE).exists():
         if unused := [name for name, value in ({"pairs": pairs, "video": video} | how).items() if value]:
             raise InputError(f"{path / TABLE}: it says how to read its recordings, so leave out {', '.join(unused)}")
-        manifest = with_parts(read_manifest(path), bundle.skeleton.parts)
-        said = path / "dataset.yml"
-        return [Job(e.name, (e.poses, *filter(None, [e.video]), said), lambda e=e: read_poses(manifest, e))
+        manifest = with_skeleton(read_manifest(path), skeleton)
+        read = partial(_read, skeleton, read_poses, manifest)
+        return [Job(e.name, e.poses, (*filter(None, [e.video]), path / DESCRIPTION), partial(read, e))
                 for e in manifest.entries]  # fmt: skip
     if not pairs:
-        return [_job(path, path.stem if video is None else video.stem, bundle, video, how)]
+        return [_job(path, (video or path).stem, skeleton, video, how)]
     if how.get("individuals"):
         raise InputError("--pairs all takes every two animals, so --individuals is not used; leave it out")
     animals = reader_of(path)(path, how.get("sequence")).individuals
     if len(animals) < 2:
         raise InputError(f"{path}: --pairs all needs a file that tells animals apart")
-    return [_job(path, f"{path.stem}.{one}-{other}", bundle, video, {**how, "individuals": (one, other)})
+    return [_job(path, f"{(video or path).stem}.{one}-{other}", skeleton, video, {**how, "individuals": (one, other)})
             for one, other in permutations(animals, 2)]  # fmt: skip
 
 
-def _job(path: Path, name: str, bundle: Bundle, video: Path | None, how: Mapping) -> Job:
-    def read() -> tuple[Recording, dict]:
-        try:
-            return read_own(video, path, skeleton=bundle.skeleton, **how)
-        except MissingParts as error:
-            left = " ".join(part for part in bundle.skeleton.parts if part not in error.parts)
-            raise InputError(
-                f"{error}; or train a model without them: mbrepro train FOLDER --out MODEL --parts {left}"
-            ) from error
-
-    return Job(name, (path, *filter(None, [video]), json.dumps(how, default=str, sort_keys=True)), read)
+def _job(path: Path, name: str, skeleton: Skeleton, video: Path | None, how: Mapping) -> Job:
+    made_from = *filter(None, [video]), json.dumps(how, default=str, sort_keys=True)
+    return Job(name, path, made_from, partial(_read, skeleton, read_own, video, path, skeleton=skeleton, **how))
 
 
-def _labelled(job: Job, bundle: Bundle, model: str, out: Path) -> Iterator[Path]:
-    if missing := [path for path in job.made_from if isinstance(path, Path) and not path.exists()]:
+def _read(skeleton: Skeleton, read: Callable, /, *what: object, **how: object) -> tuple[Recording, dict]:
+    """What `read` returns; where it misses parts of a model, InputError says how to train one without them."""
+    try:
+        return read(*what, **how)
+    except MissingParts as error:
+        left = [part for part in skeleton.parts if part not in error.parts]
+        ends = [part for part in (skeleton.front, skeleton.rear) if part in error.parts]
+        other = f", after naming others than {' and '.join(ends)} as front or rear in {DESCRIPTION}" if ends else ""
+        raise InputError(
+            f"{error}; or train a model without them{other}: mbrepro train FOLDER --out MODEL --parts {' '.join(left)}"
+        ) from error
+
+
+def _labelled(
+    job: Job, model: Labeller, out: Path, compare: tuple[Path, str] | None, film: Film | None
+) -> Iterator[Path]:  # fmt: skip
+    files = job.poses, *job.made_from, *(compare or ())
+    if missing := [path for path in files if isinstance(path, Path) and not path.exists()]:
         raise InputError(f"{missing[0]}: there is no such file")
-    made_from, (*others, notes) = fingerprint(model, *job.made_from), [out / f"{job.name}.{s}" for s in WRITTEN]
-    if all(path.exists() for path in (*others, notes)) and told_in(notes).get("made_from") == made_from:
+    made_from = fingerprint(model.sha256, *files)
+    suffixes = (*WRITTEN[:2], *([LABELLED] if film else []), *WRITTEN[2:])
+    written = [out / f"{job.name}.{suffix}" for suffix in suffixes]
+    if all(path.exists() for path in written) and told_in(written[-1]).get("made_from") == made_from:
         return
+    poses = predict.unless_taken(out, job.name, job.poses)
     recording, told = job.read()
-    prediction = named(recording, bundle.model.scores(recording))
-    there = ~absent(recording)
-    labels = np.where(there, prediction.labels, UNLABELLED)
-    scores = np.where(there[:, None], prediction.scores, np.nan)
-    names = (*bundle.classes, NOT_SCORABLE)  # UNLABELLED is the last place
+    predict.check_film(recording, film)
+    there, events = ~absent(recording), predict.behaviour_frames(*compare, recording) if compare else None
+    scores, notes = model.score(recording)
+    action = 1 - scores[:, other_index(model.classes)]
+    told |= {"model": model.sha256, "made_from": made_from, "poses_fingerprint": poses, **notes}
+    told["not_scorable_s"] = float((~there).sum() / recording.fps)
+    if compare:
+        told["compared_with"] = {"behaviour": compare[1]} | predict.agreement(events[there], action[there])
+    labels = np.where(there, scores.argmax(1), UNLABELLED)
+    scores, action = (np.where(there, values.T, np.nan).T for values in (scores, action))
+    names = (*model.classes, NOT_SCORABLE)  # UNLABELLED is the last place
     bouts = [Bout(names[value], start, stop) for start, stop, value in runs(labels)]
-    boris, bento, *_ = others
     media = recording.video.name if recording.video else ""
-    write_boris(boris, [bout for bout in bouts if bout.behaviour != OTHER], recording.edges, media)
-    write_bento(bento, bouts, len(recording), recording.fps, media)
-    yield from (boris, bento)
-    action = 1 - scores[:, other_index(bundle.classes)]
-    told |= {"model": model, "made_from": made_from, "not_scorable_s": float((~there).sum() / recording.fps)}
-    yield from write_prediction(out, job.name, recording, bundle.classes, labels, scores, action, told)
+    write_boris(written[0], [bout for bout in bouts if bout.behaviour != OTHER], recording.edges, media)
+    write_bento(written[1], bouts, len(recording), recording.fps, media)
+    yield from written[:2]
+    yield from predict.write_prediction(out, job.name, recording, model.classes, labels, scores, action, told, film)

@@ -1,7 +1,6 @@
 """A model of one's own recordings: trained on all of them, measured on animals held out, carried as one file."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from mbrepro.artifacts import cached_arrays, versions
 from mbrepro.data.labels import bout_seconds
 from mbrepro.data.own import read_recording
 from mbrepro.data.own.check import too_rare
-from mbrepro.data.own.manifest import Manifest, read_manifest
+from mbrepro.data.own.manifest import Manifest, read_manifest, with_skeleton
 from mbrepro.data.recordings import UNLABELLED, Prediction, Recording, Skeleton, behaviours
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, context, features
@@ -59,9 +58,7 @@ def with_parts(manifest: Manifest, parts: Sequence[str]) -> Manifest:
         return manifest
     if unknown := [part for part in parts if part not in whole.parts]:
         raise InputError(f"--parts: {unknown[0]!r} is none of the parts in dataset.yml, {', '.join(whole.parts)}")
-    skeleton = Skeleton(tuple(parts), whole.front, whole.rear)
-    reading = manifest.description.reading | {"skeleton": skeleton}
-    return replace(manifest, description=replace(manifest.description, skeleton=skeleton, reading=reading))
+    return with_skeleton(manifest, Skeleton(tuple(parts), whole.front, whole.rear))
 
 
 def _labelled(manifest: Manifest) -> list[Recording]:

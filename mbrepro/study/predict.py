@@ -1,7 +1,7 @@
 """Both stages on a recording of one's own, stage 1 a profile's localizer or the official network."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mbrepro.data.alignment import absent, back_to_frames, body_length, resample
 from mbrepro.data.annotations import NOT_SCORABLE, read_behaviour
 from mbrepro.data.calms21.network import find_network, published_network
 from mbrepro.data.own.fitted import outside_frame, read_own
-from mbrepro.data.recordings import FPS, TASK1_CLASSES, UNLABELLED, Clock, Dataset, Recording, runs
+from mbrepro.data.recordings import FPS, UNLABELLED, Clock, Dataset, Recording, runs
 from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
@@ -28,61 +28,65 @@ from mbrepro.study.profiles import embedder_settings, load_dataset, training_epo
 
 SEED = 0  # the first of the study's seeds; its models are used on own recordings
 REAL_MICE = "CalMS21's real mice"  # which the official network has seen
+LABELLED = "labelled.mp4"
+
+
+Film = Callable[[Path, Recording, Sequence[str], np.ndarray, np.ndarray], None]  # `report.write_labelled_video`
 
 
 def predict(
     video: Path | None, poses: Path, out: Path, profile: str = "demo", *, official: bool = False,
-    stage1_only: bool = False, compare: tuple[Path, str] | None = None, **how: object,
+    stage1_only: bool = False, compare: tuple[Path, str] | None = None, film: Film | None = None, **how: object,
 ) -> list[Path]:  # fmt: skip
     """Label every frame of one recording with a profile's models; return the files written into `out`.
 
-    `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
-    excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
-    says how they were made. Frames in which an animal is absent are `NOT_SCORABLE`, without scores. What the same poses
-    gave before is replaced. official: the official network is stage 1 in place of the profile's. stage1_only: labels
-    are action and other, where the localizer proposes; the official network's are each frame's most probable class of
-    its four. compare: a label file and one of its behaviours; the notes hold how well P(action) tells it. how: as of
-    `read_own`. Raises InputError, and writes nothing, if something given cannot be used or another's files would go.
+    Those of `write_prediction`. Frames in which an animal is absent are `NOT_SCORABLE`, without scores. What the same
+    poses gave before is replaced. official: the official network is stage 1 in place of the profile's. stage1_only:
+    labels are action and other, where the localizer proposes. compare: a label file and one of its behaviours; the
+    notes hold how well P(action) tells it. film: as of `write_prediction`. how: as of `read_own`. Raises InputError,
+    and writes nothing, if something given cannot be used or another's files would go.
     """
     if video is None and not stage1_only:
         raise InputError("stage 2 looks at the video: name one, or give --stage1-only to use the poses alone")
     recording, notes = read_own(video, poses, **how)
-    notes["poses_fingerprint"] = _unless_taken(Path(out), (video or poses).stem, poses)
-    there, events = ~absent(recording), _events(*compare, recording) if compare else None
-    published = _official() if official else None  # one that was not fetched is missed before recordings are made
-    folder, data = paths.artifacts(profile), None if official and stage1_only else load_dataset("task1", profile)
+    check_film(recording, film)
+    notes["poses_fingerprint"] = unless_taken(Path(out), (video or poses).stem, poses)
+    there, events = ~absent(recording), behaviour_frames(*compare, recording) if compare else None
+    published = official_network() if official else None  # if it was not fetched, before recordings are made
+    folder, data = paths.artifacts(profile), load_dataset("task1", profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
     model, length, about = published or _trained(data, protocol, folder)
     scaled = to_training_scale(recording, length)
-    scores = localize_own(model, scaled)
-    p_action = np.where(there, action_probability(scores), 0)
-    if not stage1_only:
-        classes, made = data.classes, _stage2_labels(recording, p_action, data.filmed(), model, protocol, folder)
-    elif official:
-        classes, made = TASK1_CLASSES, (scores.argmax(1), scores)
-    else:
+    p_action = np.where(there, action_probability(localize_own(model, scaled)), 0)
+    if stage1_only:
         classes, made = LOCALIZER_CLASSES, _stage1_labels(p_action, recording.clock, protocol)
-    notes |= {"profile": profile if data else None, "stages": 1 if stage1_only else 2, **about}
+    else:
+        classes, made = data.classes, _stage2_labels(recording, p_action, data.filmed(), model, protocol, folder)
+    notes |= {"profile": profile, "stages": 1 if stage1_only else 2, **about}
     notes["points_outside_the_training_frame"] = outside_frame(scaled)
-    notes["models_trained_on"] = _trained_on(official, data)
+    theirs = f"{data.source} recordings"
+    notes["models_trained_on"] = f"{REAL_MICE} (stage 1), {theirs} (stage 2)" if official else theirs
     if compare:
         notes["compared_with"] = {"behaviour": compare[1]} | agreement(events[there], p_action[there])
     scores, p_action = (np.where(there, values.T, np.nan).T for values in (made[1], p_action))
     labels, name = np.where(there, made[0], UNLABELLED), (video or poses).stem
-    return write_prediction(Path(out), name, recording, classes, labels, scores, p_action, notes)
+    return write_prediction(Path(out), name, recording, classes, labels, scores, p_action, notes, film)
 
 
-def _events(path: Path, behaviour: str, recording: Recording) -> np.ndarray:
+def check_film(recording: Recording, film: Film | None) -> None:
+    """Raise InputError if a labelled video is wanted of a recording without a video."""
+    if film and recording.video is None:
+        raise InputError(
+            f"{recording.name}: --video-out draws on the video, and none is named; give it beside --poses or in "
+            "recordings.csv, or leave out --video-out"
+        )
+
+
+def behaviour_frames(path: Path, behaviour: str, recording: Recording) -> np.ndarray:
     """(T,) bool, where a label file has a behaviour; InputError unless scorable frames with and without it exist."""
     events = read_behaviour(path, behaviour, recording.clock, len(recording))
     check_both(events[~absent(recording)])
     return events
-
-
-def _trained_on(official: bool, data: Dataset | None) -> str:
-    if official and data:
-        return f"{REAL_MICE} (stage 1), {data.source} recordings (stage 2)"
-    return f"{data.source} recordings" if data else REAL_MICE
 
 
 def localize_own(model: PoseCNN, scaled: Recording) -> np.ndarray:
@@ -111,7 +115,7 @@ def check_both(events: np.ndarray) -> None:
         )
 
 
-def _official() -> tuple[PoseCNN, float, dict]:
+def official_network() -> tuple[PoseCNN, float, dict]:
     """The official network, the body length of its mice (px), and notes on it."""
     path, info = find_network(), published_network()
     told = {"network": info.title, "source": info.source, "file": str(path), "sha256": file_hash(path)}
@@ -145,9 +149,14 @@ def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tup
 
 def write_prediction(
     out: Path, name: str, recording: Recording, classes: Sequence[str], labels: np.ndarray, scores: np.ndarray,
-    p_action: np.ndarray, notes: dict,
+    p_action: np.ndarray, notes: dict, film: Film | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Write the files that `predict` describes, of labels (T,) index into classes or `UNLABELLED`, not scorable."""
+    """Write labels (T,), index into classes or `UNLABELLED`, not scorable, and what is told of them; return the files.
+
+    `<name>.pred.csv` has a line for each stretch of one label (label, start_s, stop_s, start_frame, stop_frame
+    excluded, score), `<name>.frames.csv` a line for each frame with P(action) and class scores, `<name>.pred.json`
+    the notes. film: writes `<name>.labelled.mp4`; without it, one of an earlier prediction is deleted.
+    """
     edges, named = recording.edges, (*classes, NOT_SCORABLE)  # UNLABELLED is the last place
     segments = [
         (named[value], edges[start], edges[stop], start, stop, scores[start:stop, value].mean())
@@ -160,17 +169,22 @@ def write_prediction(
     tables = {"pred.csv": pd.DataFrame(segments, columns=columns), "frames.csv": frames}
     texts = {suffix: table.to_csv(index=False, float_format="%.6f") for suffix, table in tables.items()}
     texts["pred.json"] = json_text(notes)
+    video = out / f"{name}.{LABELLED}"
+    if film:
+        film(video, recording, classes, labels, scores)
+    else:
+        video.unlink(missing_ok=True)
     write_texts({out / f"{name}.{suffix}": text for suffix, text in texts.items()})
-    return [out / f"{name}.{suffix}" for suffix in texts]
+    return [*([video] if film else []), *(out / f"{name}.{suffix}" for suffix in texts)]
 
 
-def _unless_taken(out: Path, name: str, poses: Path) -> str:
+def unless_taken(out: Path, name: str, poses: Path) -> str:
     """The fingerprint of poses; InputError if a folder has predictions under this name that are not known to be theirs.
 
-    Predictions of versions before this one do not say from which poses they are.
+    Predictions of versions before this one do not say from which poses they are; notes that are none are nobody's.
     """
     path, made_from = out / f"{name}.pred.json", fingerprint(poses)
-    if path.exists() and told_in(path).get("poses_fingerprint") != made_from:
+    if path.exists() and (told := told_in(path)) and told.get("poses_fingerprint") != made_from:
         raise InputError(f"{path}: these are not known to be of these poses; name another --out, or delete them")
     return made_from
 

@@ -28,10 +28,12 @@ from mbrepro.study import poster
 NUMBERS = ["mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"]
 COLUMNS = ["row", "protocol", "metric", *NUMBERS, "partial"]
 PROTOCOLS = ("published", "corrected")
-# Of poses alone also the localizers of `study.beyond` in each way of taking labels, and of these the one chosen.
+# Of poses alone also the localizers of `study.beyond` in each way of taking labels, and of these the one chosen; of
+# both stages behind it (`study.gate_curves`) what a gate lets through, and everything.
 POSES = (*(f"{name}_{way}" for name in ("boosting", "dilated", "average") for way in ("raw", "smoothed", "decoded")),)
 BEYOND = "beyond"
-OF_ROW = {row: (*PROTOCOLS, *((*POSES, BEYOND) if row == "baseline" else ())) for row in poster.ROWS}
+MORE = {"baseline": (*POSES, BEYOND), "pose_vlm": (BEYOND, "beyond_dense")}
+OF_ROW = {row: (*PROTOCOLS, *MORE.get(row, ())) for row in poster.ROWS}
 ROWS = tuple((row, protocol) for row, protocols in OF_ROW.items() for protocol in protocols)
 
 # What F1 and MAP mean in a row of the poster's table, as names of `metrics.evaluate`. The poster averages the end to
@@ -101,10 +103,10 @@ def _of_frames(runs: Sequence[Run]) -> bool:
     return all(video.fps is not None for run in runs for video in run.videos)
 
 
-def _measured(runs: Sequence[Run], resamples: int) -> list[dict[str, np.ndarray]]:
+def _measured(runs: Sequence[Run], resamples: int, ranked: bool = True) -> list[dict[str, np.ndarray]]:
     """Every metric (1 + resamples,) of each run, of its videos and then of resampled ones.
 
-    A task's seeds draw the same videos, different tasks their own.
+    A task's seeds draw the same videos, different tasks their own. ranked: average precision too, most of the time.
     """
     tasks, frames, measured = sorted({run.task for run in runs}), _of_frames(runs), []
     for run in runs:
@@ -113,7 +115,7 @@ def _measured(runs: Sequence[Run], resamples: int) -> list[dict[str, np.ndarray]
         weights = whole_and_drawn(len(true), resamples, tasks.index(run.task))
         fps = [video.fps for video in run.videos]
         by_bout = label_metrics(true, labels, run.classes, fps, weights) if frames else {}
-        measured.append(by_bout | weighted_metrics(true, labels, scores, run.classes, weights))
+        measured.append(by_bout | weighted_metrics(true, labels, scores if ranked else None, run.classes, weights))
     return measured
 
 
@@ -141,7 +143,7 @@ def difference(
         kept = [_only(run, names) for run in runs]
         if any(not np.array_equal(v.true, shared[v.name]) for run in kept for v in run.videos):
             raise InputError("two rows were predicted for other labels of the same videos: run both again")
-        parts.append(_mean_over(_measured(kept, resamples))[metric])
+        parts.append(_mean_over(_measured(kept, resamples, "ap" in metric))[metric])
     gain = parts[0] - parts[1]
     low, high, undefined = _between(gain[1:], len(names))
     return {"value": float(gain[0]), "low": low, "high": high, "n_videos": len(names), "undefined": undefined}

@@ -1,6 +1,7 @@
 """Rows "clip" and "pose_vlm": both stages, and what their proposals watch."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.data.clips import clip_frames
-from mbrepro.data.recordings import Dataset
+from mbrepro.data.recordings import Dataset, behaviours
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.method import pipeline
 from mbrepro.method.localizer import PoseCNN
@@ -73,6 +74,22 @@ def trivial_accuracy(runs_by_protocol: Mapping[str, Sequence[Run]]) -> pd.DataFr
             "always the most frequent": np.mean([np.bincount(t).max() / len(t) if len(t) else np.nan for t in true]),
         }
     return pd.DataFrame(rows).T
+
+
+ALWAYS = "always"  # as a protocol: the trivial answer
+
+
+def always(runs: Sequence[Run]) -> list[Run]:
+    """The same units, all called the behaviour that is most frequent among them, none likelier than another."""
+    said = []
+    for run in runs:
+        true = np.concatenate([v.labelled().true for v in run.videos])
+        most = max(map(run.classes.index, behaviours(run.classes)), key=lambda k: (true == k).sum())
+        videos = [
+            replace(v, labels=np.full_like(v.labels, most), scores=np.ones_like(v.scores), fps=None) for v in run.videos
+        ]
+        said.append(replace(run, videos=tuple(videos)))
+    return said
 
 
 def share_watched(data: Dataset, protocols: Mapping[str, Protocol], folder: Path) -> dict[str, float]:

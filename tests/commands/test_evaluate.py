@@ -13,6 +13,8 @@ from mbrepro.data.annotations.bout import Bout
 from mbrepro.data.annotations.caltech import write_bento
 from tests.fixtures.rat_files import write_manifest, write_rats
 
+CHANNELS = ("--predicted-channel", "S1")
+
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
@@ -99,3 +101,15 @@ def test_a_data_set_is_compared_as_its_manifest_says(tmp_path, capsys):
     assert figures["classes"] == ["aggression", "social", "other"]
     assert figures["compared"] == ["rats01", "rats04", "rats07"] and figures["not_scorable"]["true"] == 3 * 90  # base
     assert figures["confusion"] == [[120, 60, 0], [0, 240, 0], [0, 0, 210]]
+
+
+def test_labels_count_from_a_manifests_start_to_its_stop(tmp_path):
+    """Of 304 frames those from 1.5 to 7 s, [45, 210), in which a person has 75 of social, 60 of aggression."""
+    folder = write_manifest(write_rats(tmp_path, (1, 4)) / "rat_dyads")
+    table = (folder / "recordings.csv").read_text().replace("fps;start", "fps;start;stop")
+    (folder / "recordings.csv").write_text(table.replace(";30;", ";30;1.5;7"))
+    out = tmp_path / "out"
+    assert cli.main(["evaluate", str(folder), str(folder), "--out", str(out), "--fps", "30", *CHANNELS]) == 0
+    figures = json.loads((out / "evaluation.json").read_text())
+    assert figures["frames"] == 2 * 165 and figures["not_scorable"] == {"true": 2 * 139, "predicted": 2 * 139}
+    assert figures["confusion"] == [[120, 0, 0], [0, 150, 0], [0, 0, 60]]

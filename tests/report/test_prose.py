@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mbrepro.method.gate import Guarantee
 from mbrepro.report import prose
 from mbrepro.study import ablations, results
+from mbrepro.study.two_stages import ALWAYS
 
 
 def table(**f1) -> pd.DataFrame:
@@ -112,3 +114,30 @@ def test_recorded_ablation_holds_what_the_index_compares():
         table(pose_vlm_corrected_f1=0.6), {}, ablations.recorded_table()[1]
     )
     assert 0 < clips < poses < 1
+
+
+def test_gates_are_compared_as_their_areas_are_and_no_promise_is_made_of_few_videos():
+    areas = pd.DataFrame(
+        {"f1": {"difference": 0.91, "confidence": 0.9, "margin": 0.92, "random": 0.91, "oracle": 0.95}}
+    )
+    text = prose.gates(areas, Guarantee(None, 19, 230))
+    assert "mean F1 of 0.910, more than the 0.900 of confidence" in text
+    assert "0.910, less than the 0.920 of margin" in text and "0.910, the same as the 0.910 of random" in text
+    assert "Of the gates that know no labels, margin has the highest." in text
+    assert "No threshold" in text and "takes 230 calibration videos, and there are 19" in text
+    assert "takes" not in prose.gates(areas, Guarantee(None, 300, 230))
+    assert "Shown 60% of the clips" in prose.gates(areas, Guarantee(2, 300, 230))
+
+
+def test_a_pages_first_sentence_compares_as_its_rows_do():
+    rows = table(clip_corrected_calms21_f1=0.6, clip_published_calms21_f1=0.7)
+    trivial = table(clip_corrected_calms21_f1=0.2).assign(protocol=ALWAYS)
+    said = prose.result(pd.concat([rows, trivial]), "clip", "simulated")
+    assert "Clip classification, corrected, has an F1 of 0.60, less than the 0.70 of the published protocol, in" in said
+    assert "It is 0.60, more than the 0.20 of always saying the most frequent behaviour." in said
+    few = table(few_shot_corrected_calms21_f1=0.1, few_shot_published_calms21_f1=0.2)
+    said = prose.result(pd.concat([few, trivial.assign(row="few_shot")]), "few_shot", "CalMS21")
+    assert (
+        "Few-shot, corrected, has an F1 of 0.10, less than the 0.20 of always" in said and "published" not in said
+    )  # other behaviours as published
+    assert "has not been run" in prose.result(rows, "pose_vlm", "CalMS21")

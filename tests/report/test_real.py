@@ -1,6 +1,7 @@
 """The page on real animals: its tables hold what is recorded, and its text claims no more than they show."""
 
 import pytest
+from bs4 import BeautifulSoup
 
 from mbrepro.report import real
 from mbrepro.study import audit, namer, poster, recorded
@@ -86,3 +87,19 @@ def test_rats_table_holds_every_localizer_in_order(found):
     assert table.loc["boosted pose features", "F1 of 2 behaviours"] == "0.613 [0.580, 0.636]"
     assert table.loc["boosted pose features", "bouts predicted"].startswith("3,155 [")
     assert table.loc["the poster's network, ±100 frames", "action against other, F1"].startswith("0.806 [")
+
+
+def test_the_first_pages_figure_and_table_tell_the_same_of_real_mice(found):
+    lines = real.summary().set_index("labels")["F1 of 3 behaviours"]
+    assert lines.iloc[0] == poster.readings()["f1"]  # the worst comes first
+    assert lines["FERAL's labels, the poster's clips cut at frame / 60"] == found["namer"]["all"][namer.OWN]["poster"][
+        "as_cut"]["f1"]  # fmt: skip
+    drawn = BeautifulSoup(real.summary_figure(), "html.parser")
+    assert [label.get_text() for label in drawn.find_all("dt")] == list(lines.index)
+    dots = [float(dot["style"].removeprefix("left:").removesuffix("%")) for dot in drawn.select(".mb-dot")]
+    assert dots == sorted(dots) and dots[0] == 38.2
+    assert len(drawn.select(".mb-reach")) == len(lines) - len(drawn.select(".mb-hollow")) == 7
+    rows = [[cell.get_text() for cell in row.find_all("td")] for row in
+            BeautifulSoup(real.summary_table(), "html.parser").find_all("tr")[1:]]  # fmt: skip
+    assert [row[0] for row in rows] == list(lines.index)[::-1] and rows[-1][3] == "0.38"
+    assert rows[0][3].startswith("0.89 [") and rows[1][1:3] == ["42%", "58%"]

@@ -41,8 +41,13 @@ def scores(data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def writers(data, scores):
-    return beyond.writers(data, scores)
+def fitted(data, scores, tmp_path_factory):
+    return beyond.writers(data, scores, tmp_path_factory.getbasetemp() / "beyond")
+
+
+@pytest.fixture(scope="module")
+def writers(fitted):
+    return fitted[0]
 
 
 def test_scores_are_of_every_train_and_test_recording_and_average_is_their_mean(data, scores):
@@ -82,20 +87,37 @@ def test_the_weight_of_decoding_is_the_best_of_those_tried(data, scores, writers
     assert worth(writer) == max(worth(replace(writer, weight=weight)) for weight in beyond.WEIGHTS)
 
 
-def test_test_labels_decide_nothing(data, scores, writers):
+def test_the_protocols_pair_is_the_best_of_all(data, scores, fitted):
+    by, chosen = fitted
+    tried = {
+        (name, way): beyond.worth(by[name], way, data.train[::3], scores[name].train[::3])
+        for name in scores
+        for way in beyond.WAYS
+    }
+    assert tried[chosen] == max(tried.values())
+
+
+def test_what_was_searched_for_is_read_again(data, scores, fitted, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(beyond, "worth", None)
+    again, chosen = beyond.writers(data, scores, tmp_path_factory.getbasetemp() / "beyond")
+    assert chosen == fitted[1] and [w.weight for w in again.values()] == [w.weight for w in fitted[0].values()]
+
+
+def test_test_labels_decide_nothing(data, scores, fitted, tmp_path):
+    writers, chosen = fitted
     turned = replace(data, test=tuple(replace(r, labels=(r.labels + 1) % 4) for r in data.test))
-    again = beyond.writers(turned, scores)
-    assert beyond.best(turned, scores, again) == beyond.best(data, scores, writers)
+    again, best = beyond.writers(turned, scores, tmp_path)
+    assert best == chosen
     for name, writer in writers.items():
         assert again[name].weight == writer.weight and again[name].windows == writer.windows
         assert all(np.array_equal(again[name].factors[way], writer.factors[way]) for way in writer.factors)
 
 
-def test_rows_are_stored_and_score_the_same_again(data, scores, writers, tmp_path, monkeypatch):
+def test_rows_are_stored_and_score_the_same_again(data, scores, fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "results", lambda *_: tmp_path)
-    rows, ours = beyond.record(data, scores, writers, "demo")
+    rows, ours = beyond.record(data, scores, *fitted, "demo")
     assert set(rows["protocol"]) == {*results.POSES, results.BEYOND}
-    chosen = "_".join(beyond.best(data, scores, writers))
+    chosen = "_".join(fitted[1])
     f1 = rows[rows["metric"] == "f1"].set_index("protocol")["mean"]
     assert f1["beyond"] == f1[chosen]
     assert results.verify("demo")["protocol"].nunique() == 10

@@ -123,6 +123,33 @@ def test_a_pair_of_three_animals_is_a_track_in_both_orders(model, folder, tmp_pa
     assert names == {f"three.{a}-{b}" for a in animals for b in animals if a != b}
 
 
+def test_points_that_are_left_out_need_no_other_name(folder):
+    manifest = read_manifest(folder)
+    reading = manifest.description.reading | {"parts": {"tail-e": "end", "top": "top"}}
+    few = own.with_parts(replace(manifest, description=replace(manifest.description, reading=reading)), ["top", "tail"])
+    assert read_recording(few, few.entries[0])[0].parts == ("top", "tail")
+
+
+def test_a_recording_without_a_models_front_is_refused_with_what_to_do(model, folder, tmp_path, capsys):
+    file = tmp_path / "few.csv"
+    file.write_text(poses(folder, 1).read_text().replace("top", "ear"))
+    out = tmp_path / "out"
+    assert cli.main(["predict", str(file), *RIG, "--model", str(model), "--out", str(out)]) == 2
+    words = "or train a model without them, after naming others than top as front or rear in dataset.yml: mbrepro train"
+    assert f"{words} FOLDER --out MODEL --parts body tail tail-m tail-e\n" in capsys.readouterr().err
+    assert cli.main(["predict", str(file), *RIG, "--model", str(model), "--out", str(out), "--stage1-only"]) == 2
+    assert f"--model {model} has no use for --stage1-only; leave it out" in capsys.readouterr().err and not out.exists()
+    shutil.copytree(folder, tmp_path / "lab")
+    lacking = next((tmp_path / "lab" / "poses").glob("7DLC*"))
+    lacking.write_text(lacking.read_text().replace("tail-e", "ear"))
+    assert cli.main(["predict", str(tmp_path / "lab"), "--model", str(model), "--out", str(out), "--video-out"]) == 2
+    said = capsys.readouterr().err
+    assert "4 of 4 recordings could not be labelled" in said and not list(out.glob("*"))
+    assert (
+        said.count("--video-out draws on the video, and none is named") == 3 and "--parts top body tail tail-m" in said
+    )
+
+
 def test_what_cannot_be_labelled_is_said_and_the_others_are_done(model, folder, tmp_path, capsys):
     few = tmp_path / "few.csv"
     few.write_text(poses(folder, 1).read_text().replace("tail-e", "ear"))

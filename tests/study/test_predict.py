@@ -52,6 +52,10 @@ def run(*arguments) -> int:
     return cli.main(["predict", *map(str, arguments)])
 
 
+def run_demo(*arguments) -> int:
+    return run("--model", "demo", *arguments)
+
+
 def read(out, name):
     segments = pd.read_csv(out / f"{name}.pred.csv")
     frames = pd.read_csv(out / f"{name}.frames.csv")
@@ -76,7 +80,7 @@ def test_predictions_match_the_video_and_running_again_gives_the_same_bytes(smal
     recording = small_study.test[0]
     poses = write_deeplabcut(tmp_path / "tracked.csv", recording, frames=-1)
     arguments = (recording.video, "--poses", poses, "--out", tmp_path / "out", "--frame-size", 1024, 570)
-    assert run(*arguments) == 0
+    assert run_demo(*arguments) == 0
     name = recording.video.stem
     segments, frames, notes = read(tmp_path / "out", name)
     assert len(frames) == probe(recording.video).frames == len(recording)
@@ -84,7 +88,7 @@ def test_predictions_match_the_video_and_running_again_gives_the_same_bytes(smal
     assert notes["poses_held_at_the_end"] == 1
     assert notes["models_trained_on"] == "simulated recordings"
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert run(*arguments) == 0
+    assert run_demo(*arguments) == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
@@ -92,7 +96,7 @@ def test_stage_1_alone_needs_no_video_and_finds_action(small_study, tmp_path):
     recording = small_study.train[0]
     poses = write_deeplabcut(tmp_path / "tracked.csv", recording)
     out = tmp_path / "out"
-    assert run("--stage1-only", "--poses", poses, "--out", out, "--fps", 30, "--frame-size", 1024, 570) == 0
+    assert run_demo("--stage1-only", "--poses", poses, "--out", out, "--fps", 30, "--frame-size", 1024, 570) == 0
     segments, frames, notes = read(out, "tracked")
     check_agreement(segments, frames, ("action", "other"), 30)
     assert notes["stages"] == 1
@@ -103,7 +107,7 @@ def test_missing_points_are_listed_and_nothing_is_written(small_study, tmp_path,
     recording = small_study.test[0]
     names = [*KEYPOINTS[:4], "left_paw", "right_paw", "tail"]
     poses = write_deeplabcut(tmp_path / "tracked.csv", recording, names)
-    assert run(recording.video, "--poses", poses, "--out", tmp_path / "out") == 2
+    assert run_demo(recording.video, "--poses", poses, "--out", tmp_path / "out") == 2
     message = capsys.readouterr().err
     assert all(name in message for name in ("left_hip", "right_hip", "tail_base", "left_paw"))
     assert not (tmp_path / "out").exists()
@@ -113,7 +117,7 @@ def test_real_video_with_three_tracked_mice(small_study, real_data, tmp_path):
     folder = real_data / "mabe22_video"
     name = "EGS8X2MN4SSUGFWAV976"
     parts = ["left_hip=left hindpaw", "right_hip=right hindpaw"]
-    assert run(
+    assert run_demo(
         folder / f"{name}.mp4", "--poses", folder / f"{name}.h5", "--out", tmp_path,
         "--individuals", "mouse1", "mouse3", "--parts", *parts,
     ) == 0  # fmt: skip
@@ -125,7 +129,7 @@ def test_real_video_with_three_tracked_mice(small_study, real_data, tmp_path):
 
 def test_real_poses_without_video(small_study, real_data, tmp_path):
     folder = real_data / "ethome_dyad"
-    assert run(
+    assert run_demo(
         "--stage1-only", "--poses", folder / "poses_dlc.csv", "--out", tmp_path, "--parts", "tail_base=tail",
         "--fps", 30, "--frame-size", 1280, 1024, "--compare", folder / "labels_boris.csv", "interact",
     ) == 0  # fmt: skip
@@ -211,7 +215,7 @@ def test_case_22_rate_of_a_video_is_its_own(case, cases, tmp_path, capsys):
     assert "ffmpeg -r 30 -i raw.h264 raw.mp4" in case("22-picamera-h264/raw.h264")
     video = cases / "22-picamera-h264" / "as_advised.mp4"
     both_stages = ("--poses", video.parent / "poses.csv", "--out", tmp_path / "out", "--fps", 30)
-    assert run(video, *both_stages) == 2
+    assert run_demo(video, *both_stages) == 2
     for refusal in (capsys.readouterr().err, case("22-picamera-h264/as_advised.mp4", "--fps", 30)):
         assert "as_advised.mp4: --fps is not used, as the video runs at 25" in refusal
         assert "ffmpeg -r 30 -i as_advised.mp4 NEW.mp4" in refusal
@@ -232,7 +236,7 @@ def test_case_32_trimmed_video_needs_to_be_told_at_which_end(case, cases):
 def test_both_stages_run_on_turned_uneven_and_counted_videos(small_study, cases, tmp_path):
     for name in ("17-video-rotated/phone.mp4", "20-video-vfr/webcam.mp4", "19-avi-without-pts/x264.avi"):
         video = cases / name
-        assert run(video, "--poses", video.parent / "poses.csv", "--out", tmp_path) == 0
+        assert run_demo(video, "--poses", video.parent / "poses.csv", "--out", tmp_path) == 0
         segments, frames, notes = read(tmp_path, video.stem)
         np.testing.assert_allclose(frames["time_s"], probe(video).times, atol=1e-3)
         told = np.repeat(segments["label"].to_numpy(), segments["stop_frame"] - segments["start_frame"])
@@ -259,7 +263,7 @@ def test_options_without_a_use_are_refused_before_anything_is_trained(monkeypatc
         (video, "--compare", events, "groom"): "a comparison needs frames with the behaviour and frames without it",
         (video, "--parts", "nose=tail_base"): "nose and tail_base lie on one spot, so its animals have no length",
     }.items():
-        assert run(*rig, *options) == 2
+        assert run_demo(*rig, *options) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
@@ -321,10 +325,8 @@ def test_predictions_of_another_recording_of_the_same_name_stay(made_network, tm
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
-def test_predictions_are_all_written_or_none(made_network, tmp_path, capsys, monkeypatch):
+def test_predictions_are_all_written_or_none(tmp_path, monkeypatch):
     """A disk that is full when the second file is written."""
-    points = np.random.default_rng(0).uniform(0, 500, (90, 2, 7, 2))
-    poses = write_deeplabcut(tmp_path / "tracked.csv", Recording("a", points))
     written, write = [], Path.write_text
 
     def full(path, *arguments, **how):
@@ -334,19 +336,38 @@ def test_predictions_are_all_written_or_none(made_network, tmp_path, capsys, mon
         return write(path, *arguments, **how)
 
     monkeypatch.setattr(Path, "write_text", full)
-    out = tmp_path / "out"
-    rig = ("--stage1-only", "--model", "official", "--fps", 30, "--frame-size", 600, 600, "--out", out)
-    assert run(*rig, "--poses", poses) == 2
-    assert "No space left on device" in capsys.readouterr().err and not list(out.iterdir())
+    made = np.zeros(9, int), np.full((9, 4), 0.25), np.full(9, 0.75)
+    with pytest.raises(OSError, match="No space left on device"):
+        predict.write_prediction(tmp_path, "a", Recording("a", np.zeros((9, 2, 7, 2))), TASK1_CLASSES, *made, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_used_only_if_it_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(predict, "load_dataset", lambda *_: pytest.fail("nothing is to be made"))
+    poses = write_deeplabcut(tmp_path / "tracked.csv", Recording("a", np.random.default_rng(0).random((9, 2, 7, 2))))
+    rig = ("--poses", poses, "--out", tmp_path / "out", "--fps", 30, "--frame-size", 16, 16)
+    choices = "--model FILE, of mbrepro train, or --model official --stage1-only, CalMS21's own network of real mice; "
+    for options, words in {
+        (
+            "--stage1-only",
+        ): f"no model is given; name one: {choices}--model demo, models of simulated mice; or --profile",
+        ("--model", "mine.zp"): f"there is no model 'mine.zp'; name one: {choices}",
+        ("--model", "official"): f"--model official needs --stage1-only, or a profile's stage 2; name one: {choices}",
+        ("--model", "demo", "--profile", "calms21"): "--model demo and --profile calms21 are different models; leave",
+        ("--model", "demo", "--pairs", "all"): f"several recordings and --pairs need {choices[:-2]}",
+        ("--model", "official", "--stage1-only", "--profile", "demo"): "--model official has no use for --profile",
+    }.items():
+        assert run(*rig, *options) == 2
+        assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_a_study_that_can_only_be_read_is_told_before_anything_runs(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MBREPRO_ROOT", str(tmp_path / "theirs"))
     (tmp_path / "theirs").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).name == "theirs"))
-    assert run(tmp_path / "a.mp4", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
+    assert run_demo(tmp_path / "a.mp4", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
     assert "theirs; name another folder, or set MBREPRO_ROOT" in capsys.readouterr().err
-    assert run("--stage1-only", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
+    assert run_demo("--stage1-only", "--poses", tmp_path / "a.csv", "--out", tmp_path / "out") == 2
     assert "without a video" in capsys.readouterr().err  # that one needs no room there
 
 
@@ -360,11 +381,40 @@ def test_official_network_that_was_not_fetched_is_asked_for(monkeypatch, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_official_network_on_a_folder_and_on_files_says_the_same(made_network, tmp_path, capsys):
+    """Points by other names, which the manifest maps; a third animal, and both orders of each two."""
+    rng, folder = np.random.default_rng(0), tmp_path / "lab"
+    (folder / "poses").mkdir(parents=True)
+    theirs = ("snout", *KEYPOINTS[1:])
+    for name in ("a", "b"):
+        write_deeplabcut(folder / "poses" / f"{name}.csv", Recording(name, rng.uniform(0, 500, (90, 2, 7, 2))), theirs)
+    (folder / "recordings.csv").write_text("name,poses,fps\na,poses/a.csv,25\nb,poses/b.csv,25\n")
+    (folder / "dataset.yml").write_text(
+        "roles: different\nparts: [nose, neck]\nfront: nose\nrear: neck\npart_names: {nose: snout}\n"
+        "behaviours: {fight: fight}\nunlabelled: other\nframe_size: [600, 600]\n"
+    )
+    assert run(*STAGE1, folder, "--out", tmp_path / "folder") == 0
+    rig = ("--fps", 25, "--frame-size", 600, 600, "--parts", "nose=snout")
+    files = [folder / "poses" / f"{name}.csv" for name in ("a", "b")]
+    assert run(*STAGE1, *files, *rig, "--out", tmp_path / "files") == 0
+    assert run(*STAGE1, *files, *rig, "--pairs", "all", "--out", tmp_path / "pairs") == 0
+    for name in ("a", "b"):
+        told = [tmp_path / place for place in (f"folder/{name}", f"files/{name}", f"pairs/{name}.m1-m2")]
+        one, *others = (Path(f"{path}.frames.csv").read_bytes() for path in told)
+        assert others == [one, one] and Path(f"{told[2]}.frames.csv").with_name(f"{name}.m2-m1.frames.csv").exists()
+    events = tmp_path / "events.csv"
+    events.write_text("Time,Subject,Behavior,Status\n0,a,fight,START\n1,a,fight,STOP\n")
+    capsys.readouterr()
+    assert run(*STAGE1, *files, *rig, "--compare", events, "fight", "--out", tmp_path / "files") == 2
+    assert "--compare takes the labels of one recording, and there are 2" in capsys.readouterr().err
+
+
 def test_official_network_proposes_what_stage_2_names(small_study, made_network, tmp_path):
     recording = small_study.test[0]
     poses = write_deeplabcut(tmp_path / "tracked.csv", recording)
     assert run(
-        recording.video, "--model", "official", "--poses", poses, "--out", tmp_path, "--frame-size", 1024, 570
+        recording.video, "--model", "official", "--profile", "demo", "--poses", poses, "--out", tmp_path,
+        "--frame-size", 1024, 570,
     ) == 0  # fmt: skip
     segments, frames, notes = read(tmp_path, recording.video.stem)
     check_agreement(segments, frames, TASK1_CLASSES, 30)
@@ -401,6 +451,14 @@ def test_official_network_on_real_poses(real_data, monkeypatch, tmp_path):
     ) == 0  # fmt: skip
     segments, frames, notes = read(tmp_path, name)
     check_agreement(segments, frames, TASK1_CLASSES, 30)
+    out = tmp_path / "pairs"
+    assert run(
+        "--stage1-only", "--model", "official", "--poses", folder / f"{name}.h5", "--pairs", "all", "--out", out,
+        "--parts", "left_hip=left hindpaw", "right_hip=right hindpaw", "--fps", 30, "--frame-size", 512, 512,
+    ) == 0  # fmt: skip
+    assert len(list(out.glob("*.frames.csv"))) == 6
+    of_pairs = pd.read_csv(out / f"{name}.mouse1-mouse2.frames.csv")
+    pd.testing.assert_frame_equal(of_pairs, frames[:1800], atol=1e-4, check_exact=False)
     # In the video mouse2 joins the two that huddle at 39 s and one leaves at 42 s; before it is at the other side.
     assert frames["p_action"][1200:1260].min() > 0.9 and frames["p_action"][:1100].max() < 0.1
     assert notes["points_outside_the_training_frame"] > 0.9  # its arena is many times CalMS21's

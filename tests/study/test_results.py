@@ -14,7 +14,7 @@ from mbrepro.artifacts import fingerprint
 from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Prediction
 from mbrepro.errors import InputError
 from mbrepro.metrics.resampling import estimates
-from mbrepro.report import page
+from mbrepro.report import front
 from mbrepro.study import poster, results
 from mbrepro.study.results import Run
 
@@ -354,7 +354,7 @@ def test_a_partial_row_says_so_wherever_it_is_shown(study):
     table = pd.read_csv(study / "table.csv", keep_default_na=False)
     told = dict(zip(table["row"], table["partial"], strict=True))
     assert told == {"clip": "video of 3 of 70 train recordings", "baseline": ""}
-    shown = page.study_table(results.read_rows(study), "CalMS21")
+    shown = front.study_table(results.read_rows(study), {}, "CalMS21")
     assert shown.count("(partial)") == 1 and f"{poster.TITLES['clip']} (partial)" in shown
     assert len(results.verify("demo")) == len(table)
 
@@ -366,7 +366,7 @@ def test_a_row_that_cannot_be_measured_leaves_the_table(study):
     assert rows["mean"].isna().all() and (rows["n_seeds"] == 0).all()
     assert value(rows, "f1", "published") == 0.02
     assert set(pd.read_csv(study / "table.csv")["row"]) == {"baseline"}
-    assert "not run" in page.study_table(results.read_rows(study), "CalMS21")
+    assert "not run" in front.study_table(results.read_rows(study), {}, "CalMS21")
     results.verify("demo")
     results.leave_out("few_shot", "published", "demo")  # again, with nothing left to take out
 

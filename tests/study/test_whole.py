@@ -15,8 +15,8 @@ from bs4 import BeautifulSoup
 from mbrepro import paths
 from mbrepro.commands import book, copies, runner, sweep
 from mbrepro.errors import InputError
-from mbrepro.report import page
-from mbrepro.study import poster, results, stored
+from mbrepro.report import front, page
+from mbrepro.study import poster, recorded, results, stored
 
 pytestmark = pytest.mark.study
 
@@ -65,9 +65,11 @@ def test_pages_have_one_menu_each_side_closed_code_each_script_once_and_pictures
             script.get("src") or script.string for script in built.select("script") if script.get("type") is None
         ]
         assert len(scripts) == len(set(scripts)), name
-        assert "unpkg.com" not in str(built), name
+        assert "unpkg.com" not in str(built) and "fontawesome.js" not in str(built), name
+        assert built.select('link[rel~="icon"]'), name
         assert all(len(image.get("alt", "").split()) >= 3 for image in built.select("img")), name
         cells = built.select("div.cell")
+        assert not cells or f".venv/bin/mbrepro run {Path(name).stem}" in built.get_text(), name
         assert all(cell.select("details.above-input:not([open])") for cell in cells if cell.select(".cell_input")), name
 
 
@@ -100,7 +102,7 @@ def test_stored_predictions_score_again_to_the_table_and_every_page(study, table
     assert spans > 50 and book.verify("demo") >= spans + cells // 2  # cells may be empty
 
 
-@pytest.mark.parametrize("where", ["span.pasted-text", ".mb-table td", ".mb-generated li", ".mb-generated p"])
+@pytest.mark.parametrize("where", ["span.pasted-text", ".mb-table td", ".mb-generated li", ".mb-generated :is(p, dd)"])
 def test_every_number_changed_in_a_page_is_found(whole, where):
     """All of them at once, and the places that differ are counted: none may go by unseen."""
     changed = 0
@@ -123,7 +125,7 @@ def test_a_number_too_many_or_too_few_is_named(whole):
     html = BeautifulSoup(before, "html.parser")
     html.select("span.pasted-text")[3].decompose()
     path.write_text(str(html), encoding="utf-8")
-    with pytest.raises(InputError, match=r"index\.html: human_action_f1 of 11_real is "):
+    with pytest.raises(InputError, match=r"index\.html: rats_decoded_f1_high of 11_real is "):
         book.verify("demo")
     path.write_text(before.replace("</article>", '<span class="pasted-text">1</span></article>', 1), encoding="utf-8")
     with pytest.raises(InputError, match=r"index\.html: one more number is '1'"):
@@ -170,7 +172,8 @@ def test_a_deleted_row_and_its_predictions_are_named_and_come_back(whole):
 
 def test_what_the_index_compares_is_as_its_table_has_it(study, table):
     """Sentences that compare are made from numbers; here they are held to the table and the pages they speak of."""
-    text = re.sub(r"\s+", " ", pages(study)["index.html"].get_text())
+    found = pages(study)
+    text = re.sub(r"\s+", " ", found["index.html"].get_text() + found["claims.html"].get_text())
     f1 = table.set_index(["row", "protocol", "metric"])["mean"]
     before, after = f1["pose_vlm", "published", "calms21_f1"], f1["pose_vlm", "corrected", "f1"]
     few, glued = f1["few_shot", "corrected", "f1"], copies.glued(study / "results/demo/notebooks/05_few_shot.ipynb")
@@ -185,29 +188,30 @@ def test_what_the_index_compares_is_as_its_table_has_it(study, table):
 
 
 def test_the_index_shows_the_tables_numbers_beside_the_posters(study, table):
-    (shown,) = [t for t in pages(study)["index.html"].find_all("table") if "mb-table" in t.get("class", [])]
+    real, shown = pages(study)["index.html"].select("table.mb-table")
+    assert real.td.get_text().startswith("FERAL")  # real mice come first
     head = [cell.get_text() for cell in shown.find_all("th")]
     lines = {row.td.get_text(): [cell.get_text() for cell in row.find_all("td")] for row in shown.find_all("tr")[1:]}
     for row in poster.ROWS:
-        mean = table.set_index(["row", "protocol", "metric"]).loc[(row, "corrected", "f1"), "mean"]
-        cell = lines[poster.TITLES[row]][head.index("corrected (simulated)")]
-        assert cell.startswith(f"{mean:.2f} ± ")
-        assert lines[poster.TITLES[row]][head.index("real mice")] == f"{poster.TABLE[row]['f1']:.2f}"
+        line = lines[poster.TITLES[row] + (" †" if row in front.TUNED else "")]
+        for protocol in results.PROTOCOLS:
+            mean = table.set_index(["row", "protocol", "metric"]).loc[(row, protocol, "calms21_f1"), "mean"]
+            assert line[head.index(f"{protocol} (simulated)")].startswith(f"{mean:.2f} ± ")
+        assert f"{poster.TABLE[row]['f1']:.2f}" in line[head.index("real mice")]
 
 
-def test_prose_numbers_are_the_results(study, table):
-    text = re.sub(r"\s+", " ", pages(study)["index.html"].get_text())
-    told = poster.readings()
-    assert f"confusion matrix gives {told['macro_f1']:.3f} read that way, and {told['f1']:.3f} on CalMS21" in text
-    f1 = table.set_index(["row", "protocol", "metric"]).loc[("localization", "published", "f1"), "mean"]
-    assert f"against {f1:.3f} for the localizer" in text
+def test_prose_numbers_are_the_results(study):
+    text, told = re.sub(r"\s+", " ", pages(study)["index.html"].get_text()), poster.readings()
+    assert f"confusion matrix gives {told['macro_f1']:.3f} read so, and {told['f1']:.3f} over the three" in text
+    gain = recorded.read("rats")["figures"]["decoded_gain"]["f1"]["value"]
+    assert f"lead that network by {gain:.2f} [" in text
 
 
 def test_every_page_with_simulated_numbers_says_so(study):
     found = pages(study)
     simulated = [name for name in runner.notebook_names() if name != REAL]
     assert found[f"notebooks/{REAL}.html"].find(class_="mb-real")
-    for name in ["index.html", "methods.html", *(f"notebooks/{n}.html" for n in simulated)]:
+    for name in ["index.html", "claims.html", "methods.html", *(f"notebooks/{n}.html" for n in simulated)]:
         banner = found[name].find(class_="mb-banner")
         assert banner is not None and page.SIMULATED in banner.get_text(), name
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mbrepro.data.annotations import SPARE_S, frame_labels, read_bouts, read_extent, read_scores
 from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout
-from mbrepro.data.own.manifest import TABLE, read_manifest
+from mbrepro.data.own.manifest import TABLE, Entry, read_manifest
 from mbrepro.data.recordings import OTHER, UNLABELLED, Clock, behaviours, mean_rate
 from mbrepro.errors import InputError
 
@@ -67,13 +67,8 @@ def _name(path: Path) -> str:
 
 def _label_files(folder: Path) -> dict[str, Path]:
     """A folder's label files by recording, as its manifest names them; of what `predict` writes, the csv of frames."""
-    if (folder / TABLE).exists():
-        entries = read_manifest(folder).entries
-        if cut := [entry.name for entry in entries if (entry.start, entry.stop) != (None, None)]:
-            raise InputError(
-                f"{folder / TABLE}: start and stop, as of {cut[0]}, are not followed here; give label files"
-            )
-        return {entry.name: entry.labels for entry in entries if entry.labels is not None}
+    if entries := entries_of(folder):
+        return {name: entry.labels for name, entry in entries.items() if entry.labels is not None}
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.endswith(".pred.json"):
@@ -87,25 +82,32 @@ def _label_files(folder: Path) -> dict[str, Path]:
     return chosen
 
 
+def entries_of(folder: Path) -> dict[str, Entry]:
+    """The lines of a folder's manifest by recording; none for a folder, or a file, without one."""
+    return {e.name: e for e in read_manifest(folder).entries} if (folder / TABLE).exists() else {}
+
+
 def read_labelled(
     pairs: Mapping[str, tuple[Path, Path]], *, fps: float | None = None, channels: tuple[str, str] = ("", ""),
     only: Sequence[str] = (), renamed: Mapping[str, str] | None = None, known: Mapping[str, str] | None = None,
-    between: str | None = OTHER,
+    between: str | None = OTHER, entries: Sequence[Mapping[str, Entry]] = ({}, {}),
 ) -> tuple[list[Labelled], tuple[str, ...]]:  # fmt: skip
     """Every recording's two labellings, and the classes: all behaviours that either knows, sorted, and other.
 
     fps: frames per second, where files do not tell or do not agree. channels: which of several the predicted files have
     and the true ones. only: the behaviours that count, others being other. renamed: a file's behaviour → its class,
     other, or "" for frames that count nowhere; known: the same of behaviours that files may have. between: the class of
-    frames in no bout of the true files, or None; of the predicted ones it is other. Raises InputError for what a file
-    leaves open, an option that is not used, or files of unlike length.
+    frames in no bout of the true files, or None; of the predicted ones it is other. entries: of both sides' manifests,
+    outside whose start and stop nothing is labelled. Raises InputError for what a file leaves open, an option that is
+    not used, or files of unlike length.
     """
     read = {name: _read(pair, fps) for name, pair in pairs.items()}
     for side, channel in enumerate(channels):
         _choose_channel([both[side] for *_, both in read.values()], channel)
     there = {bout.behaviour for *_, both in read.values() for _, found in both for bout in found} - {NOT_SCORABLE}
     meaning, classes = _meaning(there, renamed or {}, only, known or {})
-    return [_labelled(name, *each, meaning, classes, between) for name, each in read.items()], classes
+    cut = {name: [side.get(name) for side in entries] for name in read}
+    return [_labelled(name, *each, meaning, classes, between, cut[name]) for name, each in read.items()], classes
 
 
 def _read(pair: tuple[Path, Path], fps: float | None) -> tuple[Clock, int, list[tuple[Path, list[Bout]]]]:
@@ -168,20 +170,24 @@ def _extent(predicted: Path, true: Path, fps: float | None) -> tuple[Clock, int 
 
 def _labelled(
     name: str, clock: Clock, frames: int, both: Sequence[tuple[Path, list[Bout]]], meaning: Mapping[str, str | None],
-    classes: Sequence[str], between: str | None,
+    classes: Sequence[str], between: str | None, cut: Sequence[Entry | None],
 ) -> Labelled:  # fmt: skip
     predicted, true = (
         frame_labels(*file, clock, frames, meaning, classes, between=rest)
         for file, rest in zip(both, (OTHER, between), strict=True)
     )
+    shown = np.arange(frames) / clock if np.ndim(clock) == 0 else clock[:frames]
+    for track, entry in zip((predicted, true), cut, strict=True):
+        if entry:
+            track[~entry.counted(shown)] = UNLABELLED
     table = read_scores(both[0][0])
     scores = {meaning.get(label, label): table[label].to_numpy()[:frames] for label in table}
     scores = {label: values for label, values in scores.items() if label in behaviours(classes)}
     if np.ndim(clock) == 0:
         return Labelled(name, true, predicted, float(clock), scores)
-    clock, rate = clock[:frames], mean_rate(clock)
+    rate = mean_rate(shown)
     # compared frame by frame as if filmed evenly, so that a second weighs as much everywhere
-    even = np.arange(clock[0], clock[-1] + 0.5 / rate, 1 / rate)
-    shown = np.interp(even, clock, np.arange(frames)).round().astype(int)
-    scores = {label: values[shown] for label, values in scores.items()}
-    return Labelled(name, true[shown], predicted[shown], rate, scores, float(clock[0]))
+    even = np.arange(shown[0], shown[-1] + 0.5 / rate, 1 / rate)
+    places = np.interp(even, shown, np.arange(frames)).round().astype(int)
+    scores = {label: values[places] for label, values in scores.items()}
+    return Labelled(name, true[places], predicted[places], rate, scores, float(shown[0]))

@@ -39,9 +39,5 @@ def read_labels(manifest: Manifest, entry: Entry, recording: Recording) -> np.nd
         entry.labels, recording.clock, len(recording), what.meaning, what.classes, channel=what.channel,
         between=what.between,
     )  # fmt: skip
-    shown = recording.edges[:-1]
-    if entry.start is not None:
-        labels[shown < entry.start] = UNLABELLED
-    if entry.stop is not None:
-        labels[shown >= entry.stop] = UNLABELLED
+    labels[~entry.counted(recording.edges[:-1])] = UNLABELLED
     return labels

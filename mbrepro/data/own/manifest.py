@@ -4,9 +4,10 @@ import csv
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from mbrepro.data.recordings import OTHER, SPLITS, Skeleton
@@ -85,6 +86,10 @@ class Entry:
     start: float | None
     stop: float | None
 
+    def counted(self, shown: np.ndarray) -> np.ndarray:
+        """(T,) bool, whether labels count of frames that are shown at these seconds (T,)."""
+        return (shown >= (self.start or 0)) & (shown < (math.inf if self.stop is None else self.stop))
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -113,6 +118,14 @@ def read_manifest(folder: Path) -> Manifest:
     if both:
         raise InputError(f"{folder / TABLE}: animal {min(both)} is in both the train and the test split")
     return Manifest(folder, _description(folder / DESCRIPTION), entries)
+
+
+def with_skeleton(manifest: Manifest, skeleton: Skeleton) -> Manifest:
+    """A manifest whose recordings are read with other points than `dataset.yml` names; other names of these stay."""
+    reading = dict(manifest.description.reading)
+    reading["parts"] = {part: theirs for part, theirs in reading["parts"].items() if part in skeleton.parts}
+    reading["skeleton"] = skeleton
+    return replace(manifest, description=replace(manifest.description, skeleton=skeleton, reading=reading))
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:

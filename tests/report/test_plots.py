@@ -1,0 +1,60 @@
+"""The palette: classes are told apart whatever a reader's eyes or printer, and their colours name nothing else."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from mbrepro.data.recordings import OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS
+from mbrepro.report import plots, plots_space, real
+
+# Linear RGB as a dichromat sees it (Machado, Oliveira & Fernandes 2009, severity 1).
+SIGHTS = {
+    "normal": np.eye(3),
+    "protanope": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranope": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+}
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])  # sRGB, D65
+NEAR = 10  # CIE Lab
+
+
+def lab(colour: str, sight: str = "normal") -> np.ndarray:
+    """CIE L*a*b* of a colour as somebody sees it."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = TO_XYZ @ np.clip(np.array(SIGHTS[sight]) @ linear, 0, 1) / TO_XYZ.sum(1)
+    x, y, z = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_lab_is_that_of_known_colours():
+    assert lab("#ffffff") == pytest.approx([100, 0, 0], abs=0.1)
+    assert lab("#ff0000") == pytest.approx([53.2, 80.1, 67.2], abs=0.2)  # Lindbloom's calculator
+    assert lab("#ff0000", "protanope")[1] < 10 and np.allclose(lab("#808080", "deuteranope"), lab("#808080"), atol=0.1)
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_classes_lie_apart_in_every_sight(sight):
+    for one, other in combinations(plots.COLOURS, 2):
+        apart = np.linalg.norm(lab(plots.COLOURS[one], sight) - lab(plots.COLOURS[other], sight))
+        assert apart >= NEAR, (one, other, apart)
+
+
+@pytest.mark.parametrize("names", [(*TASK1_CLASSES, "action"), (*TASK3_BEHAVIOURS, OTHER)])
+def test_classes_of_a_task_are_told_apart_in_grey(names):
+    lightness = sorted(lab(plots.COLOURS[name])[0] for name in names)
+    assert np.diff(lightness).min() >= NEAR
+
+
+def test_every_class_has_a_colour_of_its_own_and_no_method_has_it():
+    assert set(plots.COLOURS) == {*TASK1_CLASSES, *TASK3_BEHAVIOURS, "action"}
+    others = [*plots_space.HEAD_COLOURS.values(), *plots_space.CATEGORY_COLOURS.values(), *real.LINES.values()]
+    others += [*plots_space.SPLIT_COLOURS.values(), *(colour for colour, *_ in plots.POLICIES.values())]
+    assert set(others) == set(plots.METHODS)
+    for one in plots.METHODS:
+        for name, other in plots.COLOURS.items():
+            assert np.linalg.norm(lab(one) - lab(other)) >= NEAR, (one, name)
+    for sight in SIGHTS:
+        for one, other in combinations(plots.METHODS, 2):
+            assert np.linalg.norm(lab(one, sight) - lab(other, sight)) >= NEAR, (one, other)
