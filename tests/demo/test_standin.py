@@ -306,7 +306,7 @@ def test_shipped_vocabulary_names_no_behaviour(stand_in):
 
 
 def test_shipped_log_and_figures_say_what_training_did(stand_in):
-    """Losses fell; embeddings of animals not trained on tell classes better than the untrained twin's, crops best."""
+    """Losses fell; embeddings of animals not trained on tell classes better than the untrained twin's."""
     with (STAND_IN_WEIGHTS / "training_log.csv").open() as file:
         log = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert log[-1]["caption_loss"] < 0.2 * log[0]["caption_loss"]
@@ -319,7 +319,6 @@ def test_shipped_log_and_figures_say_what_training_did(stand_in):
     for shown in ("frame", "mice"):
         for view in ("video_100", "vision"):
             assert scores["stand-in", shown, view] > scores["untrained twin", shown, view]
-    assert scores["stand-in", "mice", "video_100"] > scores["stand-in", "frame", "video_100"]
 
 
 def test_shipped_files_are_a_few_megabytes():
