@@ -83,7 +83,7 @@ def as_page(path: Path) -> NotebookNode:
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+            cell.metadata["tags"] = list(dict.fromkeys([*cell.metadata.get("tags", []), "hide-input"]))
     notebook.cells.append(nbformat.v4.new_markdown_cell(MADE_BY.format(name=path.stem), id="made-by"))
     return notebook
 
