@@ -117,7 +117,7 @@ def test_every_number_changed_in_a_page_is_found(whole, where):
         path.write_text(str(html), encoding="utf-8")
     different = [place for place in book.places(whole / "results/demo", whole / "_build/html") if place[2] != place[3]]
     assert changed and len(different) == changed
-    with pytest.raises(InputError, match=r"\.html: .* is '.*', and the results say '.*': run make book"):
+    with pytest.raises(InputError, match=r"\.html: .* is .*, and the results say .*: run make book"):
         book.verify("demo")
 
 
