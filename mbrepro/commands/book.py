@@ -52,7 +52,7 @@ def build(profile: str, run: str = "") -> Path:
         told = f"run {run}: its book needs mbrepro run --all" if run else f"profile {profile}: run make reproduce first"
         raise InputError(f"{', '.join(missing)} has not been run for {told}")
     command = [
-        str(Path(sys.executable).with_name("jupyter-book")), "build", str(_stage(folder, output / "book")),
+        str(Path(sys.executable).with_name("jupyter-book")), "build", str(_stage(folder, profile, output / "book")),
         "--path-output", str(output), "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -65,7 +65,7 @@ def build(profile: str, run: str = "") -> Path:
     return output / "_build" / "html" / "index.html"
 
 
-def _stage(folder: Path, source: Path) -> Path:
+def _stage(folder: Path, profile: str, source: Path) -> Path:
     """Lay the book's sources out in `source` with what a results folder adds; what another added is removed."""
     if source != paths.SOURCE / "book":
         theirs = shutil.ignore_patterns("notebooks", "_generated")
@@ -74,7 +74,7 @@ def _stage(folder: Path, source: Path) -> Path:
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
     for name, path in _copies(folder).items():
-        write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.as_page(path)))
+        write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.as_page(path, profile)))
     for name, text in _generated(folder).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source

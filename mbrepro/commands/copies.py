@@ -75,16 +75,17 @@ def prose(path: Path) -> str:
 
 MADE_BY = """\
 *Every figure and table of this page is made by* `notebooks/{name}.ipynb`, *whose code is under "Show code cell source";
-again:* `.venv/bin/mbrepro run {name}`, *with another value* `-p PARAMETER VALUE` ({{doc}}`../rerun`)."""
+again:* `.venv/bin/mbrepro run {name} --profile {profile}`, *with another value* `-p PARAMETER VALUE`
+({{doc}}`../rerun`)."""
 
 
-def as_page(path: Path) -> NotebookNode:
+def as_page(path: Path, profile: str) -> NotebookNode:
     """An executed notebook as a page: code is shown when asked, outputs are open, and last stands how to rerun it."""
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
-    notebook.cells.append(nbformat.v4.new_markdown_cell(MADE_BY.format(name=path.stem), id="made-by"))
+            cell.metadata["tags"] = list(dict.fromkeys([*cell.metadata.get("tags", []), "hide-input"]))
+    notebook.cells.append(nbformat.v4.new_markdown_cell(MADE_BY.format(name=path.stem, profile=profile), id="made-by"))
     return notebook
 
 

@@ -139,6 +139,15 @@ def test_two_runs_give_the_same_bytes_and_the_injected_values_are_folded(study):
     assert "hide-input" in injected
 
 
+def test_a_page_folds_every_cell_and_is_a_notebook_that_is_valid(study):
+    runner.run_study("demo", {})
+    made = copies.as_page(study / "results/demo/notebooks/toy.ipynb", "calms21")
+    nbformat.validate(made)
+    *cells, last = made.cells
+    assert all("hide-input" in cell.metadata.tags for cell in cells if cell.cell_type == "code")
+    assert "mbrepro run toy --profile calms21" in last.source
+
+
 def test_a_failed_run_is_never_taken_for_a_finished_one(study):
     output = study / "results/demo/notebooks/toy.ipynb"
     with pytest.raises(InputError, match="toy stopped: AssertionError: unlucky"):
