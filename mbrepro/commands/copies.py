@@ -74,8 +74,8 @@ def prose(path: Path) -> str:
 
 
 MADE_BY = """\
-*Every figure and table of this page is made by* `notebooks/{name}.ipynb`, *whose code is under "Show code cell source";
-again:* `.venv/bin/mbrepro run {name} --profile {profile}`, *with another value* `-p PARAMETER VALUE`
+*This page is* `notebooks/{name}.ipynb` *as it was run; its code is under "Show code cell source".
+Again:* `.venv/bin/mbrepro run {name} --profile {profile}`, *with another value* `-p PARAMETER VALUE`
 ({{doc}}`../rerun`)."""
 
 

@@ -114,7 +114,7 @@ def held_out(data: Dataset, localizer: str, way: str, stages: Stages | None) -> 
     animals = len({r.animal for r in data.train if r.video is not None})
     lines = [f"Stage 1, chosen as on the page before: {localizer}, {way}."]
     if stages is None:
-        few = f"Of the train animals {animals} has video, and with fewer than {FEWEST} none can be held out"
+        few = f"Train animals with video: {animals}, and with fewer than {FEWEST} none can be held out"
         return _list([*lines, f"{few}: nothing of stage 2 can be fitted here, and what needs it has no value."])
     lines.append(f"Stage 2, chosen on {animals} train animals with video: the head {stages.head} on {stages.view}.")
     return _list(lines)

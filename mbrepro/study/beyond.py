@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss
 
-from mbrepro import method
+from mbrepro import method, metrics
 from mbrepro.artifacts import cached_arrays, versions
 from mbrepro.data.labels import bout_seconds
 from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording
@@ -161,7 +161,7 @@ def writers(data: Dataset, scores: Mapping[str, Scores], folder: Path) -> tuple[
         best = max(pairs, key=lambda pair: worth(by[pair[0]], pair[1], thinned, scores[pair[0]].train[::THINNED]))
         return {"weights": np.array([by[name].weight for name in names]), "best": np.array([pairs.index(best)])}
 
-    made_from = [WEIGHTS, LONGEST_S, THINNED, versions(method), data.classes, [r.labels for r in data.train]]
+    made_from = [WEIGHTS, LONGEST_S, THINNED, versions(method, metrics), data.classes, [r.labels for r in data.train]]
     made_from += [[name, *found.train] for name, found in scores.items()]
     stored = cached_arrays(folder / "stage1", "writers", tuple(made_from), search)
     by = {
