@@ -10,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from mbrepro.data.recordings import TASK1_CLASSES, Recording, runs
+from mbrepro.data.recordings import FPS, TASK1_CLASSES, Recording, runs
 from mbrepro.demo.simulated import DemoSettings, demo_names, plan_of, simulate_recording
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.localizer import PoseCNN, localize
 from mbrepro.method.proposals import moving_average
+from mbrepro.metrics.agreement import agreement_metrics
+from mbrepro.metrics.bouts import bout_metrics
 from mbrepro.metrics.frames import evaluate
 
 Simulated = tuple[Recording, np.ndarray]  # as the tracker reports it, and where the points truly are
@@ -53,8 +55,19 @@ def _table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
 
 def second_annotator(names: Sequence[str], settings: DemoSettings) -> pd.DataFrame:
     """How well a second annotator of simulated Task 1 recordings agrees with their labels: a row as of `judged`."""
+    return _table({PEOPLE: evaluate(*_written(names, settings), None, TASK1_CLASSES)})
+
+
+def agreement(settings: DemoSettings) -> dict[str, float]:
+    """Metrics of frames, bouts and agreement of the two annotators of every simulated Task 1 recording."""
+    written = _written(demo_names("task1", settings), settings)
+    parts = bout_metrics(*written, TASK1_CLASSES, FPS) | agreement_metrics(*written, TASK1_CLASSES, FPS)
+    return {name: float(value[0]) for name, value in parts.items()} | evaluate(*written, None, TASK1_CLASSES)
+
+
+def _written(names: Sequence[str], settings: DemoSettings) -> tuple[list[np.ndarray], list[np.ndarray]]:
     plans = [plan_of("task1", name, settings) for name in names]
-    return _table({PEOPLE: evaluate([p.labels for p in plans], [p.second for p in plans], None, TASK1_CLASSES)})
+    return [plan.labels for plan in plans], [plan.second for plan in plans]
 
 
 def _boosted(learned: Sequence[Recording], held_out: Sequence[Recording], settings, seed: int) -> list[np.ndarray]:

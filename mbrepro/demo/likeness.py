@@ -14,10 +14,19 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from mbrepro import paths
+from mbrepro.artifacts import file_hash
 from mbrepro.data.labels import LabelTrack, transitions
 from mbrepro.data.recordings import FPS, OTHER, SPLITS, TASK1_CLASSES, Dataset, runs
 from mbrepro.demo.simulated.schedule import real_statistics
-from mbrepro.demo.windows import exchanged_share, pose_statistics, pose_windows, read_real_windows, window_features
+from mbrepro.demo.windows import (
+    WINDOWS,
+    exchanged_share,
+    pose_statistics,
+    pose_windows,
+    read_real_windows,
+    window_features,
+)  # fmt: skip
 
 POSES_SOURCE = "996 real CalMS21 windows (neurosym-lib dae717a6); simulated windows cut alike"
 LABELS_SOURCE = "CalMS21 Task 1 labels, {split} split (Sun et al. 2021)"
@@ -158,6 +167,22 @@ def measure_real(folder: Path) -> dict:
         "labels": {split: _measured_labels(labels) for split, labels in splits.items()},
         "kinds": {split: _measured_kinds(labels) for split, labels in splits.items()},
         "poses": {"percentiles": percentiles, "exchanged": round(exchanged_share(windows), 5)},
+    }
+
+
+def read_windows() -> np.ndarray | None:
+    """The real windows' keypoints, or None where this machine has none."""
+    folder = paths.real_data()
+    return read_real_windows(folder)[0] if folder and (folder / WINDOWS).exists() else None
+
+
+def windows_provenance(_: np.ndarray) -> dict[str, object]:
+    """What is recorded beside `windows.tracked` of the real windows."""
+    return {
+        "data": "996 pose windows of CalMS21, 13 samples each, probably every 8th frame",
+        "source": "github.com/kavigupta/neurosym-lib, commit dae717a6 (no licence)",
+        "sha256": file_hash(paths.real_data() / WINDOWS),
+        "computed_by": "mbrepro.demo.windows.tracked",
     }
 
 

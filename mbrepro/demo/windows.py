@@ -13,6 +13,8 @@ WINDOW_SAMPLES = 13
 # as it does in two mice filmed at 30 frames a second when they are seen every 7th or 8th frame (ethome's dyad), and 13
 # samples every 8th frame span 100 frames.
 WINDOW_STEP = 8
+WINDOWS = "calms21_pose_windows/windows.npz"
+CONTACT, APART = 110, 200  # px between the mice's centres
 _PART = {name: index for index, name in enumerate(KEYPOINTS)}
 _LENGTHS = {
     "body length": ("nose", "tail_base"), "ear width": ("left_ear", "right_ear"),
@@ -42,7 +44,7 @@ def pose_windows(recordings: Sequence[Recording], count: int, seed: int = 0) -> 
 
 def read_real_windows(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The real windows in `folder`/calms21_pose_windows, as of `pose_windows`; zero-padded ones are left out."""
-    stored = np.load(Path(folder) / "calms21_pose_windows" / "windows.npz")
+    stored = np.load(Path(folder) / WINDOWS)
     keypoints = stored["keypoints"].swapaxes(3, 4)
     whole = ~(keypoints == 0).all(axis=(3, 4)).any(axis=(1, 2))
     classes = np.where(stored["investigation"] == 1, 1, np.where(stored["mount"] == 1, 2, 3))
@@ -94,14 +96,55 @@ def contact_unsteadiness(windows: np.ndarray) -> dict[str, np.ndarray]:
 
     windows: as of `pose_windows`. Each in contact, the mice's centres under 110 px apart, and over 200 px apart.
     """
+    gap = _gap(windows)[:, 1:]
+    found = {}
+    for what, length in _held_lengths(windows).items():
+        change = np.abs(np.diff(length, axis=1))
+        found |= {f"{what}, contact": change[gap < CONTACT], f"{what}, apart": change[gap > APART]}
+    return found
+
+
+def contact_persistence(windows: np.ndarray) -> dict[str, float]:
+    """Autocorrelation of the same lengths at neighbouring samples, `WINDOW_STEP` frames apart: what drifts keeps it.
+
+    Of deviations from a window's mean; of windows whose samples are all in contact, or all apart; NaN without any.
+    """
+    gap = _gap(windows)
+    found = {}
+    for what, length in _held_lengths(windows).items():
+        for place, chosen in (("contact", (gap < CONTACT).all(axis=1)), ("apart", (gap > APART).all(axis=1))):
+            off = length[chosen] - length[chosen].mean(axis=1, keepdims=True)
+            kept = (off[:, 1:] * off[:, :-1]).sum()
+            found[f"{what}, {place}"] = float(kept / (off**2).sum()) if chosen.any() else np.nan
+    return found
+
+
+def tracked(windows: np.ndarray) -> dict[str, dict[str, float]]:
+    """What a tracker does to lengths in contact and apart: median and p90 of their change (px), autocorrelation."""
+    kept = contact_persistence(windows)
+    return {
+        what: {
+            "median change": float(np.median(change)),
+            "p90": float(np.percentile(change, 90)),
+            "autocorrelation": kept[what],
+        }
+        for what, change in contact_unsteadiness(windows).items()
+    }
+
+
+def _gap(windows: np.ndarray) -> np.ndarray:
+    """(N, 13) px between the centres of the mice."""
     centre = windows.mean(axis=3)
-    gap = np.linalg.norm(centre[:, 1:, 0] - centre[:, 1:, 1], axis=-1)
+    return np.linalg.norm(centre[:, :, 0] - centre[:, :, 1], axis=-1)
+
+
+def _held_lengths(windows: np.ndarray) -> dict[str, np.ndarray]:
+    """Lengths (N, 13), px, of either mouse that hardly change but by the tracker."""
     found = {}
     for mouse, who in enumerate(MICE):
         for name in ("ear width", "hip width", "nose to neck"):
             a, b = (windows[:, :, mouse, _PART[part]] for part in _LENGTHS[name])
-            change = np.abs(np.diff(np.linalg.norm(a - b, axis=-1), axis=1))
-            found |= {f"{name}, {who}, contact": change[gap < 110], f"{name}, {who}, apart": change[gap > 200]}
+            found[f"{name}, {who}"] = np.linalg.norm(a - b, axis=-1)
     return found
 
 

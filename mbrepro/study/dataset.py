@@ -1,8 +1,63 @@
-"""Page 00: which statistics of the recordings are near enough to those of real ones."""
+"""Page 00: simulated annotators and tracker beside real ones, and which statistics of poses are near enough."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 
-from mbrepro.demo import likeness
+from mbrepro.data import real
+from mbrepro.data.recordings import TASK1_CLASSES, Recording
+from mbrepro.demo import judges, likeness
+from mbrepro.demo.simulated import DemoSettings
+from mbrepro.demo.windows import pose_windows, tracked
+from mbrepro.study import recorded
+
+_AGREEMENT = {
+    "f1": "F1 of the behaviours", **{f"f1_{name}": f"F1 of {name}" for name in TASK1_CLASSES}, "kappa": "Cohen's kappa",
+    **{f"bout_f1_{share}": f"bout F1 at {share} % overlap" for share in (10, 25, 50)}, "edit": "edit score, %",
+    "onset_abs": "median shift of onsets, s", "offset_abs": "median shift of offsets, s",
+    "near_boundary_500ms": "share of disagreement within .5 s of an edge",
+    "near_boundary_1000ms": "share of disagreement within 1 s of an edge",
+    "f1_within_500ms": "F1 with .5 s of tolerance", "f1_within_1000ms": "F1 with 1 s of tolerance",
+}  # fmt: skip
+NEAR = 0.1
+_SOURCES = {"annotators": real.HUMAN["source"], "tracker": likeness.POSES_SOURCE}
+
+
+def annotator_table(settings: DemoSettings) -> pd.DataFrame:
+    """How far the two annotators of every simulated Task 1 recording agree, and how far two people do, as recorded."""
+    mine, theirs = judges.agreement(settings), recorded.read("human")["figures"]["first"]["metrics"]
+    rows = {told: (mine[name], theirs[name]["value"]) for name, told in _AGREEMENT.items()}
+    return pd.DataFrame(rows, index=["simulated", "real"]).T
+
+
+def near_people(annotators: pd.DataFrame) -> int:
+    """How many figures of `annotator_table` are within `NEAR` of the two people's."""
+    return int(((annotators["simulated"] / annotators["real"] - 1).abs() <= NEAR).sum())
+
+
+def tracker_table(recordings: Sequence[Recording]) -> pd.DataFrame:
+    """`windows.tracked` of simulated recordings, and of the real windows as recorded."""
+    mine, theirs = tracked(pose_windows(recordings, 2000)[0]), recorded.figures("windows")
+    rows = {f"{what}, {told}": (mine[what][told], theirs[what][told]) for what in mine for told in mine[what]}
+    return pd.DataFrame(rows, index=["simulated", "real"]).T
+
+
+def as_compared(**tables: pd.DataFrame) -> pd.DataFrame:
+    """The tables of annotators and tracker, each by its name, as further rows of `likeness.likeness`."""
+    rows = [
+        (f"{name}: {what}", row["simulated"], row["real"], "as named", _SOURCES[name])
+        for name, table in tables.items()
+        for what, row in table.iterrows()
+    ]
+    return pd.DataFrame(rows, columns=["what", "simulated", "real", "unit", "source"])
+
+
+def side_by_side(tracker: pd.DataFrame) -> pd.DataFrame:
+    """`tracker_table` with a row a length: of each figure the simulated one and the real one."""
+    names = tracker.index.str.rsplit(", ", n=1)
+    wide = tracker.set_index([names.str[0], names.str[1]]).unstack(sort=False)
+    wide.columns = [f"{figure}, {whose}" for whose, figure in wide.columns]
+    return wide[[f"{figure}, {whose}" for figure in names.str[1].unique() for whose in tracker.columns]]
 
 
 def near_and_off(medians: pd.DataFrame) -> tuple[int, pd.DataFrame]:

@@ -14,6 +14,7 @@ from mbrepro import paths
 from mbrepro.artifacts import write_json
 from mbrepro.data import labels
 from mbrepro.data.labels import NEEDS_LABELS
+from mbrepro.demo import likeness, windows
 from mbrepro.errors import InputError
 from mbrepro.study import audit, namer, official, people, rats, sparsity
 
@@ -49,6 +50,7 @@ PAGES = {
     "sparsity": Page(labels.real_labels, sparsity.figures, sparsity.provenance, NEEDS_LABELS),
     "official": Page(official.read, official.figures, official.provenance, official.NEEDS),
     "rats": Page(rats.read, rats.figures, rats.provenance, NEEDS_ALL, again=rats.facts),
+    "windows": Page(likeness.read_windows, windows.tracked, likeness.windows_provenance, NEEDS_ALL),
 }
 
 

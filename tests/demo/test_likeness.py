@@ -174,6 +174,20 @@ def test_durations_against_every_real_bout(real_data):
         assert ks_2samp(frames, real[name]).statistic <= 0.1, name
 
 
+def test_what_drifts_keeps_its_change_and_what_jitters_does_not():
+    """Autocorrelation of 13 deviations from their own mean: -1/13 for noise, near that of the process for drift."""
+    rng = np.random.default_rng(0)
+    apart = np.zeros((4000, 13, 2, 7, 2))
+    apart[:, :, 1] += 300
+    noise = apart + rng.normal(size=apart.shape)
+    drift = apart + np.cumsum(rng.normal(size=apart.shape), axis=1)
+    jitters, drifts = (windows_of.contact_persistence(w) for w in (noise, drift))
+    assert all(np.isnan(value) for what, value in drifts.items() if what.endswith("contact"))  # never in contact
+    for what in (name for name in drifts if name.endswith("apart")):
+        assert jitters[what] == pytest.approx(-1 / 13, abs=0.02)
+        assert drifts[what] > 0.5
+
+
 def test_zero_padded_windows_are_left_out(real_data):
     windows, classes = windows_of.read_real_windows(real_data)
     assert windows.shape == (996, 13, 2, 7, 2) and not (windows == 0).all(axis=(3, 4)).any()

@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 from mbrepro.demo import likeness
+from mbrepro.demo.simulated import DemoSettings
+from mbrepro.study import dataset, recorded
 from mbrepro.study.dataset import near_and_off
 
 
@@ -17,3 +19,25 @@ def test_medians_within_the_tolerance_are_near_on_either_side_and_the_others_are
     assert near == 3 and off.index.tolist() == ["d, px", "e, px"]
     assert off.columns.tolist() == ["simulated", "real", "ratio"]
     assert off["ratio"].tolist() == pytest.approx(ratios[3:])
+
+
+def test_tables_of_annotators_and_tracker_become_rows_of_the_comparison():
+    """What each says stands beside its real figure; that both agree is test_annotators' and test_tracker's matter."""
+    annotators = dataset.annotator_table(DemoSettings(train_recordings=4, test_recordings=2, seconds=60))
+    people = recorded.read("human")["figures"]["first"]["metrics"]
+    assert annotators.loc["Cohen's kappa", "real"] == people["kappa"]["value"]
+    assert 0.3 < annotators.loc["Cohen's kappa", "simulated"] < 1
+    tracker = pd.DataFrame(
+        {"simulated": [1.0, 2, 3, 4], "real": [5.0, 6, 7, 8]},
+        index=["ear, apart, median", "ear, apart, p90", "hip, apart, median", "hip, apart, p90"],
+    )
+    rows = dataset.as_compared(annotators=annotators, tracker=tracker)
+    assert len(rows) == len(annotators) + 4
+    assert rows.iloc[-1]["what"] == "tracker: hip, apart, p90" and rows.iloc[-1]["real"] == 8
+    wide = dataset.side_by_side(tracker)
+    assert wide.columns.tolist() == ["median, simulated", "median, real", "p90, simulated", "p90, real"]
+    assert wide.loc["hip, apart"].tolist() == [3, 7, 4, 8] and wide.index.tolist() == ["ear, apart", "hip, apart"]
+
+
+def test_how_many_figures_are_near_the_peoples():
+    assert dataset.near_people(pd.DataFrame({"simulated": [1.09, 0.89, 2.0], "real": [1.0, 1.0, 2.0]})) == 2

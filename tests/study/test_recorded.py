@@ -41,6 +41,13 @@ def test_recorded_figures_are_what_the_real_labels_give(page, real_data, monkeyp
     assert recorded.record(page).read_bytes() == before
 
 
+def test_the_recorded_windows_are_what_the_real_ones_give(real_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("MBREPRO_REAL_DATA", str(real_data))
+    before = recorded.path_of("windows").read_bytes()
+    monkeypatch.setattr(recorded, "path_of", lambda name: tmp_path / f"{name}.json")
+    assert recorded.record("windows").read_bytes() == before
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_without_labels_the_recorded_figures_are_read(page, no_real_labels):
     assert recorded.figures(page) == json.loads(recorded.path_of(page).read_text())["figures"]
