@@ -17,7 +17,7 @@ export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
 
-.PHONY: help reproduce data simulate test verify book bench gpu soak ladder ablation standin record extras golden lock clean purge
+.PHONY: help reproduce data simulate test verify crate book bench gpu soak ladder ablation standin record extras golden lock clean purge
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test: .venv/installed-test ## set up and run every test
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book
 	$(BIN)/mbrepro verify --profile $(PROFILE) $(if $(RUN),--run $(RUN))
+
+crate: .venv/installed ## describe the results as an RO-Crate: who made what from what, for other tools to read
+	$(BIN)/mbrepro crate --profile $(PROFILE) $(if $(RUN),--run $(RUN))
 
 book: .venv/installed ## build the book again from the notebooks that have been run
 	$(BIN)/mbrepro book --profile $(PROFILE) $(if $(RUN),--run $(RUN))

@@ -21,6 +21,7 @@ COMMANDS = {
     "diff": "say in what two runs differ",
     "book": "build the book from the notebooks that have been run",
     "verify": "score stored predictions again and compare with table and book",
+    "crate": "describe the results as an RO-Crate, in place",
     "fetch": "download CalMS21 or the official network, or link the copy you have",
     "simulate": "write simulated recordings to a folder",
     "estimate": "how long stage 2 takes on this machine; too long is exit status 2",

@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup, Tag
 
 from mbrepro import paths
 from mbrepro.artifacts import write_text
-from mbrepro.commands import copies
+from mbrepro.commands import copies, provenance
 from mbrepro.commands.options import Profile, Run
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
@@ -51,6 +51,7 @@ def build(profile: str, run: str = "") -> Path:
     if missing:
         told = f"run {run}: its book needs mbrepro run --all" if run else f"profile {profile}: run make reproduce first"
         raise InputError(f"{', '.join(missing)} has not been run for {told}")
+    provenance.write_manifest(folder)
     command = [
         str(Path(sys.executable).with_name("jupyter-book")), "build", str(_stage(folder, profile, output / "book")),
         "--path-output", str(output), "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
@@ -95,6 +96,7 @@ def _generated(folder: Path) -> dict[str, str]:
     parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
     return {
         "banner": page.source_notice(stored, parts),
+        "made_by": page.table(provenance.made_by(provenance.manifest(folder)), "notebook").data,
         "five_lines": claims.five_lines(source),
         "claims": claims.claims_table(claims.claims(glued, source)),
         "figure": real.summary_figure(),

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -20,10 +21,9 @@ from mbrepro.artifacts import (
     write_json,
     write_text,
 )
-from mbrepro.commands import copies
+from mbrepro.commands import copies, provenance
 from mbrepro.commands.execute import WarmKernel, execute
 from mbrepro.embedding import model_state
-from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
 from mbrepro.study import results, stored
 from mbrepro.study.parameters import cascade, check_values, runs_stage2, shows_runs
@@ -151,9 +151,10 @@ def run_notebook(
     source, output = paths.notebooks() / f"{name}.ipynb", folder / "notebooks" / f"{name}.ipynb"
     failed = output.parent / "failed" / f"{name}.failed.ipynb"
     key = notebook_key(name, values, profile)
-    if output.exists() and not copies.fault(output, folder) and copies.read(output).metadata.get(KEY) == key:
+    noted = output.exists() and provenance.note_of(output).exists()
+    if noted and not copies.fault(output, folder) and copies.read(output).metadata.get(KEY) == key:
         return False
-    before = copies.state(folder)
+    before, began = copies.state(folder), datetime.now(UTC)
     with replacing(output) as temporary:
         try:
             execute(name, source, temporary, values, kernel)
@@ -163,6 +164,7 @@ def run_notebook(
         notebook = _stable(temporary, key)
         copies.seal(notebook, folder, before)
         write_text(temporary, nbformat.writes(notebook))
+        provenance.write_note(output, values, began)
     failed.unlink(missing_ok=True)
     return True
 
@@ -174,7 +176,6 @@ def notebook_key(name: str, values: Mapping[str, object], profile: str) -> str:
     recordings on this machine; files outside the project by name, size and time of change; and of a page that shows
     stored runs what these are.
     """
-    shipped = [*sorted(paths.recorded().glob("[!.]*.json")), *sorted(STAND_IN_WEIGHTS.iterdir())]
     model = values.get("model") or os.environ.get("MBREPRO_MODEL", "")
     outside = [paths.real_data(), calms21_folder() if profile == "calms21" else None]
     files = [path for folder in outside if folder for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -182,8 +183,9 @@ def notebook_key(name: str, values: Mapping[str, object], profile: str) -> str:
     source = paths.notebooks() / f"{name}.ipynb"
     shown = [file_hash(path) for path in stored.row_files(profile)] if shows_runs(name) else []
     return fingerprint(
-        source, values, package_versions(), library_versions(), shipped, model, model_state(model), states, shown
-    )
+        source, values, package_versions(), library_versions(), provenance.shipped(), model, model_state(model),
+        states, shown,
+    )  # fmt: skip
 
 
 def _stable(path: Path, key: str) -> nbformat.NotebookNode:

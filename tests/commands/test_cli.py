@@ -139,6 +139,7 @@ def test_every_file_of_the_folder_is_a_command_or_part_of_one():
         "runner",
         "execute",
         "copies",
+        "provenance",
         "throughput",
     }
 

@@ -1,0 +1,15 @@
+"""`mbrepro crate`: the study's results as a research object that other tools can read."""
+
+from mbrepro import paths
+from mbrepro.commands import provenance
+from mbrepro.commands.options import Profile, Run
+from mbrepro.errors import InputError
+
+
+def command(profile: Profile = "demo", run: Run = "") -> None:
+    """Describe the results folder as an RO-Crate (Process Run Crate) and print the metadata file."""
+    paths.check_profile(profile)
+    folder = paths.results(profile, run)
+    if not (folder / "notebooks").is_dir():
+        raise InputError(f"{folder} holds no study: run make reproduce first")
+    print(provenance.write_crate(folder, f"mbrepro, {profile}{', run ' + run if run else ''}"))

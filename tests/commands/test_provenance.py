@@ -1,0 +1,72 @@
+"""What is noted of a notebook's run, and the research object made of a study's notes."""
+
+import hashlib
+import json
+from datetime import datetime
+
+import pytest
+
+from mbrepro import cli
+from mbrepro.commands import provenance, runner
+from mbrepro.errors import InputError
+
+
+@pytest.fixture
+def folder(study):
+    runner.run_study("demo", {"count": 3}, ["toy"])
+    return study / "results" / "demo"
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_run_is_noted_with_parameters_times_code_and_libraries(folder):
+    told = json.loads((folder / "notebooks" / "toy.run.json").read_text())
+    assert told["parameters"]["count"] == 3 and told["parameters"]["profile"] == "demo"
+    took = datetime.fromisoformat(told["ended"]) - datetime.fromisoformat(told["began"])
+    assert told["seconds"] > 0 and abs(told["seconds"] - took.total_seconds()) <= 1  # times are in whole seconds
+    assert told["libraries"]["papermill"] and set(told["code"]) == {"version", "commit", "changed"}
+
+
+def test_without_its_note_a_notebook_runs_again_and_with_it_does_not(folder):
+    assert runner.run_study("demo", {"count": 3}, ["toy"]) == []
+    provenance.note_of(folder / "notebooks" / "toy.ipynb").unlink()
+    with pytest.raises(InputError, match="does not say how toy was run"):
+        provenance.manifest(folder)
+    assert runner.run_study("demo", {"count": 3}, ["toy"]) == ["toy"]
+
+
+def test_the_manifest_has_the_hash_of_everything(folder, study):
+    told = provenance.manifest(folder)["notebooks"]["toy"]
+    assert told["source_sha256"] == sha256(study / "notebooks" / "toy.ipynb")
+    assert told["executed_sha256"] == sha256(folder / "notebooks" / "toy.ipynb")
+    assert all(digest == sha256(folder / name) for name, digest in told["wrote"].items())
+    table = provenance.made_by(provenance.manifest(folder))
+    assert table.index.tolist() == ["toy"] and table.loc["toy", "seconds"].isdigit()
+
+
+def test_the_crate_names_every_file_once_and_every_reference_is_in_it(folder, capsys):
+    assert cli.main(["crate"]) == 0
+    graph = json.loads((folder / provenance.CRATE).read_text())["@graph"]
+    names = [entity["@id"] for entity in graph]
+    assert len(names) == len(set(names))
+
+    def refs(value):
+        if isinstance(value, dict):
+            yield from [value["@id"]] if set(value) == {"@id"} else [r for part in value.values() for r in refs(part)]
+        elif isinstance(value, list):
+            yield from (r for part in value for r in refs(part))
+
+    outside = {ref for ref in refs(graph) if ref not in names}
+    assert outside == {"https://w3id.org/ro/crate/1.1"}
+    files = [entity for entity in graph if entity["@type"] == "File"]
+    assert {"notebooks/toy.ipynb", provenance.MANIFEST} <= {entity["@id"] for entity in files}
+    assert all(entity["sha256"] == sha256(folder / entity["@id"]) for entity in files)
+    action = next(entity for entity in graph if entity["@type"] == "CreateAction")
+    assert {"@id": "#toy-count"} in action["object"] and action["result"] == {"@id": "notebooks/toy.ipynb"}
+
+
+def test_without_a_study_there_is_no_crate(study, capsys):
+    assert cli.main(["crate"]) == 2
+    assert "holds no study: run make reproduce first" in capsys.readouterr().err
