@@ -36,7 +36,7 @@ COMMANDS = {
     "doctor": "say what this machine has and what it lacks",
     "bench": "measure speed against the published computation",
     "gpu": "measure what needs a GPU: speed, precision, parity, a fine-tuning step",
-    "soak": "kill embedding at random moments and compare the bytes with a straight run's",
+    "soak": "kill a command at random moments and compare the bytes with a straight run's",
     "ladder": "measure how much context helps on the demo, beside the published figures",
     "judges": "measure how hard the demo is for methods whose scores on real mice are known",
     "ablation": "compare crops, frame rates and views on the demo",

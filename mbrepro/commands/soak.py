@@ -1,16 +1,19 @@
 """`mbrepro soak`: kills at random moments; what is left is taken up again, with the bytes of a run that went straight.
 
-A process that embeds a few short recordings with the stand-in is killed (SIGKILL) at a random moment, started again,
-and so on; a finished store is compared with one made straight, emptied and begun anew until there have been as many
-kills as asked for.
+A command is killed (SIGKILL) at a random moment, started again, and so on; what it has made when it ends is compared
+with what a straight run made, emptied and begun anew until there have been as many kills as asked for. No process that
+it started may outlive it.
 """
 
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -42,34 +45,117 @@ def embed_all(jobs: list[tuple[Recording, list[int]]], folder: Path) -> None:
         embed_recording(recording, starts, CLIPS, embedder, folder)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """Everything in a folder: name → bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+@dataclass(frozen=True)
+class Work:
+    """A command to kill: its arguments, and the files, as patterns of the root, that a straight run decides.
+
+    announced: it says by a line when it begins, and is killed only after that, within `LONGEST` seconds.
+    """
+
+    arguments: tuple[str, ...]
+    results: tuple[str, ...] = ("**/*",)
+    announced: bool = False
 
 
-def soak(films: Path, wanted: dict[str, bytes], folder: Path, kills: int, seed: int) -> None:
-    """Fill a store again and again, by processes that are killed at random moments, until there have been so many.
+LONGEST, GRACE = 0.6, 10.0  # s: embedding a few clips; until a killed command's workers have to be gone
+SMALL = [
+    "-p",
+    "scale",
+    "0.15",
+    "-p",
+    "seeds",
+    "1",
+    "-p",
+    "epochs",
+    "1",
+    "-p",
+    "baseline_epochs",
+    "1",
+    "-p",
+    "behaviours",
+    "sniff_face",
+]
+STUDY = ("results/demo/table.csv", "results/demo/rows/*.json", "results/demo/predictions/*")
+RUNS = tuple(pattern.replace("demo/", "demo/runs/*/") for pattern in STUDY)
+WORKS = {
+    "embed": Work(("soak", "--only-embed", "films"), announced=True),
+    "study": Work(("run", "--all", *SMALL, "-p", "run", "small"), RUNS),
+    "sweep": Work(("sweep", "01_baseline", *SMALL[:-3], "-p", "validation_fraction", "0,0.25"), RUNS),
+    "train": Work(("train", "data", "--out", "model.zip"), ("model.zip",)),
+    "predict": Work(("predict", "data", "--model", "model", "--out", "predictions"), ("predictions/**/*",)),
+}
+
+
+def files(folder: Path, patterns: tuple[str, ...] = ("**/*",)) -> dict[str, bytes]:
+    """The files in a folder that patterns name: name → bytes."""
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(found)}
+
+
+def attempt(work: Work, given: Mapping[str, Path], root: Path, moment: float | None) -> int:
+    """Do the work in `root`, killed after `moment` seconds unless that is None; returns the exit status.
+
+    given: what words of its arguments stand for. Raises InputError if a process that it started outlives a kill.
+    """
+    arguments = [str(given.get(word, word)) for word in work.arguments] + ([str(root)] if work.announced else [])
+    child = subprocess.Popen(
+        [sys.executable, "-m", "mbrepro", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env={**os.environ, "MBREPRO_ROOT": str(root)}, cwd=root,
+    )  # fmt: skip
+    if work.announced:
+        child.stdout.readline()
+    if moment is None:
+        child.communicate()
+        return child.returncode
+    try:
+        child.communicate(timeout=moment)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        _wait_for_others(root)
+    return child.returncode
+
+
+def _wait_for_others(root: Path) -> None:
+    """Return when no process that works in `root` is left; raise InputError if one is after `GRACE` seconds.
+
+    They are known by their environment, which Linux shows; elsewhere none is found.
+    """
+    until, mark = time.monotonic() + GRACE, f"MBREPRO_ROOT={root}\0".encode()
+    while left := [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if mark in _read(path)]:
+        if time.monotonic() > until:
+            raise InputError(f"what the killed process started is still there after {GRACE:g} s: {', '.join(left)}")
+        time.sleep(0.1)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended, or is another user's
+        return b""
+
+
+def soak(
+    work: Work, given: Mapping[str, Path], wanted: dict[str, bytes], root: Path, kills: int, seed: int, longest: float
+) -> None:
+    """Do the work again and again, killed at random moments within `longest` seconds, until so many kills.
 
     Every sixth process at the latest is spared, and one that is done before its moment comes counts as no kill. Raises
-    InputError if a filled store is not `wanted`.
+    InputError if what is made is not `wanted`, or the work fails by itself.
     """
-    command = [sys.executable, "-m", "mbrepro", "soak", "--only-embed", films, folder]
-    rng, done, here = random.Random(seed), 0, 0  # here: kills since the store was empty
+    rng, done, here = random.Random(seed), 0, 0  # here: kills since the root was empty
     bar = tqdm(total=kills, desc="kills", disable=None)
     while done < kills or here:
         spared = done == kills or here == 5
-        child = subprocess.Popen(command, stdout=subprocess.PIPE)
-        child.stdout.readline()  # it has loaded the model and begins
-        if not spared:
-            time.sleep(rng.uniform(0, 0.6))
-            child.kill()
-        if child.wait() == 0:
-            if files(folder) != wanted:
+        root.mkdir(exist_ok=True)
+        status = attempt(work, given, root, None if spared else rng.uniform(0, longest))
+        if status == 0:
+            if files(root, work.results) != wanted:
                 raise InputError(f"after kill {done} the bytes differ from a straight run's")
-            shutil.rmtree(folder)
+            shutil.rmtree(root)
             here = 0
-        elif spared:
-            raise RuntimeError(f"the process failed by itself with status {child.returncode}")
+        elif spared or status != -9:
+            raise InputError(f"after kill {done} the command failed by itself with status {status}")
         else:
             done, here = done + 1, here + 1
             bar.update()
@@ -77,14 +163,30 @@ def soak(films: Path, wanted: dict[str, bytes], folder: Path, kills: int, seed: 
 
 def command(
     kills: Annotated[int, typer.Argument(min=1, help="how many")] = 50,
-    seed: Annotated[int, typer.Argument(min=0, help="of the moments")] = 0,
+    what: Annotated[str, typer.Option(help="what is killed: " + ", ".join(WORKS))] = "embed",
+    data: Annotated[
+        Path | None, typer.Option(help="train, predict: a data set of your own, as of mbrepro init")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="predict: a model of mbrepro train", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the moments")] = 0,
     only_embed: Annotated[tuple[Path, Path] | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Soak until there have been so many kills, or the bytes differ after one."""
     if only_embed:
         return embed_all(recordings(only_embed[0]), only_embed[1])
+    if what not in WORKS:
+        raise InputError(f"nothing is known to kill by the name {what!r}; there are {', '.join(WORKS)}")
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        embed_all(recordings(place / "films"), place / "straight")
-        soak(place / "films", files(place / "straight"), place / "killed", kills, seed)
-    print(f"{kills} kills: the bytes are those of a straight run")
+        place, work = Path(name), WORKS[what]
+        given = {"films": place / "films", "data": data and data.absolute(), "model": model and model.absolute()}
+        lacking = [word for word in work.arguments if given.get(word, word) is None]
+        if lacking:
+            raise InputError(f"{what} needs --{lacking[0]}")
+        recordings(place / "films")
+        (place / "straight").mkdir()
+        began = time.monotonic()
+        if status := attempt(work, given, place / "straight", None):
+            raise InputError(f"{what} fails without a kill, with status {status}")
+        longest = LONGEST if work.announced else time.monotonic() - began
+        soak(work, given, files(place / "straight", work.results), place / "killed", kills, seed, longest)
+    print(f"{kills} kills of {what}: the bytes are those of a straight run, and no process was left")

@@ -5,6 +5,7 @@ that was changed or cut short, or whose scores this installation would give othe
 """
 
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from mbrepro.method.context import Layered
 FORMAT = 1
 DESCRIPTION, CARD, TREES = "model.json", "card.md", ("first.skops", "second.skops")
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]  # beyond the types that skops trusts
+SCHEMA = "schema.json"  # of a skops file
 MOST_BYTES = 2**28  # of a member; a model of 20 recordings has under 2**22
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same model is the same bytes
 
@@ -47,7 +49,7 @@ class Bundle:
 def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
     """Write a model and its card as one file, whole or not at all."""
     first, second = bundle.model.first, bundle.model.second
-    members = dict(zip(TREES, map(skops.io.dumps, (first.trees, second)), strict=True)) | {CARD: card.encode()}
+    members = dict(zip(TREES, map(_stored, (first.trees, second)), strict=True)) | {CARD: card.encode()}
     told = {
         "format": FORMAT, "parts": bundle.skeleton.parts, "front": bundle.skeleton.front, "rear": bundle.skeleton.rear,
         "classes": bundle.classes, "fps": bundle.model.fps, "alike": bundle.model.alike,
@@ -59,6 +61,31 @@ def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
         for name, content in {DESCRIPTION: described, **members}.items():
             file.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
         file.comment = _digest(described).encode()
+
+
+def _stored(trees: HistGradientBoostingClassifier) -> bytes:
+    """Trees as `skops` stores them, its objects numbered in order: it names them by their places in memory."""
+    numbers: dict[str, int] = {}
+
+    def number(name: str) -> int:
+        return numbers.setdefault(name, len(numbers))
+
+    def renamed(node):
+        if isinstance(node, list):
+            return [renamed(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        own = {"__id__": number(str(node["__id__"]))} if "__id__" in node else {}
+        own |= {"file": f"{number(node['file'].removesuffix('.npy'))}.npy"} if "file" in node else {}
+        return {key: renamed(part) for key, part in node.items()} | own
+
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(trees))) as file, zipfile.ZipFile(written, "w") as stable:
+        schema = json.dumps(renamed(json.loads(file.read(SCHEMA))))
+        arrays = {f"{number(n.removesuffix('.npy'))}.npy": file.read(n) for n in file.namelist() if n != SCHEMA}
+        for name, content in {SCHEMA: schema, **arrays}.items():
+            stable.writestr(zipfile.ZipInfo(name, EPOCH), content)
+    return written.getvalue()
 
 
 def load_bundle(path: Path) -> Bundle:

@@ -98,6 +98,8 @@ REFUSED = {
     "learning-curve nowhere --out o --draws 1": "Invalid value for '--draws'",
     "bench nothing": "there is no benchmark 'nothing'",
     "soak 0": "Invalid value for 'kills'",
+    "soak --what walk": "nothing is known to kill by the name 'walk'",
+    "soak --what train": "train needs --data",
     "ablation --seeds 0": "Invalid value for '--seeds'",
     "ablation --scale -1": "--scale must be a positive number, not -1.0",
     "standin --steps 0": "Invalid value for '--steps'",

@@ -36,10 +36,11 @@ def straight(recordings, tmp_path_factory) -> dict[str, bytes]:
 
 def test_killed_processes_leave_what_the_next_one_finishes_to_the_same_bytes(recordings, straight, tmp_path):
     films = recordings[0][0].video.parents[1]
-    soak.soak(films, straight, tmp_path / "killed", kills=2, seed=0)
+    work, given = soak.WORKS["embed"], {"films": films}
+    soak.soak(work, given, straight, tmp_path / "killed", kills=2, seed=0, longest=soak.LONGEST)
     assert not list(tmp_path.iterdir())  # each filled store was compared and emptied
     with pytest.raises(InputError, match="the bytes differ from a straight run's"):
-        soak.soak(films, {}, tmp_path / "other", kills=1, seed=0)
+        soak.soak(work, given, {}, tmp_path / "other", kills=1, seed=0, longest=soak.LONGEST)
 
 
 def test_shares_of_the_recordings_give_the_whole(recordings, straight, tmp_path):

@@ -61,6 +61,13 @@ def test_model_read_back_gives_the_same_scores(bundle, path):
         assert all(info.date_time == (1980, 1, 1, 0, 0, 0) for info in file.infolist())
 
 
+def test_the_same_training_gives_the_same_bytes(bundle, path, tmp_path):
+    """Though the objects lie elsewhere in memory, and some that were one may be two."""
+    again = fit_layered([made_recording(f"mouse{k:03}_x", 300, k) for k in range(3)], False, 0, FIRST, SECOND)
+    save_bundle(tmp_path / "again.zip", replace(bundle, model=again), "# card\n")
+    assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
+
+
 def test_a_changed_file_is_refused(path):
     original = path.read_bytes()
     for change in (
