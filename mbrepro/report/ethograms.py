@@ -83,7 +83,7 @@ def stacked(by_title: Mapping[str, Sequence[Run]], source: str) -> HTML:
     colours = {k: colour_of(name) for k, name in enumerate(classes) if name != OTHER}
     for videos in zip(*(run.videos for run in first.values()), strict=True):
         told = f"{videos[0].name}, labelled"
-        parts.append(f"<strong>{html.escape(videos[0].name)}</strong>")
+        parts.append(f"<strong>{html.escape(videos[0].name)}, {len(videos[0].true) / videos[0].fps:.0f} s</strong>")
         parts.append(f"<span>labelled</span>{track(videos[0].true, colours, told)}")
         for title, video in zip(first, videos, strict=True):
             kinds = mistakes(video.true, video.labels, classes)
@@ -122,7 +122,8 @@ def _so_what(table: pd.DataFrame, source: str) -> str:
 
 def _controls(held: Mapping, at: int) -> str:
     """The sliders and the choice, which do nothing until the script is there."""
-    names = "".join(f"<option>{html.escape(one['name'])}</option>" for one in held["recordings"])
+    lasting = {one["name"]: sum(one["true"][::2]) / one["fps"] for one in held["recordings"]}
+    names = "".join(f"<option>{html.escape(name)}, {seconds:.0f} s</option>" for name, seconds in lasting.items())
     last = len(held["stops"]) - 1, len(held["tolerances"]) - 1
     return (
         f'<div class="mb-controls"><label>Share of all clips\' time that may be shown: <output>{held["stops"][at]:.0%}'

@@ -89,7 +89,7 @@ def test_without_its_script_the_figure_shows_the_state_it_was_made_with(figure, 
     f1 = [f"{scored(labels, k, 0):.3f}" for k in (1, 0)]
     assert [cell.get_text() for cell in shown.find_all("dd")] == [*f1, "25.0%", "10.000"]
     assert all(control.has_attr("disabled") and control.parent.name == "label" for control in shown.select("[name]"))
-    assert shown.find("option").get_text() == "mouse0 <b>" and shown.find("noscript")
+    assert shown.find("option").get_text() == f"mouse0 <b>, {len(labels[0][0]) / 30:.0f} s" and shown.find("noscript")
     word = "more than" if f1[0] > f1[1] else "less than"
     assert f"With 50% of the clips' time shown the F1 is {f1[0]}, {word} the {f1[1]} of poses alone." in (
         shown.figcaption.get_text()
@@ -158,6 +158,7 @@ def test_stacked_ethograms_colour_hits_by_behaviour_and_the_rest_by_mistake(runs
         "mouse0, all": {attack: "M10 0h10v1h-10z", mount: "M30 0h10v1h-10z"},
         **{f"mouse1, {name}": {investigation: "M10 0h10v1h-10z"} for name in ("labelled", "shifted <i>", "all")},
     }
+    assert [name.get_text() for name in shown.find_all("strong")] == ["mouse0, 2 s", "mouse1, 1 s"]
     table = ethograms.kinds_table(runs_by_title)
     assert table.loc["shifted <i>"][["hit", "miss", "shifted edge"]].tolist() == pytest.approx(
         [20 / 35, 10 / 35, 5 / 35]
