@@ -1,8 +1,6 @@
-/* Figures of report/ethograms.py: what a reader sets is scored anew from the labels that the page holds.
+/* Of every page, as jupyter-book loads what lies here. Figures of report/ethograms.py: what a reader sets is scored anew from the labels that the page holds.
    Scores are those of metrics/frames.py (no tolerance) and metrics/agreement.py; a track is l, v, l, v… (lengths, values). */
 (() => {
-  if (window.mbEthograms) return; // one script a page, however many figures ask for it
-  window.mbEthograms = true;
   const OTHER = "other";
   const ROUNDING = 1e-9; // of frames turned into seconds
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -103,6 +101,8 @@
     zoom.addEventListener("input", () => { figure.querySelector(".mb-lines").style.width = `${100 * zoom.value}%`; });
   }
 
-  document.querySelectorAll(".mb-explore").forEach(explore);
-  document.querySelectorAll(".mb-stack").forEach(widen);
+  addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".mb-explore").forEach(explore);
+    document.querySelectorAll(".mb-stack").forEach(widen);
+  });
 })();

@@ -14,7 +14,6 @@ from mbrepro.report.plots import METHODS, colour_of
 from mbrepro.report.prose import compared
 from mbrepro.study.results import Run
 
-SCRIPT = '<script src="../_static/ethograms.js" defer></script>'
 WITHOUT = "<noscript>The controls need JavaScript; shown is the state that the page was made with.</noscript>"
 
 # Told apart, and from Task 1's classes, in every sight; a test computes it.
@@ -68,7 +67,7 @@ def gate_explorer(held: Mapping, told: pd.DataFrame, budget: float, source: str)
     return HTML(
         f'<figure class="mb-explore">{_controls(held, at)}{WITHOUT}{_numbers(line, alone)}'
         f'<div class="mb-lines">{drawn}</div>{key(names)}<figcaption>{html.escape(caption)}</figcaption>'
-        f'<script type="application/json">{data}</script></figure>{SCRIPT}'
+        f'<script type="application/json">{data}</script></figure>'
     )
 
 
@@ -96,7 +95,7 @@ def stacked(by_title: Mapping[str, Sequence[Run]], source: str) -> HTML:
         f'<div class="mb-scroll" tabindex="0" role="group" aria-label="ethograms of all test videos">'
         f'<div class="mb-lines">{"".join(parts)}</div></div>'
         f"{key({name: colour_of(name) for name in classes} | MISTAKES)}"
-        f"<figcaption>{html.escape(_so_what(kinds_table(by_title), source))}</figcaption></figure>{SCRIPT}"
+        f"<figcaption>{html.escape(_so_what(kinds_table(by_title), source))}</figcaption></figure>"
     )
 
 

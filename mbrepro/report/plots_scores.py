@@ -14,6 +14,7 @@ from mbrepro.report.plots import DOTTED, GRID, METHODS
 from mbrepro.study import recorded
 from mbrepro.study.results import Run
 
+SHADES = METHODS[2::-1]  # of titles in order, what is beyond being the last and the clearest
 FARTHEST, WIDTH = 2.0, 0.2  # s: errors drawn, those beyond in the last bin, and a bin
 
 
@@ -25,7 +26,7 @@ def precision_recall(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:
     names = behaviours(next(iter(by_title.values()))[0].classes)
     figure, axes = plt.subplots(1, len(names), figsize=(2.6 * len(names) + 0.6, 3.6), sharey=True, squeeze=False)
     lines = {}
-    for (title, runs), colour in zip(by_title.items(), METHODS, strict=False):
+    for (title, runs), colour in zip(by_title.items(), SHADES, strict=False):
         scores = {name: np.mean([part[name] for part in map(_ranked, runs)]) for name in _ranked(runs[0])}
         lines[f"{title}: MAP {scores['map']:.3f}"] = Line2D([], [], color=colour)
         for axis, name in zip(axes.flat, names, strict=True):
@@ -35,7 +36,7 @@ def precision_recall(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:
     for axis, name in zip(axes.flat, names, strict=True):
         axis.set(title=name, xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
         axis.grid(color=GRID)
-        axis.legend(loc="lower left", fontsize=8)
+        axis.legend(loc="lower left", fontsize=8, frameon=True, edgecolor="none")
     axes[0, 0].set_ylabel("precision")
     figure.legend(lines.values(), lines, loc="outside upper center", ncols=len(lines), fontsize=9)
     return figure
@@ -61,7 +62,7 @@ def ends_off(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:
     people = recorded.read("human")["figures"]["first"]["metrics"]
     figure, axes = plt.subplots(1, 2, figsize=(8.2, 3.4), sharey=True)
     edges = np.linspace(-FARTHEST, FARTHEST, round(2 * FARTHEST / WIDTH) + 1)
-    for (title, runs), colour in zip(by_title.items(), METHODS, strict=False):
+    for (title, runs), colour in zip(by_title.items(), SHADES, strict=False):
         errors = np.concatenate([_errors(run) for run in runs])
         for axis, late in zip(axes, errors.T, strict=True):
             shares = np.histogram(late.clip(-FARTHEST, FARTHEST), edges)[0] / max(len(late), 1)
@@ -72,7 +73,7 @@ def ends_off(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:
         for x in (-median, median):
             axis.axvline(x, **DOTTED)
         axis.plot([], [], label=f"two people, real mice: median {median:.2f} s", **DOTTED)
-        axis.set(xlabel=f"{name} late by (s)", xlim=(-FARTHEST, FARTHEST))
+        axis.set(xlabel=f"{name} late by (s), beyond ±{FARTHEST:g} s in the last bars", xlim=(-FARTHEST, FARTHEST))
         axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=8)
     axes[0].set_ylabel("share of matched bouts")
     return figure

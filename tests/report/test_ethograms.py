@@ -121,7 +121,7 @@ def test_the_pages_script_gives_the_packages_numbers_wherever_the_sliders_stand(
         document.querySelector("pre").textContent = JSON.stringify(told);
     }});</script>"""
     page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html>{figure.replace('../_static/ethograms.js', script)}{driver}", encoding="utf-8")
+    page.write_text(f'<!doctype html><script src="{script}"></script>{figure}{driver}', encoding="utf-8")
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user", "--dump-dom"]
     done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=300, check=True)
     first, *moved, boxes, outputs = json.loads(BeautifulSoup(done.stdout, "html.parser").pre.get_text())
