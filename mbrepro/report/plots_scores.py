@@ -1,17 +1,19 @@
-"""Figures of what stands behind scores: precision and recall at every threshold, and where bouts begin and end."""
+"""Figures behind the scores: precision and recall, how far they can be believed, where bouts begin and end."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
-from mbrepro.data.recordings import behaviours
+from mbrepro.data.recordings import UNLABELLED, Dataset, behaviours
 from mbrepro.metrics.bouts import boundary_errors
 from mbrepro.metrics.frames import evaluate
 from mbrepro.report.plots import DOTTED, GRID, METHODS
 from mbrepro.study import recorded
+from mbrepro.study.beyond import Scores
 from mbrepro.study.results import Run
 
 SHADES = METHODS[2::-1]  # of titles in order, what is beyond being the last and the clearest
@@ -52,6 +54,28 @@ def _curve(run: Run, value: int) -> tuple[np.ndarray, np.ndarray]:
     true = np.concatenate([v.true == value for v in run.videos])
     precision, recall, _ = precision_recall_curve(true, np.concatenate([v.scores[:, value] for v in run.videos]))
     return recall, precision
+
+
+def reliability(data: Dataset, scores: Mapping[str, Scores]) -> plt.Figure:
+    """Of test frames given a score for a class, the share that has it: a panel a localizer, its first seed.
+
+    Labelled frames alone, scores of all classes together, in ten equal bins; on the dotted line scores are shares.
+    """
+    true = np.concatenate([r.labels for r in data.test])
+    kept = true != UNLABELLED
+    right = np.eye(len(data.classes))[true[kept]].ravel()
+    figure, axes = plt.subplots(1, len(scores), figsize=(8.2, 3.2), sharey=True, squeeze=False)
+    for axis, (name, found) in zip(axes.flat, scores.items(), strict=True):
+        axis.plot([0, 1], [0, 1], **DOTTED)
+        parts = {"as they are": found.raw, "calibrated": found.test[0]}
+        for (title, part), colour in zip(parts.items(), METHODS[1::-1], strict=True):
+            share, told = calibration_curve(right, np.concatenate(part)[kept].ravel(), n_bins=10)
+            axis.plot(told, share, "o-", color=colour, markersize=4, label=title)
+        axis.set(title=name, xlabel="score", xlim=(0, 1), ylim=(0, 1))
+        axis.grid(color=GRID)
+    axes[0, 0].set_ylabel("share of frames that have the class")
+    axes[0, 0].legend(loc="upper left", fontsize=8)
+    return figure
 
 
 def ends_off(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:

@@ -4,10 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mbrepro.data.recordings import TASK1_CLASSES, Prediction
+from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Prediction, Recording
 from mbrepro.metrics.bouts import bout_metrics
 from mbrepro.report import plots_scores
 from mbrepro.study import results
+from mbrepro.study.beyond import Scores
 from mbrepro.study.results import Run
 
 
@@ -51,4 +52,21 @@ def test_histograms_of_ends_have_the_medians_of_the_bout_metrics(by_title):
         assert shown[-1].startswith("two people, real mice: median 0.")
         for stairs in axis.patches:
             assert stairs.get_data().values.sum() == pytest.approx(1)
+    plt.close(figure)
+
+
+def test_reliability_is_the_share_of_each_tenth_of_scores_that_is_right():
+    rng = np.random.default_rng(0)
+    labels = np.append(rng.integers(0, 4, 500), -1)  # the last unlabelled
+    raw, good = (rng.dirichlet(np.ones(4), 501) for _ in range(2))
+    recording = Recording("mouse1_x", rng.random((501, 2, 7, 2)), labels=labels, partly_labelled=True)
+    data = Dataset("task1", TASK1_CLASSES, (), (recording,), "made")
+    figure = plots_scores.reliability(data, {"boosting": Scores([], [[good]], [raw])})
+    _, *drawn = figure.axes[0].lines  # the first is the diagonal
+    for line, scores in zip(drawn, (raw[:500], good[:500]), strict=True):
+        is_so, told, bins = np.eye(4)[labels[:500]], [], np.minimum((scores * 10).astype(int), 9)
+        for k in np.unique(bins):
+            told.append((scores[bins == k].mean(), is_so[bins == k].mean()))
+        np.testing.assert_allclose(np.transpose(line.get_data()), told)
+    assert [line.get_label() for line in drawn] == ["as they are", "calibrated"]
     plt.close(figure)
