@@ -20,7 +20,7 @@ BESIDE_S, LONGEST_S, WIDTH = 0.5, 3.0, 320  # s shown before and after a bout, s
 def best_and_worst(run: Run, recordings: Sequence[Recording]) -> HTML:
     """Of each behaviour's true bouts the one with the largest and the one with the smallest share of frames named so.
 
-    Of equal ones the first; with one bout alone it is the best. Only filmed recordings count, whose predictions are of
+    Of equal ones the first; where all are equal it is the best. Only filmed recordings count, whose predictions are of
     every frame.
     """
     filmed, figures = {r.name: r for r in recordings if r.video is not None}, []
@@ -29,8 +29,8 @@ def best_and_worst(run: Run, recordings: Sequence[Recording]) -> HTML:
         shares = [float((v.labels[start:stop] == value).mean()) for v, start, stop in spans]
         if name == OTHER or not spans:
             continue
-        places = {"best": shares.index(max(shares)), "worst": shares.index(min(shares))}
-        for word, place in places.items() if len(spans) > 1 else [("best", 0)]:
+        places = {shares.index(min(shares)): "worst"} | {shares.index(max(shares)): "best"}
+        for place, word in sorted(places.items(), key=lambda item: item[1]):
             video, start, stop = spans[place]
             told = f"{name}, {word}: {shares[place]:.0%} of frames {start} to {stop - 1} of {video.name} are named so"
             figures.append(_figure(filmed[video.name], video, (start, stop), run.classes, told))

@@ -1,6 +1,7 @@
 """Which bouts are shown, and that the videos in the page are of their frames."""
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,14 @@ def test_the_best_and_the_worst_bout_of_each_behaviour_are_shown_with_what_lies_
         pictures = decode_frames(path, range(probe(path).frames))
         assert kind == "data:video/mp4;base64" and video.has_attr("controls") and pictures.shape[2] == 320
         np.testing.assert_allclose(pictures[:, :20, 100:200].mean((1, 2, 3)), 2 * np.array(frames), atol=3)
+
+
+def test_bouts_that_are_all_named_alike_are_shown_once(recordings):
+    run = run_of(recordings)
+    (video,) = (replace(v, labels=np.full(100, 1)) for v in run.videos[:1])
+    shown = BeautifulSoup(bout_videos.best_and_worst(replace(run, videos=(video,)), recordings).data, "html.parser")
+    assert shown.figcaption.get_text() == "attack, best: 0% of frames 20 to 29 of a_1 are named so"
+    assert len(shown.find_all("video")) == 1
 
 
 def test_without_video_the_page_says_so(recordings):

@@ -102,11 +102,13 @@ def test_without_its_script_the_figure_shows_the_state_it_was_made_with(figure, 
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-def test_the_pages_script_gives_the_packages_numbers_wherever_the_sliders_stand(figure, labels, held, tmp_path):
+def test_the_pages_script_gives_the_packages_numbers_wherever_the_sliders_stand(
+    figure, labels, held, runs_by_title, tmp_path
+):
     script = (paths.SOURCE / "book" / "_static" / "ethograms.js").as_uri()
     settings = [(2, 0), (1, 3), (0, 5), (2, 1)]
     driver = f"""<script>addEventListener("load", () => {{
-        const [stop, tolerance, recording] = document.querySelectorAll("[name]"), told = [];
+        const [stop, tolerance, recording] = document.querySelectorAll(".mb-explore [name]"), told = [];
         const read = () => [...document.querySelectorAll("dd")].map((cell) => cell.textContent);
         told.push(read());
         for (const [one, other] of {json.dumps(settings)}) {{
@@ -115,19 +117,24 @@ def test_the_pages_script_gives_the_packages_numbers_wherever_the_sliders_stand(
             told.push(read());
         }}
         recording.selectedIndex = 1; recording.dispatchEvent(new Event("input"));
-        told.push([...document.querySelectorAll("svg")].map((svg) => svg.getAttribute("viewBox")));
+        told.push([...document.querySelectorAll(".mb-explore svg")].map((svg) => svg.getAttribute("viewBox")));
         told.push([...document.querySelectorAll("output")].map((cell) => cell.textContent));
+        const zoom = document.querySelector(".mb-stack [name=zoom]"), lines = document.querySelector(".mb-stack svg");
+        told.push([zoom.disabled, lines.parentElement.style.width]);
+        zoom.value = 3; zoom.dispatchEvent(new Event("input"));
+        told.push(lines.parentElement.style.width);
         document.body.insertAdjacentHTML("beforeend", "<pre></pre>");
         document.querySelector("pre").textContent = JSON.stringify(told);
     }});</script>"""
-    page = tmp_path / "page.html"
-    page.write_text(f'<!doctype html><script src="{script}"></script>{figure}{driver}', encoding="utf-8")
+    stack, page = ethograms.stacked(runs_by_title, "simulated").data, tmp_path / "page.html"
+    page.write_text(f'<!doctype html><script src="{script}"></script>{figure}{stack}{driver}', encoding="utf-8")
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user", "--dump-dom"]
     done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=300, check=True)
-    first, *moved, boxes, outputs = json.loads(BeautifulSoup(done.stdout, "html.parser").pre.get_text())
+    first, *moved, boxes, outputs, before, after = json.loads(BeautifulSoup(done.stdout, "html.parser").pre.get_text())
     assert first == numbers(labels, held, 1, 0)
     assert moved == [numbers(labels, held, *setting) for setting in settings]
     assert boxes == [f"0 0 {len(labels[0][1])} 1"] * 4 and outputs == ["100%", "0.1 s"]
+    assert before == [False, ""] and after == "300%"
 
 
 @pytest.fixture(scope="module")
