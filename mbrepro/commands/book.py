@@ -177,7 +177,9 @@ def _texts(what: str, parts: list[str], built: BeautifulSoup, where: str) -> Ite
 
 
 def _strings(part: Tag | None) -> list[str]:
-    return [re.sub(r"\s+", " ", text) for text in part.stripped_strings] if part else []
+    """What a part says, and what scripts in it hold."""
+    texts = [*part.stripped_strings, *(script.get_text() for script in part.select("script"))] if part else []
+    return [re.sub(r"\s+", " ", text) for text in texts]
 
 
 def _check_glued(rows: pd.DataFrame, glued: dict[str, dict[str, str]]) -> None:

@@ -59,7 +59,7 @@ def bout_metrics(
     compared = _compared(true, predicted, [classes.index(name) for name in names])
     counts = np.array([[_counts(overlap) for *_, overlap in video] for video in compared])  # (V, behaviours, 4)
     hits = np.array([[_hits(overlap) for *_, overlap in video] for video in compared])  # (V, behaviours, thresholds)
-    errors = [[_errors(*each) / rate for each in video] for video, rate in zip(compared, rates, strict=True)]
+    errors = _late(compared, rates)
     edit = np.array([edit_score(t, p) for t, p in zip(true, predicted, strict=True)])
     return {
         **_found(weights, hits, counts, names),
@@ -67,6 +67,20 @@ def bout_metrics(
         **_counted(weights, counts, names),
         "edit": weighted_mean(weights, edit),
     }
+
+
+def boundary_errors(true: Arrays, predicted: Arrays, classes: Sequence[str], fps: Sequence[float]) -> np.ndarray:
+    """(N, 2) s by which the matched bouts of all videos and behaviours start and stop late; `bout_metrics` has them.
+
+    Raises InputError as `bout_metrics` does.
+    """
+    check_arrays(true, predicted, None, classes)
+    compared = _compared(true, predicted, [classes.index(name) for name in behaviours(classes)])
+    return np.concatenate([each for video in _late(compared, frame_rates(fps, len(true))) for each in video])
+
+
+def _late(compared: Sequence[Sequence[tuple]], rates: np.ndarray) -> list[list[np.ndarray]]:
+    return [[_errors(*each) / rate for each in video] for video, rate in zip(compared, rates, strict=True)]
 
 
 def found_bouts(

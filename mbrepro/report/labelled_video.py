@@ -19,15 +19,17 @@ GROUND, BAR = 28, 90  # grey
 
 
 def write_labelled_video(
-    path: Path, recording: Recording, classes: Sequence[str], labels: np.ndarray, scores: np.ndarray
-) -> None:
+    path: Path, recording: Recording, classes: Sequence[str], labels: np.ndarray, scores: np.ndarray,
+    widths: tuple[int, int] = WIDTHS,
+) -> None:  # fmt: skip
     """Write an H.264 mp4 of a recording's video, without sound, that shows labels (T,) and scores (T, C).
 
-    labels: index into classes, or `UNLABELLED`, not scorable, where scores are NaN. A varying rate is shown evenly,
-    each picture for as long as the video does. A point that was filled in is a ring, one that was seen a disk.
+    labels: index into classes, or `UNLABELLED`, not scorable, where scores are NaN. widths: px between which the
+    picture is brought. A varying rate is shown evenly, each picture for as long as the video does. A point that was
+    filled in is a ring, one that was seen a disk.
     """
     info = probe(recording.video)
-    scale = np.clip(info.width, *WIDTHS) / info.width
+    scale = np.clip(info.width, *widths) / info.width
     width, height = (2 * round(side * scale / 2) for side in (info.width, info.height))
     pictures = _drawn(recording, (width, height), classes, labels, scores)
     write_video(path, pictures, recording.fps, width, height + ROW * (len(classes) + 1))

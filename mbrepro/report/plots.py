@@ -98,14 +98,6 @@ def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
     return figure
 
 
-def video_tracks(runs_: Sequence[Run], recordings: Sequence[Recording], title: str) -> plt.Figure:
-    """True labels above the first seed's, over time, for the test video with most frames of its first class."""
-    video = max(runs_[0].videos, key=lambda video: (video.true == 0).sum())
-    (fps,) = [recording.fps for recording in recordings if recording.name == video.name]
-    tracks = {"labelled": video.true, "predicted": video.labels}
-    return ethogram(tracks, runs_[0].classes, fps, f"{title}: {video.name}")
-
-
 def clip_strips(strips: Mapping[str, np.ndarray], columns: int = 8) -> plt.Figure:
     """Clips (F, H, W, 3) as strips of at most `columns` of their frames, evenly chosen, each under its title."""
     figure, axes = plt.subplots(len(strips), 1, figsize=(8.2, 1.5 * len(strips)))
@@ -113,21 +105,6 @@ def clip_strips(strips: Mapping[str, np.ndarray], columns: int = 8) -> plt.Figur
         axis.imshow(np.concatenate(evenly(clip, columns), axis=1))
         axis.set_title(title, fontsize=9, loc="left")
         axis.axis("off")
-    return figure
-
-
-def ethogram(tracks: Mapping[str, np.ndarray], classes: Sequence[str], fps: float, title: str) -> plt.Figure:
-    """Label tracks (T,) of one recording over time, one line each, a colour a class."""
-    figure, axis = plt.subplots(figsize=(8.2, 0.55 * len(tracks) + 1.3))
-    for line, track in enumerate(tracks.values()):
-        for start, stop, value in runs(np.asarray(track)):
-            bar = [(start / fps, (stop - start) / fps)]
-            axis.broken_barh(bar, (line - 0.4, 0.8), facecolors=colour_of(classes[value]), linewidth=0)
-    key = key_of({name: colour_of(name) for name in classes})
-    axis.legend(*key, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(classes), handlelength=1)
-    axis.set(yticks=range(len(tracks)), yticklabels=list(tracks), xlabel="time (s)", xlim=(0, len(track) / fps))
-    axis.invert_yaxis()
-    axis.set_title(title, loc="left", pad=30)  # above the legend
     return figure
 
 

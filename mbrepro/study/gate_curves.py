@@ -7,11 +7,13 @@ import pandas as pd
 
 from mbrepro import paths
 from mbrepro.data.recordings import Dataset
+from mbrepro.data.recordings import runs as track_runs
 from mbrepro.embedding import embedder_class
 from mbrepro.errors import InputError
 from mbrepro.method import gate
 from mbrepro.method.gate import Guarantee
 from mbrepro.method.protocols import Protocol
+from mbrepro.metrics.agreement import TOLERANCES
 from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import evaluate, weighted_metrics
 from mbrepro.metrics.resampling import LEAST_VIDEOS, interval, whole_and_drawn
@@ -20,6 +22,7 @@ from mbrepro.study.gated import Staged, Stages, run_at, shown_at
 from mbrepro.study.results import Run
 
 BUDGETS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the seconds of all clips
+STOPS = tuple(k / 10 for k in range(11))  # budgets that a reader may set, all of the above among them
 ALONE, GATED, DENSE = "poses alone", "gated", "dense"
 NONE = "none"  # the gate of both ends
 CHOSEN = "difference"
@@ -67,9 +70,13 @@ def _cost(parts: Sequence[Staged], shown: Sequence[np.ndarray], protocol: Protoc
         touched, visited = touched + under.sum(), visited + np.diff(one.spans[kept], axis=1).sum()
         clips, frames = clips + kept.sum(), frames + len(under)
         seconds += one.proposed.recording.seconds
-    settings, (width, height) = protocol.embedder, parts[0].proposed.recording.frame_size
-    _, each = embedder_class(settings.model).cost(settings, protocol.clips, (height, width))
-    return [touched / frames, visited / frames, clips * each / seconds * 3600]
+    return [touched / frames, visited / frames, clips * _tflop(parts[0], protocol) / seconds * 3600]
+
+
+def _tflop(one: Staged, protocol: Protocol) -> float:
+    """Of one clip."""
+    settings, (width, height) = protocol.embedder, one.proposed.recording.frame_size
+    return embedder_class(settings.model).cost(settings, protocol.clips, (height, width))[1]
 
 
 def _scores(runs: Sequence[Run]) -> list[float]:
@@ -83,6 +90,54 @@ def _scores(runs: Sequence[Run]) -> list[float]:
     mean = np.mean(f1, axis=0)
     between = interval(mean[1:]) if len(runs[0].videos) >= LEAST_VIDEOS else None
     return [mean[0], *((between.low, between.high) if between else (np.nan, np.nan)), *np.mean(others, axis=0)]
+
+
+def stops(
+    stages: Stages, values: Sequence[Mapping[str, np.ndarray]], data: Dataset, protocol: Protocol
+) -> tuple[dict[str, object], pd.DataFrame]:  # fmt: skip
+    """All it takes to score the difference gate again at each of `STOPS`, as plain lists, and what `curves` says there.
+
+    A track is its runs' lengths and values, flat: l, v, l, v… Of each recording, true labels, and for each seed the
+    labels at each stop and "first", the first stop at which a shown clip lies over a frame (`len(STOPS)`: none does).
+    clips: for each seed, how many are shown at each stop. Labels are kept, not scores: some ways of taking labels look
+    at a whole recording at once.
+    """
+    only = [{CHOSEN: part[CHOSEN]} for part in values]
+    table, runs = curves(stages, only, data, protocol, STOPS)
+    by = list(runs.values())  # a stop, a seed
+    bought = [
+        [shown_at(part, one[CHOSEN], stop) for stop in STOPS] for part, one in zip(stages.test, only, strict=True)
+    ]
+    recordings = [
+        {
+            "name": one.proposed.recording.name,
+            "fps": float(one.proposed.recording.fps),
+            "true": _flat(by[0][0].videos[k].true),
+            "labels": [[_flat(found[seed].videos[k].labels) for found in by] for seed in range(len(only))],
+            "first": [_flat(_first(part[k], [s[k] for s in b])) for part, b in zip(stages.test, bought, strict=True)],
+        }
+        for k, one in enumerate(stages.test[0])
+    ]  # fmt: skip
+    kept = {
+        "classes": list(data.classes), "stops": list(STOPS), "tolerances": [0.0, *TOLERANCES], "recordings": recordings,
+        "clips": [[int(sum(map(np.sum, at))) for at in part] for part in bought],
+        "tflop": _tflop(stages.test[0][0], protocol),
+        "seconds": sum(one.proposed.recording.seconds for one in stages.test[0]),
+    }  # fmt: skip
+    return kept, table
+
+
+def _first(one: Staged, shown: Sequence[np.ndarray]) -> np.ndarray:
+    """(T,) the first of the ascending stops, each with its clips (N,), at which one of these lies over a frame."""
+    first = np.full(len(one.scores), len(shown))
+    for stop in reversed(range(len(shown))):
+        for start, end in one.spans[shown[stop]]:
+            first[start:end] = stop
+    return first
+
+
+def _flat(track: np.ndarray) -> list[int]:
+    return [part for start, end, value in track_runs(track) for part in (end - start, value)]
 
 
 def choose_budget(

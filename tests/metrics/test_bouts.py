@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mbrepro.errors import InputError
-from mbrepro.metrics.bouts import THRESHOLDS, bout_metrics, bouts, edit_score, matched, segments, tiou
+from mbrepro.metrics.bouts import THRESHOLDS, boundary_errors, bout_metrics, bouts, edit_score, matched, segments, tiou
 from tests.fixtures.labellings import CLASSES, feral_test, human_pairs, pairs
 
 
@@ -175,3 +175,12 @@ def test_bouts_of_the_test_videos_are_as_many_as_published(real_data):
     found = first(bout_metrics(*feral_test(real_data), CLASSES, 30.0))
     assert [found[f"true_bouts_{name}"] for name in CLASSES[:3]] == [258, 1068, 195]
     assert found["bout_f1_50"] == pytest.approx(0.699, abs=5e-4)
+
+
+def test_boundary_errors_are_of_every_matched_bout_in_seconds_of_its_video():
+    true, predicted = (
+        [np.repeat(labels, (10, 10, 10, 10)) for labels in ((2, 0, 2, 1), (2, 1, 2, 2))],
+        [np.repeat([2, 0, 2], (12, 5, 23)), np.repeat([2, 1, 2], (5, 20, 15))],
+    )
+    found = boundary_errors(true, predicted, ("a", "b", "other"), [10.0, 5.0])
+    np.testing.assert_allclose(found, [[0.2, -0.3], [-1.0, 1.0]])

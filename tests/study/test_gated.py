@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
@@ -192,6 +193,28 @@ def test_costs_are_counted_from_the_clips_that_are_shown(made, values, drawn):
     _, each = embedder_class(dear.embedder.model).cost(dear.embedder, dear.clips, (570, 1024))
     found = curves(stages, values[1], data, dear, budgets=(0.0, 1.0))[0]["tflop_per_hour"].iloc[-1]
     assert found == pytest.approx(clips * each / sum(r.seconds for r in data.test) * 3600)
+
+
+def test_what_a_page_holds_of_each_stop_is_enough_for_the_curves_own_numbers(made, values, drawn):
+    data, stages = made
+    held, table = gate_curves.stops(stages, values[1], data, PROTOCOL)
+    curve = drawn[0][drawn[0]["gate"].isin([gate_curves.CHOSEN, NONE])].reset_index(drop=True)
+    same = table.iloc[[gate_curves.STOPS.index(budget) for budget in gate_curves.BUDGETS]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, curve)
+
+    def track(flat):
+        return np.repeat(flat[1::2], flat[::2])
+
+    assert [r["name"] for r in held["recordings"]] == [r.name for r in data.test]
+    true = [track(r["true"]) for r in held["recordings"]]
+    for stop, line in enumerate(table.itertuples()):
+        f1, share, spent = [], [], []
+        for seed in range(2):
+            labels = [track(r["labels"][seed][stop]) for r in held["recordings"]]
+            f1.append(evaluate(true, labels, None, TASK1_CLASSES)["f1"])
+            share.append((np.concatenate([track(r["first"][seed]) for r in held["recordings"]]) <= stop).mean())
+            spent.append(held["clips"][seed][stop] * held["tflop"] / held["seconds"] * 3600)
+        assert [line.f1, line.share_of_video, line.tflop_per_hour] == pytest.approx(np.mean([f1, share, spent], 1))
 
 
 def test_ten_videos_certify_nothing_and_risk_falls_with_what_a_good_gate_takes_away(made, values, drawn):

@@ -104,7 +104,13 @@ def test_stored_predictions_score_again_to_the_table_and_every_page(study, table
     assert spans > 50 and book.verify("demo") >= spans + cells // 2  # cells may be empty
 
 
-@pytest.mark.parametrize("where", ["span.pasted-text", ".mb-table td", ".mb-generated li", ".mb-generated :is(p, dd)"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "span.pasted-text", ".mb-table td", ".mb-generated li", ".mb-generated :is(p, dd)", ".mb-numbers dd",
+        "script[type='application/json']",
+    ],
+)  # fmt: skip
 def test_every_number_changed_in_a_page_is_found(whole, where):
     """All of them at once, and the places that differ are counted: none may go by unseen."""
     changed = 0
