@@ -9,7 +9,7 @@ from mbrepro.data.recordings import TASK1_CLASSES, Recording
 from mbrepro.demo import judges, likeness
 from mbrepro.demo.simulated import DemoSettings
 from mbrepro.demo.windows import pose_windows, tracked
-from mbrepro.study import recorded
+from mbrepro.study import ladder, recorded
 
 _AGREEMENT = {
     "f1": "F1 of the behaviours", **{f"f1_{name}": f"F1 of {name}" for name in TASK1_CLASSES}, "kappa": "Cohen's kappa",
@@ -42,14 +42,17 @@ def tracker_table(recordings: Sequence[Recording]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["simulated", "real"]).T
 
 
-def as_compared(**tables: pd.DataFrame) -> pd.DataFrame:
-    """The tables of annotators and tracker, each by its name, as further rows of `likeness.likeness`."""
+def every_comparison(
+    likeness_rows: pd.DataFrame, measured: pd.DataFrame, **tables: pd.DataFrame
+) -> pd.DataFrame:  # fmt: skip
+    """The rows of `likeness.likeness`, of the tables of annotators and tracker, each by its name, and of the ladder."""
     rows = [
         (f"{name}: {what}", row["simulated"], row["real"], "as named", _SOURCES[name])
         for name, table in tables.items()
         for what, row in table.iterrows()
     ]
-    return pd.DataFrame(rows, columns=["what", "simulated", "real", "unit", "source"])
+    further = pd.DataFrame(rows, columns=likeness_rows.columns)
+    return ladder.with_ladder(pd.concat([likeness_rows, further], ignore_index=True), measured)
 
 
 def side_by_side(tracker: pd.DataFrame) -> pd.DataFrame:

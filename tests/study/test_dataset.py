@@ -5,7 +5,7 @@ import pytest
 
 from mbrepro.demo import likeness
 from mbrepro.demo.simulated import DemoSettings
-from mbrepro.study import dataset, recorded
+from mbrepro.study import dataset, ladder, recorded
 from mbrepro.study.dataset import near_and_off
 
 
@@ -31,9 +31,11 @@ def test_tables_of_annotators_and_tracker_become_rows_of_the_comparison():
         {"simulated": [1.0, 2, 3, 4], "real": [5.0, 6, 7, 8]},
         index=["ear, apart, median", "ear, apart, p90", "hip, apart, median", "hip, apart, p90"],
     )
-    rows = dataset.as_compared(annotators=annotators, tracker=tracker)
-    assert len(rows) == len(annotators) + 4
-    assert rows.iloc[-1]["what"] == "tracker: hip, apart, p90" and rows.iloc[-1]["real"] == 8
+    before = pd.DataFrame([("x", 1.0, 2.0, "px", "y")], columns=["what", "simulated", "real", "unit", "source"])
+    measured, _ = ladder.recorded_ladder()
+    rows = dataset.every_comparison(before, measured, annotators=annotators, tracker=tracker)
+    assert len(rows) == 1 + len(annotators) + 4 + len(measured) and rows["what"].is_unique
+    assert rows.set_index("what").loc["tracker: hip, apart, p90", "real"] == 8
     wide = dataset.side_by_side(tracker)
     assert wide.columns.tolist() == ["median, simulated", "median, real", "p90, simulated", "p90, real"]
     assert wide.loc["hip, apart"].tolist() == [3, 7, 4, 8] and wide.index.tolist() == ["ear, apart", "hip, apart"]
