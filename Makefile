@@ -13,7 +13,7 @@ CPU ?=
 YES ?=
 DIR = artifacts/simulated-$(or $(SCALE),1)
 RUN = $(if $(SCALE),scale-$(SCALE))
-OWN = $(if $(DATA),--data '$(DATA)')
+STUDY = $(PROFILE)$(if $(DATA), --data '$(DATA)')
 FROM = $(if $(CALMS21),--from '$(CALMS21)')
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
@@ -26,8 +26,8 @@ help: ## show this list
 
 reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many, kept apart; PROFILE=own DATA=FOLDER: yours), every notebook, the book
 	@test '$(SCALE)' != full || { echo 'SCALE=full is poses alone, and the study needs video: make simulate SCALE=full writes them' >&2; exit 2; }
-	$(BIN)/mbrepro run --all --profile $(PROFILE) $(OWN) $(if $(RUN),-p scale $(SCALE) -p run $(RUN)) $(if $(CPU),--cpu)
-	$(BIN)/mbrepro book --profile $(PROFILE) $(OWN) $(if $(RUN),--run $(RUN))
+	$(BIN)/mbrepro run --all --profile $(STUDY) $(if $(RUN),-p scale $(SCALE) -p run $(RUN)) $(if $(CPU),--cpu)
+	$(BIN)/mbrepro book --profile $(STUDY) $(if $(RUN),--run $(RUN))
 
 data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, none, a number or names
 	$(BIN)/mbrepro fetch calms21 $(FROM) --videos none
@@ -43,10 +43,10 @@ test: .venv/installed-test ## set up and run every test
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book
-	$(BIN)/mbrepro verify --profile $(PROFILE) $(OWN) $(if $(RUN),--run $(RUN))
+	$(BIN)/mbrepro verify --profile $(STUDY) $(if $(RUN),--run $(RUN))
 
 book: .venv/installed ## build the book again from the notebooks that have been run
-	$(BIN)/mbrepro book --profile $(PROFILE) $(OWN) $(if $(RUN),--run $(RUN))
+	$(BIN)/mbrepro book --profile $(STUDY) $(if $(RUN),--run $(RUN))
 
 bench: .venv/installed ## measure speed against the published computation, into results/bench.json
 	$(BIN)/mbrepro bench
