@@ -17,7 +17,7 @@ WORSE = "▼"
 OWN = {  # what the table of one's own recordings calls its protocols, as `by_protocol` writes them
     "published": "the published network, last pass kept",
     "corrected": "the same, passes chosen on train animals",
-    "layered, raw": "layered trees, each frame by itself",
+    "boosting, raw": "layered trees, each frame by itself",
     "beyond": "layered trees, smoothed: mbrepro train",
 }
 

@@ -87,7 +87,7 @@ def layered_runs(data: Dataset) -> dict[str, list[Run]]:
         for r in part.test:
             raw.append(Prediction(r.name, r.labels, scores[r.name].argmax(1), scores[r.name], r.fps))
             smoothed.append(own.named(r, scores[r.name]))
-    ways = {"layered_raw": raw, results.BEYOND: smoothed}
+    ways = {"boosting_raw": raw, results.BEYOND: smoothed}
     return {way: [Run(own.SEED, data.task, data.classes, tuple(videos))] for way, videos in ways.items()}
 
 

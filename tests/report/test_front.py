@@ -10,7 +10,7 @@ from mbrepro.study import poster, results
 from mbrepro.study.two_stages import ALWAYS
 
 SOURCE = "simulated"
-OWN_PROTOCOLS = ("published", "corrected", "layered_raw", "beyond")
+OWN_PROTOCOLS = ("published", "corrected", "boosting_raw", "beyond")
 LOOKING = ("clip", "pose_vlm", "few_shot")
 
 

@@ -44,7 +44,7 @@ def split(folder, tmp_path, splits):
 
 
 def test_without_a_split_every_animal_is_scored_once_by_models_of_the_others(data):
-    assert data.source == "your “rat_dyads”" and data.classes == CLASSES and not data.train
+    assert data.source == "your 6 recordings of 5 animals in “rat_dyads”" and data.classes == CLASSES and not data.train
     parts = own_rows.folds(data)
     assert len(parts) == own.OUTER
     for part in parts:
@@ -110,7 +110,7 @@ def test_layered_trees_are_those_of_train_and_know_no_animal_that_they_score(dat
 
     monkeypatch.setattr(own, "fold_scores", fold_scores)
     found = own_rows.layered_runs(data)
-    assert list(found) == ["layered_raw", "beyond"]
+    assert list(found) == ["boosting_raw", "beyond"]
     ((raw,), (smoothed,)) = found.values()
     trained = own.out_of_fold(data.test, True)
     for one, other, card in zip(raw.videos, smoothed.videos, trained, strict=True):
@@ -121,15 +121,15 @@ def test_layered_trees_are_those_of_train_and_know_no_animal_that_they_score(dat
 def test_scores_of_each_behaviour_are_scikit_learns_on_labelled_frames(data):
     scores = made_scores(data, 1)
     videos = tuple(Prediction(r.name, r.labels, scores[r.name].argmax(1), scores[r.name], r.fps) for r in data.test)
-    table = own_rows.by_class({"layered_raw": [Run(0, "own", CLASSES, videos)]})
-    assert list(table.index) == ["layered, raw"] and list(table)[2] == "aggression: bout F1 at tIoU .5"
+    table = own_rows.by_class({"boosting_raw": [Run(0, "own", CLASSES, videos)]})
+    assert list(table.index) == ["boosting, raw"] and list(table)[2] == "aggression: bout F1 at tIoU .5"
     true = np.concatenate([r.labels for r in data.test])
     kept, told = true != UNLABELLED, np.concatenate([scores[r.name] for r in data.test])
     for k, name in enumerate(CLASSES[:2]):
-        assert table.loc["layered, raw", f"{name}: F1"] == pytest.approx(
+        assert table.loc["boosting, raw", f"{name}: F1"] == pytest.approx(
             f1_score(true[kept] == k, told[kept].argmax(1) == k)
         )
-        assert table.loc["layered, raw", f"{name}: average precision"] == pytest.approx(
+        assert table.loc["boosting, raw", f"{name}: average precision"] == pytest.approx(
             average_precision_score(true[kept] == k, told[kept][:, k])
         )
 
