@@ -7,25 +7,27 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CALMS21 ?= $(MBREPRO_CALMS21)
 MODEL ?= $(MBREPRO_MODEL)
+DATA ?=
 VIDEOS ?= all
 CPU ?=
 YES ?=
 DIR = artifacts/simulated-$(or $(SCALE),1)
 RUN = $(if $(SCALE),scale-$(SCALE))
+STUDY = $(PROFILE)$(if $(DATA), --data '$(DATA)')
 FROM = $(if $(CALMS21),--from '$(CALMS21)')
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
-export HF_HUB_OFFLINE ?= $(if $(filter demo,$(PROFILE)),1,0)
+export HF_HUB_OFFLINE ?= $(if $(filter calms21,$(PROFILE)),0,1)
 
 .PHONY: help reproduce data simulate test verify crate book bench gpu soak ladder ablation standin record extras golden lock clean purge
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many, kept apart), every notebook, the book
+reproduce: .venv/installed $(if $(filter calms21,$(PROFILE)),data) ## set up, recordings (SCALE=10: ten times as many, kept apart; PROFILE=own DATA=FOLDER: yours), every notebook, the book
 	@test '$(SCALE)' != full || { echo 'SCALE=full is poses alone, and the study needs video: make simulate SCALE=full writes them' >&2; exit 2; }
-	$(BIN)/mbrepro run --all --profile $(PROFILE) $(if $(RUN),-p scale $(SCALE) -p run $(RUN)) $(if $(CPU),--cpu)
-	$(BIN)/mbrepro book --profile $(PROFILE) $(if $(RUN),--run $(RUN))
+	$(BIN)/mbrepro run --all --profile $(STUDY) $(if $(RUN),-p scale $(SCALE) -p run $(RUN)) $(if $(CPU),--cpu)
+	$(BIN)/mbrepro book --profile $(STUDY) $(if $(RUN),--run $(RUN))
 
 data: .venv/installed ## fetch CalMS21: CALMS21=mirror or folder, VIDEOS=all, none, a number or names
 	$(BIN)/mbrepro fetch calms21 $(FROM) --videos none
@@ -41,13 +43,13 @@ test: .venv/installed-test ## set up and run every test
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book
-	$(BIN)/mbrepro verify --profile $(PROFILE) $(if $(RUN),--run $(RUN))
+	$(BIN)/mbrepro verify --profile $(STUDY) $(if $(RUN),--run $(RUN))
 
 crate: .venv/installed ## describe the results as an RO-Crate: who made what from what, for other tools to read
-	$(BIN)/mbrepro crate --profile $(PROFILE) $(if $(RUN),--run $(RUN))
+	$(BIN)/mbrepro crate --profile $(STUDY) $(if $(RUN),--run $(RUN))
 
 book: .venv/installed ## build the book again from the notebooks that have been run
-	$(BIN)/mbrepro book --profile $(PROFILE) $(if $(RUN),--run $(RUN))
+	$(BIN)/mbrepro book --profile $(STUDY) $(if $(RUN),--run $(RUN))
 
 bench: .venv/installed ## measure speed against the published computation, into results/bench.json
 	$(BIN)/mbrepro bench
@@ -93,10 +95,10 @@ clean: ## remove the built book, which make book builds again; results, runs and
 	rm -rf _build book/_generated book/notebooks
 
 purge: clean ## remove results, runs of your own and all that took hours, after a question (YES=1: without one)
-	@du -sh artifacts results/demo results/calms21 2>/dev/null || true
+	@du -sh artifacts results/demo results/calms21 results/own 2>/dev/null || true
 	@test '$(YES)' = 1 || { printf 'remove these for good? yes or no: '; read answer && test "$$answer" = yes; } \
 	  || { echo 'nothing was removed' >&2; exit 2; }
-	rm -rf artifacts results/demo results/calms21
+	rm -rf artifacts results/demo results/calms21 results/own
 
 # A stamp is written last, so an interrupted installation is taken up again. Modules are compiled when they are first
 # used: most never are, and all of them would be 0.4 GB.

@@ -1,5 +1,6 @@
 """Where the study's files lie."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -8,7 +9,8 @@ import pooch
 
 from mbrepro.errors import InputError
 
-PROFILES = ("demo", "calms21")
+OWN = "own"  # a data set of one's own
+PROFILES = ("demo", "calms21", OWN)
 SOURCE = Path(__file__).parents[1]
 
 
@@ -39,9 +41,19 @@ def real_data() -> Path | None:
 
 
 def check_profile(profile: str) -> None:
-    """Raise InputError unless `profile` is one of the two."""
+    """Raise InputError unless `profile` is one of `PROFILES`."""
     if profile not in PROFILES:
-        raise InputError(f"there is no profile {profile!r}; there are {' and '.join(PROFILES)}")
+        raise InputError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
+
+
+def own_data() -> Path:
+    """The folder with the recordings of profile "own": MBREPRO_OWN, else the one named last; InputError if none was."""
+    named = os.environ.get("MBREPRO_OWN")
+    if not named and (last := artifacts(OWN) / "folder.txt").exists():
+        named = last.read_text(encoding="utf-8")
+    if not named:
+        raise InputError("profile own: name the folder of the recordings with --data, or make reproduce with DATA=")
+    return Path(named)
 
 
 def artifacts(profile: str) -> Path:
@@ -53,10 +65,14 @@ def artifacts(profile: str) -> Path:
 def results(profile: str, run: str = "") -> Path:
     """Rows, the table, stored predictions and executed notebooks of a profile's study, or of a run of one's own.
 
-    Raises InputError for a run whose name is no name of a folder.
+    Each folder of recordings of profile "own" has a study of its own. Raises InputError for a run whose name is no name
+    of a folder.
     """
     check_profile(profile)
     study = root() / "results" / profile
+    if profile == OWN:
+        folder = own_data().resolve()
+        study /= f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', folder.name)}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}"
     if not run:
         return study
     if not re.fullmatch(r"\w[\w=,.+-]{0,99}", run):

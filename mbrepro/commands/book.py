@@ -19,7 +19,7 @@ from bs4 import BeautifulSoup, Tag
 from mbrepro import paths
 from mbrepro.artifacts import write_text
 from mbrepro.commands import copies, provenance
-from mbrepro.commands.options import Profile, Run
+from mbrepro.commands.options import Data, Profile, Run, use_profile
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
 from mbrepro.report import claims, front, page, prose, real
@@ -30,14 +30,15 @@ GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<fo
 INCLUDED = re.compile(r"\{include\} (?:\.\./)?_generated/(\w+)\.md")
 
 
-def command(profile: Profile = "demo", run: Run = "") -> None:
+def command(profile: Profile = "demo", data: Data = None, run: Run = "") -> None:
     """Build the book and print its first page."""
+    use_profile(profile, data=data, poses=True)
     print(build(profile, run))
 
 
 def place(profile: str, run: str = "") -> Path:
-    """Where a book is staged and built: the study's folder, or the folder of a run of one's own."""
-    return paths.results(profile, run) if run else paths.root()
+    """Where a book is staged and built: the study's folder, or the folder of a run or of recordings of one's own."""
+    return paths.results(profile, run) if run or profile == paths.OWN else paths.root()
 
 
 def build(profile: str, run: str = "") -> Path:
@@ -47,14 +48,14 @@ def build(profile: str, run: str = "") -> Path:
     Raises InputError if a notebook has not been run, or jupyter-book reports any warning.
     """
     folder, output = paths.results(profile, run), place(profile, run)
-    missing = [name for name, path in _copies(folder).items() if not path.exists()]
+    missing = [name for name, path in _copies(folder, profile).items() if not path.exists()]
     if missing:
         told = f"run {run}: its book needs mbrepro run --all" if run else f"profile {profile}: run make reproduce first"
         raise InputError(f"{', '.join(missing)} has not been run for {told}")
     provenance.write_manifest(folder)
     command = [
         str(Path(sys.executable).with_name("jupyter-book")), "build", str(_stage(folder, profile, output / "book")),
-        "--path-output", str(output), "--config", str(paths.SOURCE / "_config.yml"), "--all", "-W", "--keep-going",
+        "--path-output", str(output), "--config", str(_config(profile, output)), "--all", "-W", "--keep-going",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     log = output / "_build" / "build.log"
@@ -66,26 +67,40 @@ def build(profile: str, run: str = "") -> Path:
     return output / "_build" / "html" / "index.html"
 
 
+def _config(profile: str, output: Path) -> Path:
+    """The book's configuration; of one's own recordings with another title, as the study's is the poster's."""
+    config = paths.SOURCE / "_config.yml"
+    if profile != paths.OWN:
+        return config
+    text = re.sub("(?m)^title: .*", "title: Your recordings", config.read_text(encoding="utf-8"))
+    write_text(output / config.name, text)
+    return output / config.name
+
+
 def _stage(folder: Path, profile: str, source: Path) -> Path:
     """Lay the book's sources out in `source` with what a results folder adds; what another added is removed."""
     if source != paths.SOURCE / "book":
-        theirs = shutil.ignore_patterns("notebooks", "_generated")
+        theirs = shutil.ignore_patterns("notebooks", "_generated", "own")
         shutil.copytree(paths.SOURCE / "book", source, ignore=theirs, dirs_exist_ok=True)
+    if profile == paths.OWN:
+        shutil.copytree(paths.SOURCE / "book" / "own", source, dirs_exist_ok=True)
     for part in ("notebooks", "_generated"):
         shutil.rmtree(source / part, ignore_errors=True)
         (source / part).mkdir()
-    for name, path in _copies(folder).items():
+    for name, path in _copies(folder, profile).items():
         write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.as_page(path, profile)))
-    for name, text in _generated(folder).items():
+    for name, text in _generated(folder, profile).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
 
 
-def _generated(folder: Path) -> dict[str, str]:
+def _generated(folder: Path, profile: str) -> dict[str, str]:
     """The parts of pages that are made of the results of several notebooks, as HTML by their names."""
     stored, rows = results.sources(folder), results.read_rows(folder)
+    if profile == paths.OWN:
+        return {"banner": page.source_notice(stored), "table": front.own_table(rows)}
     source = "simulated" if "simulated" in stored else "CalMS21"
-    glued = {key: value for path in _copies(folder).values() for key, value in copies.glued(path).items()}
+    glued = {key: value for path in _copies(folder, profile).values() for key, value in copies.glued(path).items()}
     ablation = ablations.recorded_table()[1] if recorded.path_of(ablations.PAGE).exists() else None
     found = {row: results.read_row(row, "corrected", folder) for row in poster.ROWS}
     trivial = [results.score(row, "corrected", always(runs)) for row, runs in found.items() if runs]
@@ -115,33 +130,35 @@ def verify(profile: str, run: str = "") -> int:
     one of the `places` must hold what the results say. Raises InputError naming the first that does not.
     """
     folder, count = paths.results(profile, run), 0
-    for path in _copies(folder).values():
+    for path in _copies(folder, profile).values():
         if fault := copies.fault(path, folder):
             raise InputError(f"{fault}: run make reproduce")
-    for built, what, shows, should in places(folder, place(profile, run) / "_build" / "html"):
+    for built, what, shows, should in places(folder, place(profile, run) / "_build" / "html", profile):
         if shows != should:
             raise InputError(f"{built}: {what} is {shows!r}, and the results say {should!r}: run make book")
         count += 1
     return count
 
 
-def _copies(folder: Path) -> dict[str, Path]:
+def _copies(folder: Path, profile: str) -> dict[str, Path]:
     """Where the executed copy of each notebook lies, or would lie."""
-    return {name: folder / "notebooks" / f"{name}.ipynb" for name in notebook_names()}
+    return {name: folder / "notebooks" / f"{name}.ipynb" for name in notebook_names(profile)}
 
 
-def places(folder: Path, html: Path) -> Iterator[tuple[Path, str, str, str]]:
+def places(folder: Path, html: Path, profile: str = "demo") -> Iterator[tuple[Path, str, str, str]]:
     """Every place where a built book shows results: the page, what stands there, as it stands, and as it should.
 
     Glued numbers lie in the order and formats that the page's source gives them, texts of a notebook's tables and
     notices as it printed them, and generated parts are made again. Nothing is taken from the page that it is compared
     with. Raises InputError if a page is missing, or a notebook glues another value of a row than the row's file holds.
     """
-    glued = {name: copies.glued(path) for name, path in _copies(folder).items()}
+    glued = {name: copies.glued(path) for name, path in _copies(folder, profile).items()}
     _check_glued(results.read_rows(folder), glued)
-    generated = _generated(folder)
-    written = {path.stem: path for path in sorted((paths.SOURCE / "book").glob("*.md"))}
-    for name, source in (written | {f"notebooks/{name}": path for name, path in _copies(folder).items()}).items():
+    generated = _generated(folder, profile)
+    pages = paths.SOURCE / "book" / ("own" if profile == paths.OWN else "")
+    written = {path.stem: path for path in sorted(pages.glob("*.md"))}
+    executed = {f"notebooks/{name}": path for name, path in _copies(folder, profile).items()}
+    for name, source in (written | executed).items():
         path = html / f"{name}.html"
         if not path.exists():
             raise InputError(f"there is no {path}: run make book first")

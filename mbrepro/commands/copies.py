@@ -76,7 +76,7 @@ def prose(path: Path) -> str:
 MADE_BY = """\
 *This page is* `notebooks/{name}.ipynb` *as it was run; its code is under "Show code cell source".
 Again:* `.venv/bin/mbrepro run {name} --profile {profile}`, *with another value* `-p PARAMETER VALUE`
-({{doc}}`../rerun`)."""
+({{doc}}`../{about}`)."""
 
 
 def as_page(path: Path, profile: str) -> NotebookNode:
@@ -85,7 +85,8 @@ def as_page(path: Path, profile: str) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.metadata["tags"] = list(dict.fromkeys([*cell.metadata.get("tags", []), "hide-input"]))
-    notebook.cells.append(nbformat.v4.new_markdown_cell(MADE_BY.format(name=path.stem, profile=profile), id="made-by"))
+    told = MADE_BY.format(name=path.stem, profile=profile, about="index" if profile == "own" else "rerun")
+    notebook.cells.append(nbformat.v4.new_markdown_cell(told, id="made-by"))
     return notebook
 
 

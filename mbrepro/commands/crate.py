@@ -2,13 +2,13 @@
 
 from mbrepro import paths
 from mbrepro.commands import provenance
-from mbrepro.commands.options import Profile, Run
+from mbrepro.commands.options import Data, Profile, Run, use_profile
 from mbrepro.errors import InputError
 
 
-def command(profile: Profile = "demo", run: Run = "") -> None:
+def command(profile: Profile = "demo", data: Data = None, run: Run = "") -> None:
     """Describe the results folder as an RO-Crate (Process Run Crate) and print the metadata file."""
-    paths.check_profile(profile)
+    use_profile(profile, data=data, poses=True)
     folder = paths.results(profile, run)
     if not (folder / "notebooks").is_dir():
         raise InputError(f"{folder} holds no study: run make reproduce first")

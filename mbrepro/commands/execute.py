@@ -122,6 +122,7 @@ class _Engine(NBClientEngine):
         nb_man.cell_start = cell_start
         # at once: a kernel that is asked to end in the middle of its work complains on the terminal
         options |= {"kernel_manager_class": _Kernel, "shutdown_kernel": "immediate"}
+        options["iopub_timeout"] = 120  # seconds that a kernel may take to say what a cell gave, on a busy machine
         super().execute_managed_notebook(nb_man, kernel_name, **options)
 
 

@@ -9,11 +9,19 @@ from typing import Annotated
 import typer
 
 from mbrepro import paths
+from mbrepro.artifacts import write_text
+from mbrepro.data.own.manifest import read_manifest
 from mbrepro.errors import InputError
 
 Task = StrEnum("Task", ["task1", "task3"])
 
-Profile = Annotated[str, typer.Option(help="demo (simulated recordings) or calms21 (the real data)")]
+Profile = Annotated[
+    str, typer.Option(help="demo (simulated recordings), calms21 (the real data) or own (a folder of yours)")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="profile own: the folder with recordings.csv; kept for later commands", show_default=False),
+]
 Model = Annotated[
     str, typer.Option(help="profile calms21: the vision-language model, ID@COMMIT or a folder", show_default=False)
 ]
@@ -41,14 +49,27 @@ def positive(name: str, value: float) -> float:
     return value
 
 
-def use_profile(profile: str, model: str = "", source: str = "") -> None:
-    """Hand model and source on to notebooks, which run in processes of their own.
+def use_profile(
+    profile: str, model: str = "", source: str = "", data: Path | None = None, poses: bool = False
+) -> None:  # fmt: skip
+    """Hand model, source and folder on to notebooks, which run in processes of their own.
 
-    Raises InputError for a profile there is none of, for options that the demo has no use for, and for a model's folder
-    that is not there.
+    poses: the command can do without stage 2, which profile "own" has not. Raises InputError for a profile there is
+    none of, for options that it has no use for, and for a folder that is not there or, of recordings, is no data set.
     """
     paths.check_profile(profile)
-    if profile == "demo" and (model or source):
+    if profile == paths.OWN and not poses:
+        raise InputError(
+            "profile own is poses alone: for run, book, verify, crate and diff; mbrepro train makes a model of it"
+        )
+    if profile != paths.OWN and data:
+        raise InputError("--data is for --profile own; leave it out, or give both")
+    if data:
+        read_manifest(data)
+        write_text(paths.artifacts(profile) / "folder.txt", str(data.resolve()))
+    if profile == paths.OWN:
+        paths.own_data()
+    if profile != "calms21" and (model or source):
         option = "--model" if model else "--from"
         raise InputError(
             f"{option} is for --profile calms21; the demo embeds simulated recordings with the stand-in, and "

@@ -7,7 +7,7 @@ import typer
 
 from mbrepro import paths
 from mbrepro.commands import runner
-from mbrepro.commands.options import Cpu, Model, Profile, Source, check_patience, local_model, use_profile
+from mbrepro.commands.options import Cpu, Data, Model, Profile, Source, check_patience, local_model, use_profile
 from mbrepro.errors import InputError
 
 
@@ -19,20 +19,20 @@ def command(
         typer.Option("-p", metavar="NAME VALUE", help="a parameter; what is run with any is kept apart from the study"),
     ] = None,
     show: Annotated[bool, typer.Option("--parameters", help="list the notebook's parameters and stop")] = False,
-    profile: Profile = "demo", model: Model = "", source: Source = "", cpu: Cpu = False,
+    profile: Profile = "demo", data: Data = None, model: Model = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Run, or show, what was asked for; a run with parameters is one of its own, kept under results/PROFILE/runs."""
     if every == bool(notebook):
         raise InputError("name one notebook, or give --all for the whole study")
-    notebook = runner.full_name(notebook)
+    notebook = runner.full_name(notebook, profile)
     parameters = dict(parameter(text) for text in given or [])
-    use_profile(profile, model, source)
+    use_profile(profile, model, source, data, poses=True)
     if show:
         if every:
             raise InputError("--parameters lists those of one notebook: name it")
         print(runner.describe(notebook, profile))
         return
-    names = runner.notebook_names() if every else [notebook]
+    names = runner.notebook_names(profile) if every else [notebook]
     plan = runner.check_run(names, profile, parameters)
     check_patience(profile, cpu, runner.stage2_seeds(plan))
     run = runner.run_name(runner.given_in(plan, parameters))

@@ -26,26 +26,28 @@ from mbrepro.commands.execute import WarmKernel, execute
 from mbrepro.embedding import model_state
 from mbrepro.errors import InputError
 from mbrepro.study import results, stored
-from mbrepro.study.parameters import cascade, check_values, runs_stage2, shows_runs
+from mbrepro.study.parameters import cascade, check_values, of_own, runs_stage2, shows_runs
 from mbrepro.study.profiles import calms21_folder
 
 KEY = "mbrepro_key"
 READABLE = 60  # characters of a run's name before its hash
 
 
-def notebook_names() -> list[str]:
-    """Names of the study's notebooks, in the order they are run and read."""
-    return sorted(path.stem for path in paths.notebooks().glob("[!.]*.ipynb"))
+def notebook_names(profile: str = "demo") -> list[str]:
+    """Names of a study's notebooks, in the order they are run and read."""
+    if profile == paths.OWN:
+        return of_own()
+    return sorted(path.stem for path in paths.notebooks().glob("[!.]*.ipynb") if not path.stem.startswith("own_"))
 
 
-def full_name(name: str) -> str:
+def full_name(name: str, profile: str = "demo") -> str:
     """The notebook that a name means, with its number or without it; a name that none has is returned as it is."""
-    return next((known for known in notebook_names() if name == known.partition("_")[2]), name)
+    return next((known for known in notebook_names(profile) if name == known.partition("_")[2]), name)
 
 
-def _declared(name: str) -> dict[str, dict]:
-    if name not in notebook_names():
-        raise InputError(f"there is no notebook {name!r}; there are {', '.join(notebook_names())}")
+def _declared(name: str, profile: str) -> dict[str, dict]:
+    if name not in (known := notebook_names(profile)):
+        raise InputError(f"there is no notebook {name!r}; there are {', '.join(known)} in profile {profile}")
     return papermill.inspect_notebook(str(paths.notebooks() / f"{name}.ipynb"))
 
 
@@ -55,12 +57,12 @@ def parameters_of(name: str, profile: str = "demo") -> dict[str, object]:
     Raises InputError naming the notebooks there are if there is none of this name.
     """
     given = cascade(profile, name)
-    return {key: given.get(key, ast.literal_eval(told["default"])) for key, told in _declared(name).items()}
+    return {key: given.get(key, ast.literal_eval(told["default"])) for key, told in _declared(name, profile).items()}
 
 
 def describe(name: str, profile: str = "demo") -> str:
     """A notebook's parameters, a line each: name, value in the profile's study, and what its comment says."""
-    declared = _declared(name)
+    declared = _declared(name, profile)
     return "\n".join(f"{k} = {v!r}  {declared[k]['help']}" for k, v in parameters_of(name, profile).items())
 
 
@@ -114,7 +116,8 @@ def run_study(
     run: the run's name; its parameters are written beside its results. kernel: as of `execute`. Raises InputError as
     `check_run` does, and if a run of this name has other parameters.
     """
-    plan, folder = check_run(names or notebook_names(), profile, given), paths.results(profile, run)
+    plan = check_run(names or notebook_names(profile), profile, given)
+    folder = paths.results(profile, run)
     if run:
         _keep_parameters(folder / stored.PARAMETERS, given_in(plan, given) | {"profile": profile, "run": run})
     done = []
@@ -173,11 +176,12 @@ def notebook_key(name: str, values: Mapping[str, object], profile: str) -> str:
     """What an executed notebook is kept under: its source and parameters, the code and libraries it calls, its inputs.
 
     Inputs are what is shipped (recorded figures, the stand-in's weights), the model, the fetched data and the real
-    recordings on this machine; files outside the project by name, size and time of change; and of a page that shows
-    stored runs what these are.
+    recordings on this machine, or one's own; files outside the project by name, size and time of change; and of a page
+    that shows stored runs what these are.
     """
     model = values.get("model") or os.environ.get("MBREPRO_MODEL", "")
-    outside = [paths.real_data(), calms21_folder() if profile == "calms21" else None]
+    theirs = {"calms21": calms21_folder, paths.OWN: paths.own_data}
+    outside = [paths.real_data(), theirs[profile]() if profile in theirs else None]
     files = [path for folder in outside if folder for path in sorted(folder.rglob("*")) if path.is_file()]
     states = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     source = paths.notebooks() / f"{name}.ipynb"

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from mbrepro.data.recordings import OTHER, runs
-from mbrepro.metrics.mistakes import HIT, KINDS, mistakes, shares_of_kinds
-from mbrepro.report.plots import METHODS, colour_of
+from mbrepro.data.recordings import OTHER, UNLABELLED, runs
+from mbrepro.metrics.mistakes import HIT, KINDS, NEITHER, mistakes, shares_of_kinds
+from mbrepro.report.plots import METHODS, colours_of
 from mbrepro.report.prose import compared
 from mbrepro.study.results import Run
 
@@ -46,7 +46,7 @@ def gate_explorer(held: Mapping, told: pd.DataFrame, budget: float, source: str)
     budget: of the state it is made with, one of the stops. source: of the recordings.
     """
     at, first = held["stops"].index(budget), held["recordings"][0]
-    colours = {k: colour_of(name) for k, name in enumerate(held["classes"]) if name != OTHER}
+    colours = {k: colour for k, (name, colour) in enumerate(colours_of(held["classes"]).items()) if name != OTHER}
     lines = {
         "labelled": first["true"], "poses alone": first["labels"][0][0], "gated": first["labels"][0][at],
     }  # fmt: skip
@@ -59,7 +59,7 @@ def gate_explorer(held: Mapping, told: pd.DataFrame, budget: float, source: str)
     sentence = compared(
         f"With {budget:.0%} of the clips' time shown the F1 is", line["f1"], alone["f1"], "of poses alone", form=".3f"
     )
-    names = {name: colour_of(name) for name in held["classes"]} | {"shown to stage 2": METHODS[0]}
+    names = colours_of(held["classes"]) | {"shown to stage 2": METHODS[0]}
     caption = (
         f"{source.capitalize()} recordings, one of them drawn (first seed). Numbers are of all test recordings, means "
         f"over seeds. {sentence}"
@@ -79,13 +79,14 @@ def stacked(by_title: Mapping[str, Sequence[Run]], source: str) -> HTML:
     """
     first, parts = {title: by_seed[0] for title, by_seed in by_title.items()}, []
     classes = next(iter(first.values())).classes
-    colours = {k: colour_of(name) for k, name in enumerate(classes) if name != OTHER}
+    colours = {k: colour for k, (name, colour) in enumerate(colours_of(classes).items()) if name != OTHER}
     for videos in zip(*(run.videos for run in first.values()), strict=True):
         told = f"{videos[0].name}, labelled"
         parts.append(f"<strong>{html.escape(videos[0].name)}, {len(videos[0].true) / videos[0].fps:.0f} s</strong>")
         parts.append(f"<span>labelled</span>{track(videos[0].true, colours, told)}")
         for title, video in zip(first, videos, strict=True):
-            kinds = mistakes(video.true, video.labels, classes)
+            known, kinds = video.labelled(), np.full(len(video.true), NEITHER)
+            kinds[video.true != UNLABELLED] = mistakes(known.true, known.labels, classes)
             shown = np.where(kinds == HIT, video.true, len(classes) + kinds)
             drawn = track(shown, colours | {len(classes) + k: c for k, c in _BY_KIND.items()}, f"{video.name}, {title}")
             parts.append(f"<span>{html.escape(title)}</span>{drawn}")
@@ -94,7 +95,7 @@ def stacked(by_title: Mapping[str, Sequence[Run]], source: str) -> HTML:
         f'<figure class="mb-stack"><div class="mb-controls">{zoom}</div>{WITHOUT}'
         f'<div class="mb-scroll" tabindex="0" role="group" aria-label="ethograms of all test videos">'
         f'<div class="mb-lines">{"".join(parts)}</div></div>'
-        f"{key({name: colour_of(name) for name in classes} | MISTAKES)}"
+        f"{key(colours_of(classes) | MISTAKES)}"
         f"<figcaption>{html.escape(_so_what(kinds_table(by_title), source))}</figcaption></figure>"
     )
 
@@ -103,7 +104,8 @@ def kinds_table(by_title: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """Shares of the kinds of `metrics.mistakes`, a line a title, means over seeds."""
     found = {}
     for title, by_seed in by_title.items():
-        pairs = [([v.true for v in run.videos], [v.labels for v in run.videos]) for run in by_seed]
+        known = [[v.labelled() for v in run.videos] for run in by_seed]
+        pairs = [([v.true for v in videos], [v.labels for v in videos]) for videos in known]
         found[title] = pd.DataFrame([shares_of_kinds(*pair, by_seed[0].classes) for pair in pairs]).mean()
     return pd.DataFrame(found).T
 

@@ -7,12 +7,19 @@ import pandas as pd
 
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
 from mbrepro.report.page import BOUT_F1, METRICS, line, or_undefined, table, two_people, with_interval
+from mbrepro.report.tables import by_protocol
 from mbrepro.study import poster, results
 from mbrepro.study.two_stages import ALWAYS
 
 METRIC = {"F1": "calms21_f1", "MAP": "calms21_map", METRICS[BOUT_F1]: BOUT_F1}  # the same under every protocol
 TUNED = ("baseline", "localization")  # rows that the simulator is tuned towards (page 00)
 WORSE = "▼"
+OWN = {  # what the table of one's own recordings calls its protocols, as `by_protocol` writes them
+    "published": "the published network, last pass kept",
+    "corrected": "the same, passes chosen on train animals",
+    "boosting, raw": "layered trees, each frame by itself",
+    "beyond": "layered trees, smoothed: mbrepro train",
+}
 
 
 def study_table(rows: pd.DataFrame, watched: Mapping[str, float], source: str) -> str:
@@ -35,6 +42,16 @@ def study_table(rows: pd.DataFrame, watched: Mapping[str, float], source: str) -
         lines.append({"": f"Two people, {title}", " ": "F1", "real mice": with_interval(told)})
     shown = rows[rows["metric"].isin(METRIC.values()) & rows["protocol"].isin((*results.PROTOCOLS, results.BEYOND))]
     return table(pd.DataFrame(lines).fillna("")).data + _notes(shown, source)
+
+
+def own_table(rows: pd.DataFrame) -> str:
+    """The table of one's own recordings as HTML: a line a localizer of poses, and rows that look at video without."""
+    found = by_protocol(rows, {metric: shown for shown, metric in METRIC.items()}).rename(index=OWN)
+    for row in ("clip", "pose_vlm", "few_shot"):
+        found.loc[poster.TITLES[row]] = "no video"
+    return table(found, "").data + line(
+        f"Means over behaviours; 95 % intervals by recording from {LEAST_VIDEOS} recordings on."
+    )
 
 
 def _of_row(row: str, part: pd.DataFrame, watched: Mapping[str, float], source: str) -> list[dict[str, str]]:

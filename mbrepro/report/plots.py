@@ -40,13 +40,23 @@ def set_style() -> None:
 
 def labelled(figure: plt.Figure, source: str) -> plt.Figure:
     """Write where the recordings come from into the figure itself, so that it says so wherever it is copied."""
-    figure.supxlabel(f"{source} recordings", x=0.99, ha="right", fontsize=8, color="#8a5a1e", style="italic")
+    told = source if "recordings" in source else f"{source} recordings"
+    figure.supxlabel(told, x=0.99, ha="right", fontsize=8, color="#8a5a1e", style="italic")
     return figure
 
 
 def colour_of(name: str) -> str:
     """The colour a class has in every figure."""
     return COLOURS.get(name, COLOURS["action"])
+
+
+def colours_of(classes: Sequence[str]) -> dict[str, str]:
+    """The colour of each of some classes, told apart where several of them are one's own."""
+    own = [name for name in classes if name not in COLOURS]
+    if len(own) < 2:
+        return {name: colour_of(name) for name in classes}
+    free = [colour for name, colour in COLOURS.items() if name not in (*classes, "action", OTHER)]
+    return {name: COLOURS.get(name) or free[own.index(name) % len(free)] for name in classes}
 
 
 def key_of(colours: Mapping[str, str]) -> tuple[list[plt.Rectangle], list[str]]:
@@ -88,7 +98,8 @@ def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
     figure, axes = plt.subplots(1, len(runs_by_protocol), figsize=(4.4 * len(runs_by_protocol), 3.9), squeeze=False)
     for axis, (protocol, runs_) in zip(axes.flat, runs_by_protocol.items(), strict=True):
         classes = runs_[0].classes
-        counts = sum(count(v.true, v.labels, len(classes)) for run in runs_ for v in run.videos)
+        videos = [video.labelled() for run in runs_ for video in run.videos]
+        counts = sum(count(v.true, v.labels, len(classes)) for v in videos)
         kept = np.flatnonzero(counts.sum(0) + counts.sum(1))
         names = [classes[k] for k in kept]
         shares = pd.DataFrame(row_normalised(counts[np.ix_(kept, kept)]), names, names)
@@ -122,16 +133,21 @@ def frames_shown(frames: Sequence[np.ndarray], titles: Sequence[str], columns: i
     return figure
 
 
-def bout_durations(recordings: Sequence[Recording]) -> plt.Figure:
-    """Share of bouts longer than a duration, one curve a behaviour, on a logarithmic time axis."""
+def bout_durations(recordings: Sequence[Recording], clip: bool = True) -> plt.Figure:
+    """Share of bouts longer than a duration, one curve a behaviour, on a logarithmic time axis.
+
+    clip: mark the length of the poster's.
+    """
     figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    colours = colours_of(recordings[0].classes)
     for value, name in enumerate(recordings[0].classes):
         seconds = [(b - a) / r.fps for r in recordings for a, b, label in runs(r.labels) if label == value]
         if name != OTHER and seconds:
             shown = f"{name} ({len(seconds)})"
-            sns.ecdfplot(x=seconds, complementary=True, ax=axis, color=colour_of(name), label=shown)
-    axis.axvline(5, **DOTTED)
-    axis.text(5, 1.0, " the poster's 5 s clip", va="top", fontsize=9)
+            sns.ecdfplot(x=seconds, complementary=True, ax=axis, color=colours[name], label=shown)
+    if clip:
+        axis.axvline(5, **DOTTED)
+        axis.text(5, 1.0, " the poster's 5 s clip", va="top", fontsize=9)
     axis.set(xscale="log", xlabel="bout duration (s)", ylabel="share of bouts longer")
     axis.legend(title="behaviour (bouts)")
     return figure

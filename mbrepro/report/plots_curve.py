@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from mbrepro.data.recordings import behaviours
-from mbrepro.report.plots import COLOURS, DOTTED
+from mbrepro.report.plots import DOTTED, colours_of
 from mbrepro.study.learning_curve import MEASURES
 
 TITLES = {"f1": "F1", "ap": "average precision", "bout_f1_50": "bout F1 at tIoU .5"}
@@ -19,11 +19,10 @@ def learning(points: pd.DataFrame, laws: pd.DataFrame, classes: Sequence[str]) -
     95 % intervals over draws.
     """
     figure, axes = plt.subplots(1, len(MEASURES), figsize=(9.2, 3.2), sharey=True)
-    steps = points.groupby("animals").mean()
+    steps, colours = points.groupby("animals").mean(), colours_of(classes)
     for axis, (measure, mean) in zip(axes, MEASURES.items(), strict=True):
-        for place, name in enumerate(behaviours(classes)):
-            colour = COLOURS.get(name, f"C{place}")
-            axis.plot(steps["minutes"], steps[f"{measure}_{name}"], color=colour, linewidth=1, label=name)
+        for name in behaviours(classes):
+            axis.plot(steps["minutes"], steps[f"{measure}_{name}"], color=colours[name], linewidth=1, label=name)
         axis.plot(points["minutes"], points[mean], ".", color="#8a8a86", markersize=4)
         axis.plot(steps["minutes"], steps[mean], color="black", label="mean")
         ahead = laws[(laws["score"] == mean) & (laws["times"] > 1)]

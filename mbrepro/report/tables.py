@@ -53,6 +53,8 @@ def class_table(*datasets: Dataset) -> pd.DataFrame:
     for dataset in datasets:
         for split in ("train", "test"):
             recordings = getattr(dataset, split)
+            if not recordings:  # one's own, scored by folds
+                continue
             labels = np.concatenate([r.labels for r in recordings])
             minutes = sum(r.seconds for r in recordings) / 60
             for value, name in enumerate(dataset.classes):
@@ -163,6 +165,18 @@ def by_protocol(rows: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
             said = "not defined" if np.isnan(told["mean"]) else f"{told['mean']:.3f}{spread}{between}"
             lines.setdefault(protocol.replace("_", ", "), {})[metrics[metric]] = said
     return pd.DataFrame(lines).T[list(metrics.values())]
+
+
+def laws_table(laws: pd.DataFrame) -> pd.DataFrame:
+    """A line a score of `learning_curve.extrapolated`: labelled and measured now, and what the power law says."""
+    titles = {0: "the trial", 1: "its fit now", 2: "twice as much", 4: "four times as much"}
+    lines = {}
+    for row in laws.itertuples():
+        line = lines.setdefault(row.score.replace("_", " "), {})
+        if row.times < 2:
+            line |= {"labelled": f"{row.amount:.3g} {row.by.split('_')[0]}", "measured": f"{row.measured:.3f}"}
+        line[titles[row.times]] = f"{row.value:.3f} [{row.low:.2f}, {row.high:.2f}]"
+    return pd.DataFrame(lines).T.fillna("")
 
 
 def skipped_table(found: Mapping) -> pd.DataFrame:

@@ -15,8 +15,9 @@ from tqdm import tqdm
 from mbrepro.data.labels import bout_seconds
 from mbrepro.data.recordings import UNLABELLED, Recording, behaviours
 from mbrepro.errors import InputError
-from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.boosting import BoostingSettings, class_scores, examples, grow
 from mbrepro.method.decoding import smooth
+from mbrepro.method.features import dyad_features
 from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import evaluate
 
@@ -44,12 +45,15 @@ def curve(
         raise InputError(
             f"a learning curve needs labelled recordings of at least {LEAST_ANIMALS} animals, not of {len(animals)}"
         )
-    rows, parts = [], list(_parts(animals, draws, seed))
+    trees, rows, parts = trees or TREES, [], list(_parts(animals, draws, seed))
+    learned = {r.name: examples(r, r.labels, trees) for r in labelled}  # features of one recording at a time
     for draw, learned_from, held_out in tqdm(parts, desc="learning curve", unit="model", disable=None):
         train, test = ([r for r in labelled if r.animal in part] for part in (learned_from, held_out))
-        rows.append(
-            {"draw": draw, "animals": len(learned_from)} | _amounts(train) | _scores(train, test, trees or TREES, seed)
-        )
+        if len(learned_from) == 1:  # a draw begins
+            features = {r.name: dyad_features(r, trees.windows_s) for r in test}
+        model = grow(*map(np.concatenate, zip(*(learned[r.name] for r in train), strict=True)), trees, seed)
+        scores = [class_scores(model, features[r.name], len(r.classes)) for r in test]
+        rows.append({"draw": draw, "animals": len(learned_from)} | _amounts(train) | _scores(test, scores))
     return pd.DataFrame(rows)
 
 
@@ -70,16 +74,12 @@ def _amounts(recordings: Sequence[Recording]) -> dict[str, float]:
     return {"minutes": minutes, "bouts": sum(bouts.values())} | bouts
 
 
-def _scores(
-    train: Sequence[Recording], test: Sequence[Recording], trees: BoostingSettings, seed: int
-) -> dict[str, float]:  # fmt: skip
-    classes = train[0].classes
-    model = fit_boosting(train, [r.labels for r in train], len(classes), trees, seed)
-    true, scores = [], []
-    for recording in test:
-        kept = recording.labels != UNLABELLED
-        true.append(recording.labels[kept])
-        scores.append(smooth(model.scores(recording), max(1, round(SMOOTHED_S * recording.fps)))[kept])
+def _scores(recordings: Sequence[Recording], scores: Sequence[np.ndarray]) -> dict[str, float]:
+    """Metrics of labelled frames by scores (T, C), smoothed."""
+    classes, kept = recordings[0].classes, [r.labels != UNLABELLED for r in recordings]
+    true = [r.labels[k] for r, k in zip(recordings, kept, strict=True)]
+    windows = [max(1, round(SMOOTHED_S * r.fps)) for r in recordings]
+    scores = [smooth(s, window)[k] for s, window, k in zip(scores, windows, kept, strict=True)]
     labels = [found.argmax(1) for found in scores]
     found = evaluate(true, labels, scores, classes)
     found |= {name: float(values[0]) for name, values in found_bouts(true, labels, classes).items()}

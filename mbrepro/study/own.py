@@ -39,7 +39,7 @@ def train(folder: Path, out: Path, parts: Sequence[str] = ()) -> str:
     recordings are of fewer than three animals.
     """
     manifest = with_parts(read_manifest(folder), parts)
-    recordings, alike = _labelled(manifest), manifest.description.alike
+    recordings, alike = labelled(manifest), manifest.description.alike
     with tqdm(total=min(OUTER, _animals(recordings)) + 1, desc="train", unit="model", disable=None) as bar:
         held_out = out_of_fold(recordings, alike, bar.update)
         model = fit_layered(recordings, alike, SEED)
@@ -61,7 +61,8 @@ def with_parts(manifest: Manifest, parts: Sequence[str]) -> Manifest:
     return with_skeleton(manifest, Skeleton(tuple(parts), whole.front, whole.rear))
 
 
-def _labelled(manifest: Manifest) -> list[Recording]:
+def labelled(manifest: Manifest) -> list[Recording]:
+    """The recordings of a manifest that have labels; raises InputError for what `train` cannot learn from."""
     found = [read_recording(manifest, entry)[0] for entry in manifest.entries if entry.labels is not None]
     found = [recording for recording in found if (recording.labels != UNLABELLED).any()]
     if _animals(found) < FOLDS:
@@ -88,13 +89,15 @@ def out_of_fold(
     """
     found = []
     for others, held in folds_by_animal(recordings, OUTER):
-        scores = _fold_scores(others, held, alike)
+        scores = fold_scores(others, held, alike)
         found += [named(recording, scores[recording.name]) for recording in held]
         done()
     return found
 
 
-def _fold_scores(others: Sequence[Recording], held: Sequence[Recording], alike: bool) -> dict[str, np.ndarray]:
+def fold_scores(others: Sequence[Recording], held: Sequence[Recording], alike: bool) -> dict[str, np.ndarray]:
+    """Scores (T, C) of held recordings by a model of others, by their names; read if they were made before."""
+
     def scores() -> dict[str, np.ndarray]:
         model = fit_layered(others, alike, SEED)
         return {recording.name: model.scores(recording) for recording in held}

@@ -13,7 +13,7 @@ from mbrepro.errors import InputError
 from mbrepro.method import protocols
 
 # The least value of whole numbers, and lists of numbers that are written as text.
-LEAST = {"seeds": 1, "epochs": 1, "baseline_epochs": 1, "seed": 0, "most_clips": 0, "max_new_tokens": 1}
+LEAST = {"seeds": 1, "epochs": 1, "baseline_epochs": 1, "seed": 0, "draws": 2, "most_clips": 0, "max_new_tokens": 1}
 LISTS = ("clip_lengths", "glances", "gaps", "lengths", "components", "widths")
 PROTOCOL = ("epochs", "clip_seconds", "sampled_fps", "crop", "view", "head")  # of `protocols.corrected`
 
@@ -23,6 +23,11 @@ def cascade(profile: str, notebook: str = "") -> dict[str, object]:
     content = _content()
     parts = content["shared"], content["profiles"].get(profile, {}), content["notebooks"].get(notebook, {})
     return {name: value for part in parts for name, value in part.items()} | {"profile": profile}
+
+
+def of_own() -> list[str]:
+    """Names of the notebooks of a study of one's own recordings, in the order in which they are run and read."""
+    return _content()["own"]
 
 
 def runs_stage2(notebook: str) -> bool:
@@ -39,7 +44,7 @@ def _content() -> dict:
     path = paths.notebooks() / "parameters.yml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {key: content[key] or {} for key in ("shared", "profiles", "notebooks", "stage2", "runs")}
+        return {key: content[key] or {} for key in ("shared", "profiles", "notebooks", "own", "stage2", "runs")}
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         told = " ".join(str(error).split())
         raise InputError(f"{path}: not the notebooks' parameters ({told}); restore the file") from error

@@ -1,4 +1,4 @@
-"""The two profiles: where recordings and model come from. Neither can pass for the other."""
+"""The profiles: where recordings and model come from. Neither can pass for the other."""
 
 import os
 from collections.abc import Sequence
@@ -8,11 +8,13 @@ from mbrepro import paths
 from mbrepro.data.calms21.pairing import Pair, pair_with_videos
 from mbrepro.data.calms21.read import load_calms21
 from mbrepro.data.calms21.release import data_folder, fetched
+from mbrepro.data.own.manifest import read_manifest
 from mbrepro.data.recordings import Dataset
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
+from mbrepro.study import own_rows
 from mbrepro.study.parameters import cascade
 
 PUBLISHED_MODEL = "Qwen/Qwen2-VL-2B-Instruct"  # the model the poster's code loads: 1536 values per token
@@ -26,9 +28,12 @@ def load_dataset(task: str, profile: str, scale: float = 1.0) -> Dataset:
     calms21: what `mbrepro fetch calms21` has fetched from the source named by MBREPRO_CALMS21, the official record if
     that is not set. A Task 3 sequence has video where its keypoints are found in a Task 1 video, unless
     that would show a test animal in training (`pair_with_videos`).
+    own: what the manifest in the folder of `paths.own_data` lists, whatever task it is; see `own_rows.dataset`.
     Raises InputError if nothing was fetched, or as the readers do.
     """
     paths.check_profile(profile)
+    if profile == paths.OWN and task == "task1":
+        return own_rows.dataset(read_manifest(paths.own_data()))
     if profile == "demo":
         return demo_dataset(task, DemoSettings().scaled(scale), paths.artifacts("demo") / "recordings")
     folder = calms21_folder()

@@ -81,8 +81,8 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPL
     test videos of the mean over seeds and tasks. n_videos: test videos of the task that has fewest, as the interval is
     no better founded than there; under `LEAST_VIDEOS` low and high are NaN. undefined: resamples without a value (no
     frame of a behaviour, for average precision), which the interval leaves out. published: the poster's figure, for f1
-    and map. A mean is NaN if a seed or task has no value. Where predictions have an fps, `OF_FRAMES` are scored too.
-    Raises InputError without any run.
+    and map, NaN of one's own data. A mean is NaN if a seed or task has no value. Where predictions have an fps,
+    `OF_FRAMES` are scored too. Raises InputError without any run.
     """
     if not runs:
         raise InputError(f"{row} has no predictions to score: seeds must be at least 1")
@@ -93,7 +93,7 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPL
     for metric, name in reading(row, protocol, _of_frames(runs)).items():
         by_seed = np.array([v[name][0] for v in values])
         low, high, undefined = _between(samples[name][1:], videos)
-        known = poster.TABLE[row].get(metric, np.nan)
+        known = np.nan if runs[0].task == paths.OWN else poster.TABLE[row].get(metric, np.nan)
         spread = (by_seed.mean(), by_seed.std(), low, high)
         rows.append((row, protocol, metric, *spread, len(seeds), videos, undefined, known, ""))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -26,7 +26,7 @@ def write_notebook(folder: Path, name: str, body: str, parameters: str = PARAMET
 
 def write_parameters(folder: Path, **parts: object) -> None:
     """A parameters.yml with these parts, the others empty."""
-    content = {"shared": {}, "profiles": {}, "notebooks": {}, "stage2": [], "runs": []} | parts
+    content = {"shared": {}, "profiles": {}, "notebooks": {}, "own": [], "stage2": [], "runs": []} | parts
     (folder / "parameters.yml").write_text(yaml.safe_dump(content))
 
 

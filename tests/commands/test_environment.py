@@ -181,3 +181,11 @@ def test_another_scale_is_a_run_of_its_own_with_a_book_of_its_own():
     assert "mbrepro book --profile demo --run scale-10" in planned
     planned = make(ROOT, "--dry-run", "reproduce").stdout.partition("mbrepro run")[2]
     assert planned.startswith(" --all --profile demo") and " -p " not in planned and "--run" not in planned
+
+
+def test_a_folder_of_ones_own_is_handed_to_every_step():
+    for target, steps in {"reproduce": ("run --all", "book"), "verify": ("verify",)}.items():
+        planned = make(ROOT, "--dry-run", target, "PROFILE=own", "DATA=my data").stdout
+        for step in steps:
+            assert f"mbrepro {step} --profile own --data 'my data'" in planned
+        assert "fetch" not in planned

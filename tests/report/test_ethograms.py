@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from mbrepro import paths
-from mbrepro.data.recordings import TASK1_CLASSES, Prediction, runs
+from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Prediction, runs
 from mbrepro.metrics.agreement import TOLERANCES, agreement_metrics
 from mbrepro.metrics.frames import evaluate
 from mbrepro.report import ethograms, plots
@@ -179,3 +179,18 @@ def test_mistakes_are_told_apart_from_each_other_and_from_classes(sight):
     colours = ethograms.MISTAKES | {name: plots.colour_of(name) for name in TASK1_CLASSES}
     for one, other in combinations(colours.values(), 2):
         assert np.linalg.norm(lab(one, sight) - lab(other, sight)) >= NEAR, (one, other)
+
+
+def test_what_nobody_labelled_is_neither_drawn_nor_counted():
+    """Bouts on either side of it are one, as in every score."""
+    true = np.array([3, 0, 0, UNLABELLED, UNLABELLED, 0, 3, 3])
+    said = np.array([0, 0, 0, 0, 0, 0, 3, 3])
+    found = {"p": [Run(0, "own", TASK1_CLASSES, (Prediction("v", true, said, np.eye(4)[said], 2.0),))]}
+    table = ethograms.kinds_table(found).loc["p"]
+    assert table[["hit", "shifted edge"]].tolist() == [3 / 4, 1 / 4]
+    shown = BeautifulSoup(ethograms.stacked(found, "your").data, "html.parser")
+    drawn = {path["fill"]: path["d"] for path in shown.select("svg")[1].find_all("path")}
+    assert drawn == {
+        ethograms.MISTAKES["shifted edge"]: "M0 0h1v1h-1z",
+        plots.colour_of("attack"): "M1 0h2v1h-2zM5 0h1v1h-1z",
+    }

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from mbrepro.data.recordings import OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS
+from mbrepro.data.recordings import OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, UNLABELLED, Prediction
 from mbrepro.report import plots, plots_space, real
+from mbrepro.study.results import Run
 
 # Linear RGB as a dichromat sees it (Machado, Oliveira & Fernandes 2009, severity 1).
 SIGHTS = {
@@ -58,3 +59,22 @@ def test_every_class_has_a_colour_of_its_own_and_no_method_has_it():
     for sight in SIGHTS:
         for one, other in combinations(plots.METHODS, 2):
             assert np.linalg.norm(lab(one, sight) - lab(other, sight)) >= NEAR, (one, other)
+
+
+@pytest.mark.parametrize("classes", [("sniffing", "rough", "attack", "chase", OTHER), ("rest", OTHER), TASK1_CLASSES])
+def test_classes_of_ones_own_have_colours_apart_and_known_ones_their_own(classes):
+    colours = plots.colours_of(classes)
+    assert list(colours) == list(classes) and len(set(colours.values())) == len(classes)
+    assert all(colours[name] == plots.COLOURS[name] for name in classes if name in plots.COLOURS)
+    assert set(colours.values()) <= set(plots.COLOURS.values())
+
+
+def test_what_nobody_labelled_is_counted_nowhere():
+    labels = np.array([UNLABELLED, 0, 0, 1, UNLABELLED, UNLABELLED, 2, 2])
+    found = np.array([0, 0, 1, 1, 1, 1, 2, 0])
+    classes = ("near", "far", OTHER)
+    scores = np.eye(3)[found]
+    video = Prediction("v", labels, found, scores, 2.0)
+    figure = plots.confusions({"p": [Run(0, "own", classes, (video,))]})
+    shown = [float(text.get_text()) for text in figure.axes[0].texts]
+    assert shown == [0.5, 0.5, 0, 0, 1, 0, 0.5, 0, 0.5]

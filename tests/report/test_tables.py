@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mbrepro.report.tables import by_protocol
+from mbrepro.report.tables import by_protocol, laws_table
 from mbrepro.study.results import COLUMNS
 
 
@@ -20,3 +20,19 @@ def test_protocols_stand_below_each_other_with_spread_and_interval():
         "corrected": {"F1": "0.800 ± 0.013 [0.70, 0.90]", "MAP": "not defined"},
         "boosting, raw": {"F1": "0.910", "MAP": "0.950 [0.90, 0.97]"},
     }
+
+
+def test_a_power_law_is_a_line_a_score_with_its_trial_where_there_is_one():
+    rows = [
+        ("f1", "minutes", 0, 24.04, 0.61, 0.55, 0.7, 0.65),
+        ("f1", "minutes", 1, 24.04, 0.64, 0.6, 0.7, 0.65),
+        ("f1", "minutes", 4, 96.16, 0.7, 0.62, 0.8, np.nan),
+        ("ap_near", "bouts_near", 1, 12, 0.5, 0.4, 0.6, 0.52),
+    ]
+    columns = ["score", "by", "times", "amount", "value", "low", "high", "measured"]
+    found = laws_table(pd.DataFrame(rows, columns=columns))
+    assert found.loc["f1"].to_dict() == {
+        "labelled": "24 minutes", "measured": "0.650", "the trial": "0.610 [0.55, 0.70]",
+        "its fit now": "0.640 [0.60, 0.70]", "four times as much": "0.700 [0.62, 0.80]",
+    }  # fmt: skip
+    assert found.loc["ap near", ["labelled", "measured", "the trial"]].tolist() == ["12 bouts", "0.520", ""]

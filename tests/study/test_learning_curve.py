@@ -33,12 +33,10 @@ def made(animals: int = 8, frames: int = 300) -> list[Recording]:
 
 
 def test_every_draw_learns_from_ever_more_animals_and_never_from_those_held_out(monkeypatch):
-    learned, fit = [], fit_boosting
-    monkeypatch.setattr(learning_curve, "fit_boosting", lambda train, *how: learned.append(train) or fit(train, *how))
+    learned, amounts = [], learning_curve._amounts
+    monkeypatch.setattr(learning_curve, "_amounts", lambda train: learned.append(train) or amounts(train))
     scored, scores = [], learning_curve._scores
-    monkeypatch.setattr(
-        learning_curve, "_scores", lambda train, test, *how: scored.append(test) or scores(train, test, *how)
-    )
+    monkeypatch.setattr(learning_curve, "_scores", lambda test, found: scored.append(test) or scores(test, found))
     recordings = made()
     points = curve([*recordings, replace(recordings[0], name="no", labels=None)], draws=3, trees=FEW)
     assert points["animals"].tolist() == [1, 2, 4, 6] * 3 and points["draw"].tolist() == [
@@ -55,11 +53,11 @@ def test_every_draw_learns_from_ever_more_animals_and_never_from_those_held_out(
 
 
 def test_scores_are_those_of_scikit_learn_on_labelled_frames(monkeypatch):
-    tests = []
-    inner = learning_curve._scores
-    monkeypatch.setattr(learning_curve, "_scores", lambda *how: tests.append(how[:2]) or inner(*how))
+    learned, tests, amounts, inner = [], [], learning_curve._amounts, learning_curve._scores
+    monkeypatch.setattr(learning_curve, "_amounts", lambda train: learned.append(train) or amounts(train))
+    monkeypatch.setattr(learning_curve, "_scores", lambda *how: tests.append(how[0]) or inner(*how))
     points = curve(made(), draws=1, trees=FEW)
-    for (train, test), (_, row) in zip(tests, points.iterrows(), strict=True):
+    for train, test, (_, row) in zip(learned, tests, points.iterrows(), strict=True):
         model = fit_boosting(train, [r.labels for r in train], 2, FEW, 0)
         scores = np.concatenate([smooth(model.scores(r), 30)[r.labels >= 0] for r in test])
         true = np.concatenate([r.labels[r.labels >= 0] for r in test])

@@ -66,7 +66,7 @@ def test_figures_are_those_of_the_held_out_labels(folder, monkeypatch):
         assert not {r.animal for r in others} & {r.animal for r in held}
         return {r.name: scores[r.name] for r in held}
 
-    monkeypatch.setattr(own, "_fold_scores", fold_scores)
+    monkeypatch.setattr(own, "fold_scores", fold_scores)
     manifest = read_manifest(folder)
     recordings = [read_recording(manifest, entry)[0] for entry in manifest.entries]
     rng = np.random.default_rng(0)
