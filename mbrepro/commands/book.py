@@ -23,7 +23,7 @@ from mbrepro.commands.options import Data, Profile, Run, use_profile
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
 from mbrepro.report import claims, front, page, prose, real
-from mbrepro.study import ablations, poster, recorded, results
+from mbrepro.study import ablations, beyond, poster, recorded, results
 from mbrepro.study.two_stages import ALWAYS, always
 
 GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<form>[^`:]*)`")
@@ -120,7 +120,14 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
         "sure": prose.how_sure(rows),
         "lead": prose.lead(results.difference(*both) if all(both) else None),
         "corrections": prose.corrections(rows, glued, ablation),
+        "result_beyond": _beyond(folder),
     } | {f"result_{row}": prose.result(every, row, source) for row in poster.ROWS}
+
+
+def _beyond(folder: Path) -> str:
+    """What page 12 begins with: its best line against the baseline."""
+    ours, baseline = (results.read_row("baseline", name, folder) for name in (results.BEYOND, "corrected"))
+    return prose.gains(beyond.differences(ours, baseline), "beyond", "the baseline") if ours and baseline else ""
 
 
 def verify(profile: str, run: str = "") -> int:

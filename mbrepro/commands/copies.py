@@ -80,11 +80,22 @@ Again:* `.venv/bin/mbrepro run {name} --profile {profile}`, *with another value*
 
 
 def as_page(path: Path, profile: str) -> NotebookNode:
-    """An executed notebook as a page: code is shown when asked, outputs are open, and last stands how to rerun it."""
-    notebook = read(path)
+    """An executed notebook as a page: code is shown when asked, outputs are open, and last stands how to rerun it.
+
+    Code that shows nothing is folded together with what comes next, so that a fold stands above every output alone.
+    """
+    notebook, cells, silent = read(path), [], []
+    last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
     for cell in notebook.cells:
         if cell.cell_type == "code":
+            silent.append(cell.source)
+            cell.source = "\n\n".join(silent)
             cell.metadata["tags"] = list(dict.fromkeys([*cell.metadata.get("tags", []), "hide-input"]))
+            if not cell.outputs and cell is not last:
+                continue
+            silent = []
+        cells.append(cell)
+    notebook.cells = cells
     told = MADE_BY.format(name=path.stem, profile=profile, about="index" if profile == "own" else "rerun")
     notebook.cells.append(nbformat.v4.new_markdown_cell(told, id="made-by"))
     return notebook

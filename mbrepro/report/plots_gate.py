@@ -13,6 +13,7 @@ from mbrepro.study.gate_curves import DENSE, NONE
 COLOURS = {
     "difference": "#22705f", "confidence": "#c8442d", "margin": "#d98f2b", "random": "#9a9a94", "oracle": "#2a7ab0",
 }  # fmt: skip
+SPAN = 0.1  # that an axis shows at least, so that thousandths do not look like much
 SHOWN = {"f1": "F1", "map": "MAP", "bout_f1": "bout F1 at tIoU .5"}
 
 
@@ -33,6 +34,8 @@ def curves_drawn(table: pd.DataFrame) -> plt.Figure:
         axis.set(xlabel="share of video shown", title=name)
         axis.xaxis.set_major_formatter(PercentFormatter(1, 0))
         axis.grid(axis="y", color=GRID)
+        (low, high), middle = axis.get_ylim(), np.mean(axis.get_ylim())
+        axis.set_ylim(min(low, middle - SPAN / 2), max(high, middle + SPAN / 2))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS), fontsize=8)
     return figure
 

@@ -9,6 +9,7 @@ from mbrepro.data.calms21.pairing import Pair
 from mbrepro.data.labels import PERCENTILES, SPLITS
 from mbrepro.data.recordings import OTHER, Dataset, runs
 from mbrepro.study import audit, poster
+from mbrepro.study.gate_curves import NONE
 from mbrepro.study.stored import Sweep
 
 POINTS = (
@@ -213,6 +214,22 @@ def durations_table(statistics: Mapping[str, Mapping]) -> pd.DataFrame:
         for name, values in {**told["bouts"], "gap between bouts": told["gaps"]}.items():
             rows[f"{split}: {name}"] = {"n": f"{values['n']:,}"} | {p: f"{values[p]:.2f}" for p in wanted}
     return pd.DataFrame(rows).T.rename_axis("seconds").reset_index()
+
+
+def gate_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """What the difference gate and the ends of `gate_curves.curves` show, its cost, and how good labels then are."""
+    rows = curves[curves["gate"].isin([NONE, "difference"])]
+    return pd.DataFrame(
+        {
+            "shown to stage 2": rows["variant"].replace({"gated": "what the gate chooses"}),
+            "of the video": rows["share_of_video"].map("{:.0%}".format),
+            "passes": rows["passes"].map("{:.2f}".format),
+            "TFLOP an hour": rows["tflop_per_hour"].map("{:.2f}".format),
+            "F1": [f"{r.f1:.3f} [{r.low:.2f}, {r.high:.2f}]" for r in rows.itertuples()],
+            "MAP": rows["map"],
+            "bout F1": rows["bout_f1"],
+        }
+    )
 
 
 def sweep_table(found: Sequence[Sweep]) -> pd.DataFrame:

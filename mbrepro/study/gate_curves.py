@@ -213,10 +213,9 @@ def bounds(
     lines = {}
     for name, found in runs.items():
         f1, _, _, ranked, bouts = _scores(found)
-        lines[name] = {"F1": f1, "MAP": ranked, "bout F1": bouts}
-        if name != ALONE:
-            told = results.difference(found, alone)
-            lines[name] |= {"F1, more": told["value"], "from": told["low"], "to": told["high"]}
+        told = results.difference(found, alone) if name != ALONE else None
+        more = f"{told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}]" if told else ""
+        lines[name] = {"F1": f1, "MAP": ranked, "bout F1": bouts, "F1 more": more}
     return pd.DataFrame.from_dict(lines, "index")
 
 

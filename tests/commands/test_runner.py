@@ -146,6 +146,11 @@ def test_a_page_folds_every_cell_and_is_a_notebook_that_is_valid(study):
     *cells, last = made.cells
     assert all("hide-input" in cell.metadata.tags for cell in cells if cell.cell_type == "code")
     assert "mbrepro run toy --profile calms21" in last.source
+    run = copies.read(study / "results/demo/notebooks/toy.ipynb").cells
+    code = [[cell for cell in part if cell.cell_type == "code"] for part in (run, cells)]
+    assert "\n\n".join(cell.source for cell in code[0]) == "\n\n".join(cell.source for cell in code[1])
+    assert [o for cell in code[0] for o in cell.outputs] == [o for cell in code[1] for o in cell.outputs]
+    assert len(code[1]) < len(code[0]) and all(cell.outputs for cell in code[1][:-1])
 
 
 def test_a_failed_run_is_never_taken_for_a_finished_one(study):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mbrepro.report.tables import by_protocol, laws_table
+from mbrepro.report.tables import by_protocol, gate_table, laws_table
 from mbrepro.study.results import COLUMNS
 
 
@@ -36,3 +36,17 @@ def test_a_power_law_is_a_line_a_score_with_its_trial_where_there_is_one():
         "its fit now": "0.640 [0.60, 0.70]", "four times as much": "0.700 [0.62, 0.80]",
     }  # fmt: skip
     assert found.loc["ap near", ["labelled", "measured", "the trial"]].tolist() == ["12 bouts", "0.520", ""]
+
+
+def test_of_the_gates_the_difference_and_the_ends_are_shown_in_words():
+    rows = [
+        ("poses alone", "none", 0.0),
+        ("gated", "difference", 0.125),
+        ("gated", "random", 0.2),
+        ("dense", "none", 0.5),
+    ]
+    curves = pd.DataFrame(rows, columns=["variant", "gate", "share_of_video"])
+    curves = curves.assign(passes=1.0, tflop_per_hour=2.0, f1=0.8444, low=0.7, high=0.9, map=0.9, bout_f1=0.6)
+    shown = gate_table(curves)
+    assert shown["shown to stage 2"].tolist() == ["poses alone", "what the gate chooses", "dense"]
+    assert shown["of the video"].tolist() == ["0%", "12%", "50%"] and shown["F1"].iloc[0] == "0.844 [0.70, 0.90]"
