@@ -168,14 +168,18 @@ def by_protocol(rows: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(lines).T[list(metrics.values())]
 
 
+_SCORES = {"f1": "F1", "map": "MAP", "ap": "average precision"}
+
+
 def laws_table(laws: pd.DataFrame) -> pd.DataFrame:
     """A line a score of `learning_curve.extrapolated`: labelled and measured now, and what the power law says."""
     titles = {0: "the trial", 1: "its fit now", 2: "twice as much", 4: "four times as much"}
     lines = {}
     for row in laws.itertuples():
-        line = lines.setdefault(row.score.replace("_", " "), {})
+        metric, _, behaviour = row.score.replace("bout_f1_50", "bout F1").partition("_")
+        line = lines.setdefault(f"{_SCORES.get(metric, metric)} {behaviour}".strip(), {})
         if row.times < 2:
-            line |= {"labelled": f"{row.amount:.3g} {row.by.split('_')[0]}", "measured": f"{row.measured:.3f}"}
+            line |= {"labelled": f"{row.amount:,.0f} {row.by.split('_')[0]}", "measured": f"{row.measured:.3f}"}
         line[titles[row.times]] = f"{row.value:.3f} [{row.low:.2f}, {row.high:.2f}]"
     return pd.DataFrame(lines).T.fillna("")
 

@@ -142,15 +142,31 @@ def test_medians_and_distances_are_taken_out_of_the_table(table):
     assert distances.loc["mount", "real test"] == pytest.approx(exact)
 
 
-def test_the_demos_own_train_labels_are_near_the_real_ones():
-    settings = DemoSettings()
-    made = [simulate_recording("task1", f"mouse{n:03d}_task1_annotator1", settings)[0].labels for n in range(1, 71)]
+@pytest.fixture(scope="module")
+def own_train():
+    return [simulate_recording("task1", f"mouse{n:03d}_task1_annotator1", DemoSettings())[0] for n in range(1, 71)]
+
+
+def test_the_demos_own_train_labels_are_near_the_real_ones(own_train):
+    made = [recording.labels for recording in own_train]
     real = likeness.real_statistics()["labels"]["train"]
     for name, frames in likeness.durations(made).items():
         assert ks_2samp(frames, real["frames"][name]).statistic <= 0.1, name
     for what, (share, _) in likeness.label_statistics(made).items():
         if what.startswith("share of frames"):
             assert share == pytest.approx(real["shares"][what], abs=0.02), what
+
+
+def test_poses_are_off_where_page_00_says_so(own_train):
+    """Medians over real ones beyond a tenth: what the page says in words of the statistics it lists."""
+    found = windows_of.pose_statistics(*windows_of.pose_windows(own_train, 2000))
+    real = likeness.real_statistics()["poses"]["percentiles"]
+    ratio = {what: np.median(values) / real[what]["p50"] for what, (values, _) in found.items()}
+    more = [f"{what}, {who}" for what in ("bend of the neck", "turn") for who in ("resident", "intruder")]
+    more += [f"speed, {who}, investigation" for who in ("resident", "intruder")]
+    more += ["resident's nose to the intruder, investigation", "speed, intruder, mount"]
+    assert min(ratio[what] for what in more) > 1.1
+    assert ratio["resident's bearing of the intruder, mount"] < 0.9
 
 
 # --- against the real data ------------------------------------------------------------------------------------------

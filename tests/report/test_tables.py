@@ -28,14 +28,20 @@ def test_a_power_law_is_a_line_a_score_with_its_trial_where_there_is_one():
         ("f1", "minutes", 1, 24.04, 0.64, 0.6, 0.7, 0.65),
         ("f1", "minutes", 4, 96.16, 0.7, 0.62, 0.8, np.nan),
         ("ap_near", "bouts_near", 1, 12, 0.5, 0.4, 0.6, 0.52),
+        ("bout_f1_50_near", "bouts_near", 1, 1120, 0.5, 0.4, 0.6, 0.52),
     ]
     columns = ["score", "by", "times", "amount", "value", "low", "high", "measured"]
     found = laws_table(pd.DataFrame(rows, columns=columns))
-    assert found.loc["f1"].to_dict() == {
+    assert found.loc["F1"].to_dict() == {
         "labelled": "24 minutes", "measured": "0.650", "the trial": "0.610 [0.55, 0.70]",
         "its fit now": "0.640 [0.60, 0.70]", "four times as much": "0.700 [0.62, 0.80]",
     }  # fmt: skip
-    assert found.loc["ap near", ["labelled", "measured", "the trial"]].tolist() == ["12 bouts", "0.520", ""]
+    assert found.loc["average precision near", ["labelled", "measured", "the trial"]].tolist() == [
+        "12 bouts",
+        "0.520",
+        "",
+    ]
+    assert found.loc["bout F1 near", "labelled"] == "1,120 bouts"
 
 
 def test_of_the_gates_the_difference_and_the_ends_are_shown_in_words():
