@@ -111,7 +111,7 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
     parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
     return {
         "banner": page.source_notice(stored, parts),
-        "made_by": page.table(provenance.made_by(provenance.manifest(folder)), "notebook", words=True).data,
+        "made_by": page.table(provenance.made_by(provenance.read_manifest(folder)), "notebook", words=True).data,
         "five_lines": claims.five_lines(source),
         "claims": claims.claims_table(claims.claims(glued, source)),
         "figure": real.summary_figure(),

@@ -96,6 +96,15 @@ def write_manifest(folder: Path) -> Path:
     return folder / MANIFEST
 
 
+def read_manifest(folder: Path) -> dict[str, object]:
+    """What the last build of the book wrote as the manifest. Raises InputError if there is none, or it is damaged."""
+    try:
+        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return {"notebooks": told["notebooks"], "inputs": told["inputs"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / MANIFEST} is no manifest ({error!r}): run make book") from error
+
+
 def write_crate(folder: Path, title: str) -> Path:
     """Describe a results folder as a Process Run Crate, in place, and return the metadata's path.
 

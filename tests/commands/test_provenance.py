@@ -67,6 +67,14 @@ def test_the_crate_names_every_file_once_and_every_reference_is_in_it(folder, ca
     assert {"@id": "#toy-count"} in action["object"] and action["result"] == {"@id": "notebooks/toy.ipynb"}
 
 
+def test_pages_show_the_manifest_of_their_build_and_a_damaged_one_is_named(folder):
+    provenance.write_manifest(folder)
+    assert provenance.read_manifest(folder) == json.loads(json.dumps(provenance.manifest(folder)))
+    (folder / provenance.MANIFEST).write_text("{}")
+    with pytest.raises(InputError, match=r"manifest.json is no manifest .*: run make book"):
+        provenance.read_manifest(folder)
+
+
 def test_without_a_study_there_is_no_crate(study, capsys):
     assert cli.main(["crate"]) == 2
     assert "holds no study: run make reproduce first" in capsys.readouterr().err
