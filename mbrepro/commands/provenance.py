@@ -7,9 +7,10 @@ import json
 import os
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -83,10 +84,9 @@ def made_by(told: Mapping[str, object]) -> pd.DataFrame:
     rows = {}
     for name, run in told["notebooks"].items():
         commit = (run["code"]["commit"] or "no git checkout")[:10] + (" and changes" if run["code"]["changed"] else "")
-        wrote = sorted({file.split("/")[0] if "/" in file else file for file in run["wrote"]})
-        files = ", ".join(f"{sum(f.startswith(part) for f in run['wrote'])} in {part}" if "." not in part else part
-                          for part in wrote)  # fmt: skip
-        rows[name] = {"seconds": f"{run['seconds']:.0f}", "code": commit, "wrote": files or "its page alone"}
+        folders = Counter(PurePosixPath(file).parent.name or file for file in run["wrote"])
+        files = [name if "." in name else f"{count} in {name}" for name, count in sorted(folders.items())]
+        rows[name] = {"seconds": f"{run['seconds']:.0f}", "code": commit, "wrote": ", ".join(files) or "its page alone"}
     return pd.DataFrame(rows).T
 
 
@@ -108,11 +108,12 @@ def read_manifest(folder: Path) -> dict[str, object]:
 def write_crate(folder: Path, title: str) -> Path:
     """Describe a results folder as a Process Run Crate, in place, and return the metadata's path.
 
-    title: what the root is called. Every notebook's run is an action: its parameters and the shipped inputs, the
-    package as its instrument, and the executed copy and the files it wrote as its results.
+    It says what `read_manifest` does, as the book's pages do. Every notebook's run is an action: its parameters and the
+    shipped inputs, the package as its instrument, and the executed copy and the files it wrote as its results.
+    title: what the root is called.
     """
-    told = manifest(folder)
-    runs, entities = told["notebooks"], [_about(MANIFEST, write_manifest(folder))]
+    told = read_manifest(folder)
+    runs, entities = told["notebooks"], [_about(MANIFEST, folder / MANIFEST)]
     inputs = [{"@id": f"#input-{name}", "@type": "CreativeWork", "name": name, "sha256": digest}
               for name, digest in told["inputs"].items()]  # fmt: skip
     for name, run in runs.items():

@@ -58,29 +58,13 @@ class Work:
 
 
 LONGEST, GRACE = 0.6, 10.0  # s: embedding a few clips; until a killed command's workers have to be gone
-SMALL = [
-    "-p",
-    "scale",
-    "0.15",
-    "-p",
-    "seeds",
-    "1",
-    "-p",
-    "epochs",
-    "1",
-    "-p",
-    "baseline_epochs",
-    "1",
-    "-p",
-    "behaviours",
-    "sniff_face",
-]
-STUDY = ("results/demo/table.csv", "results/demo/rows/*.json", "results/demo/predictions/*")
-RUNS = tuple(pattern.replace("demo/", "demo/runs/*/") for pattern in STUDY)
+SMALL = ("-p", "scale", "0.15", "-p", "seeds", "1", "-p", "baseline_epochs", "1")
+ALSO = ("-p", "epochs", "1", "-p", "behaviours", "sniff_face", "-p", "run", "small")
+RUNS = tuple(f"results/demo/runs/*/{part}" for part in ("table.csv", "rows/*.json", "predictions/*"))
 WORKS = {
     "embed": Work(("soak", "--only-embed", "films"), announced=True),
-    "study": Work(("run", "--all", *SMALL, "-p", "run", "small"), RUNS),
-    "sweep": Work(("sweep", "01_baseline", *SMALL[:-3], "-p", "validation_fraction", "0,0.25"), RUNS),
+    "study": Work(("run", "--all", *SMALL, *ALSO), RUNS),
+    "sweep": Work(("sweep", "01_baseline", *SMALL, "-p", "validation_fraction", "0,0.25"), RUNS),
     "train": Work(("train", "data", "--out", "model.zip"), ("model.zip",)),
     "predict": Work(("predict", "data", "--model", "model", "--out", "predictions"), ("predictions/**/*",)),
 }
@@ -182,11 +166,14 @@ def command(
         lacking = [word for word in work.arguments if given.get(word, word) is None]
         if lacking:
             raise InputError(f"{what} needs --{lacking[0]}")
-        recordings(place / "films")
+        if "films" in work.arguments:
+            recordings(given["films"])
         (place / "straight").mkdir()
         began = time.monotonic()
         if status := attempt(work, given, place / "straight", None):
             raise InputError(f"{what} fails without a kill, with status {status}")
         longest = LONGEST if work.announced else time.monotonic() - began
-        soak(work, given, files(place / "straight", work.results), place / "killed", kills, seed, longest)
+        if not (wanted := files(place / "straight", work.results)):
+            raise InputError(f"{what} makes nothing that could be compared")
+        soak(work, given, wanted, place / "killed", kills, seed, longest)
     print(f"{kills} kills of {what}: the bytes are those of a straight run, and no process was left")

@@ -42,9 +42,7 @@ def tracker_table(recordings: Sequence[Recording]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["simulated", "real"]).T
 
 
-def every_comparison(
-    likeness_rows: pd.DataFrame, measured: pd.DataFrame, **tables: pd.DataFrame
-) -> pd.DataFrame:  # fmt: skip
+def every_comparison(likeness_rows: pd.DataFrame, measured: pd.DataFrame, **tables: pd.DataFrame) -> pd.DataFrame:
     """The rows of `likeness.likeness`, of the tables of annotators and tracker, each by its name, and of the ladder."""
     rows = [
         (f"{name}: {what}", row["simulated"], row["real"], "as named", _SOURCES[name])

@@ -44,9 +44,17 @@ def test_the_manifest_has_the_hash_of_everything(folder, study):
     assert all(digest == sha256(folder / name) for name, digest in told["wrote"].items())
     table = provenance.made_by(provenance.manifest(folder))
     assert table.index.tolist() == ["toy"] and table.loc["toy", "seconds"].isdigit()
+    wrote = ["a.csv", "rows/x-1.json", "rows/x-2.json", "predictions/y"]
+    made = {"code": {"commit": "0123456789abcdef", "changed": True}, "seconds": 1.6, "wrote": dict.fromkeys(wrote, "")}
+    row = provenance.made_by({"notebooks": {"x": made, "z": made | {"wrote": {}}}})
+    assert row.loc["x"].tolist() == ["2", "0123456789 and changes", "a.csv, 1 in predictions, 2 in rows"]
+    assert row.loc["z", "wrote"] == "its page alone"
 
 
 def test_the_crate_names_every_file_once_and_every_reference_is_in_it(folder, capsys):
+    assert cli.main(["crate"]) == 2  # pages and crate show one manifest, which is the book's
+    assert "manifest.json is no manifest" in capsys.readouterr().err
+    provenance.write_manifest(folder)
     assert cli.main(["crate"]) == 0
     graph = json.loads((folder / provenance.CRATE).read_text())["@graph"]
     names = [entity["@id"] for entity in graph]
