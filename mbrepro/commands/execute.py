@@ -95,7 +95,9 @@ class WarmKernel:
         if self._manager.has_kernel and run_sync(self._manager.is_alive)():
             client = self._manager.blocking_client()
             client.start_channels()
-            client.execute("get_ipython().reset()", silent=True, reply=True, timeout=60)
+            # Without a __spec__ of __main__, which is among the names, multiprocessing starts no worker.
+            again = "get_ipython().reset(); get_ipython().user_module.__spec__ = None"
+            client.execute(again, silent=True, reply=True, timeout=60)
             client.stop_channels()
         elif self._manager.has_kernel:
             self.close()

@@ -76,28 +76,26 @@ def files(folder: Path, patterns: tuple[str, ...] = ("**/*",)) -> dict[str, byte
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(found)}
 
 
-def attempt(work: Work, given: Mapping[str, Path], root: Path, moment: float | None) -> int:
-    """Do the work in `root`, killed after `moment` seconds unless that is None; returns the exit status.
+def attempt(work: Work, given: Mapping[str, Path], root: Path, moment: float | None) -> tuple[int, str]:
+    """Do the work in `root`, killed after `moment` seconds unless that is None; exit status and what it said last.
 
     given: what words of its arguments stand for. Raises InputError if a process that it started outlives a kill.
     """
     arguments = [str(given.get(word, word)) for word in work.arguments] + ([str(root)] if work.announced else [])
     child = subprocess.Popen(
-        [sys.executable, "-m", "mbrepro", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "mbrepro", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "MBREPRO_ROOT": str(root)}, cwd=root,
     )  # fmt: skip
     if work.announced:
         child.stdout.readline()
-    if moment is None:
-        child.communicate()
-        return child.returncode
     try:
-        child.communicate(timeout=moment)
+        _, said = child.communicate(timeout=moment)
+        return child.returncode, said.strip().rpartition("\n")[2]
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
         _wait_for_others(root)
-    return child.returncode
+        return child.returncode, "killed"
 
 
 def _wait_for_others(root: Path) -> None:
@@ -132,14 +130,14 @@ def soak(
     while done < kills or here:
         spared = done == kills or here == 5
         root.mkdir(exist_ok=True)
-        status = attempt(work, given, root, None if spared else rng.uniform(0, longest))
+        status, said = attempt(work, given, root, None if spared else rng.uniform(0, longest))
         if status == 0:
             if files(root, work.results) != wanted:
                 raise InputError(f"after kill {done} the bytes differ from a straight run's")
             shutil.rmtree(root)
             here = 0
         elif spared or status != -9:
-            raise InputError(f"after kill {done} the command failed by itself with status {status}")
+            raise InputError(f"after kill {done} the command failed by itself with status {status}: {said}")
         else:
             done, here = done + 1, here + 1
             bar.update()
@@ -170,8 +168,9 @@ def command(
             recordings(given["films"])
         (place / "straight").mkdir()
         began = time.monotonic()
-        if status := attempt(work, given, place / "straight", None):
-            raise InputError(f"{what} fails without a kill, with status {status}")
+        status, said = attempt(work, given, place / "straight", None)
+        if status:
+            raise InputError(f"{what} fails without a kill, with status {status}: {said}")
         longest = LONGEST if work.announced else time.monotonic() - began
         if not (wanted := files(place / "straight", work.results)):
             raise InputError(f"{what} makes nothing that could be compared")

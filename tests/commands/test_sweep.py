@@ -39,6 +39,13 @@ def test_a_kernel_kept_warm_gives_the_bytes_of_one_for_each(study):
     assert alone == together and alone[0] != alone[1]
 
 
+def test_every_notebook_of_a_warm_kernel_can_work_in_several_processes(study):
+    """As training networks side by side does."""
+    body = 'from mbrepro.method.processes import side_by_side\nside_by_side([(abs, -1), (abs, -2)], "a", "b", 2)'
+    write_notebook(study / "notebooks", "toy", body)
+    sweep.sweep("toy", "demo", sweep.combinations(["count=1,2,3"]))
+
+
 def test_a_sweep_goes_on_past_a_failure_and_is_taken_up_where_it_stopped(study, capsys):
     grid = sweep.combinations(["count=12,13,14", "rate=0.5,1"])
     with pytest.raises(InputError, match=r"2 of 6 combinations failed.*count=13.*unlucky"):
