@@ -36,13 +36,10 @@ KERNEL_OPTIONS = [
 ]
 
 
-def execute(
-    name: str, source: Path, output: Path, values: Mapping[str, object], kernel: "WarmKernel | None" = None
-) -> None:
-    """Execute a notebook with parameters and write the executed copy, also of one that fails.
+def execute(name: str, source: Path, output: Path, values: Mapping[str, object], kernel: "WarmKernel") -> None:
+    """Execute a notebook with parameters in a kernel and write the executed copy, also of one that fails.
 
-    kernel: to execute it in; without it the notebook has one of its own. Raises InputError with the last error if a
-    cell fails, or its process ends.
+    Raises InputError with the last error if a cell fails, or its process ends.
     """
     # transformers asks for widgets that a printed book has no use for
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
@@ -52,11 +49,11 @@ def execute(
     }  # fmt: skip
     try:
         try:
-            papermill.execute_notebook(str(source), str(output), km=kernel and kernel.ready(), **how)
+            papermill.execute_notebook(str(source), str(output), km=kernel.ready(), **how)
         except RuntimeError as error:  # another process was quicker to take a port that was free: no cell has run
             if "died before replying" not in str(error):
                 raise
-            papermill.execute_notebook(str(source), str(output), km=kernel and kernel.ready(), **how)
+            papermill.execute_notebook(str(source), str(output), km=kernel.ready(), **how)
     except PapermillExecutionError as error:
         raise InputError(f"{name} stopped: {error.ename}: {error.evalue}") from error
     except DeadKernelError as error:

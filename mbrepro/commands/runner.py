@@ -1,6 +1,7 @@
 """Run notebooks: parameters checked first, stable bytes, nothing run twice, failures and runs of one's own apart."""
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -113,18 +114,20 @@ def run_study(
 ) -> list[str]:  # fmt: skip
     """Run notebooks in order, into the study or into a run of one's own; return the names of those not up to date.
 
-    run: the run's name; its parameters are written beside its results. kernel: as of `execute`. Raises InputError as
-    `check_run` does, and if a run of this name has other parameters.
+    run: the run's name; its parameters are written beside its results. kernel: to execute them in, for one that goes on
+    to another study; without it they have one together. Raises InputError as `check_run` does, and if a run of this
+    name has other parameters.
     """
     plan = check_run(names or notebook_names(profile), profile, given)
     folder = paths.results(profile, run)
     if run:
         _keep_parameters(folder / stored.PARAMETERS, given_in(plan, given) | {"profile": profile, "run": run})
     done = []
-    for name in sorted(plan, key=shows_runs):  # pages of stored runs last: this may be one of them
-        values = plan[name]
-        if run_notebook(name, values | ({"run": run} if "run" in values else {}), folder, profile, kernel):
-            done.append(name)
+    with contextlib.nullcontext(kernel) if kernel else contextlib.closing(WarmKernel()) as warm:
+        for name in sorted(plan, key=shows_runs):  # pages of stored runs last: this may be one of them
+            values = plan[name] | ({"run": run} if "run" in plan[name] else {})
+            if run_notebook(name, values, folder, profile, warm):
+                done.append(name)
     results.tidy(folder)
     return done
 
@@ -141,9 +144,7 @@ def _keep_parameters(path: Path, given: dict[str, object]) -> None:
         raise InputError(f"{path}: this run has other parameters; choose another name with -p run NAME, or delete it")
 
 
-def run_notebook(
-    name: str, values: Mapping[str, object], folder: Path, profile: str, kernel: WarmKernel | None = None
-) -> bool:
+def run_notebook(name: str, values: Mapping[str, object], folder: Path, profile: str, kernel: WarmKernel) -> bool:
     """Execute a notebook with all of its parameters; return False if an up-to-date run is already there.
 
     A run is up to date if it is of these parameters and inputs, and neither its executed copy nor what it wrote into

@@ -139,5 +139,5 @@ def test_a_kernel_that_lost_its_port_to_another_is_started_once_more(tmp_path, m
 
     monkeypatch.setattr(execute.papermill, "execute_notebook", execute_notebook)
     with contextlib.nullcontext() if times == 1 else pytest.raises(InputError, match="01_small did not start"):
-        execute.execute("01_small", tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+        execute.execute("01_small", tmp_path / "a.ipynb", tmp_path / "b.ipynb", {}, execute.WarmKernel())
     assert started == ["01_small"] * 2
