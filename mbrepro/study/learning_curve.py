@@ -21,7 +21,7 @@ from mbrepro.method.features import dyad_features
 from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import evaluate
 
-TREES = BoostingSettings(every=12, iterations=40)
+TREES = BoostingSettings(every=12, iterations=40, leaves=15, bins=31)
 HELD_OUT, LEAST_ANIMALS = 0.25, 3
 SMOOTHED_S = 1.0  # scores are means over so long before a frame's most probable class is taken
 MEASURES = {"f1": "f1", "ap": "map", "bout_f1_50": "bout_f1_50"}  # of a behaviour, and as the mean of all is called

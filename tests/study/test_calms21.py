@@ -21,7 +21,8 @@ from tests.fixtures.tiny_checkpoint import write_checkpoint
 pytestmark = pytest.mark.study
 
 REAL = "11_real"  # shows recorded figures of real animals, nothing simulated
-SMALL = [w for p in ("seeds 2", "epochs 2", "baseline_epochs 2", "behaviours sniff_face") for w in ("-p", *p.split())]
+GIVEN = {"seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face", "most_clips": 6, "draws": 2}
+SMALL = [word for name, value in GIVEN.items() for word in ("-p", name, str(value))]
 RUN = ["run", "--all", "--profile", "calms21", *SMALL, "-p", "run", "small"]
 FOLDER = "results/calms21/runs/small"
 
@@ -98,8 +99,7 @@ def test_a_second_run_fetches_and_computes_nothing(study, mirror):
     before = mirror.sent.total()
     assert cli.main(["fetch", "calms21"]) == 0
     assert mirror.sent.total() == before
-    behaviours = {"seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face"}
-    assert runner.run_study("calms21", behaviours, run="small") == []
+    assert runner.run_study("calms21", GIVEN, run="small") == []
 
 
 def test_a_partial_study_says_so(study, mirror, tmp_path, monkeypatch):

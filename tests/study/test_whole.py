@@ -1,5 +1,6 @@
 """A whole small study through the project's own runner: notebooks, table, book, and what a second run does."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -14,6 +15,7 @@ from bs4 import BeautifulSoup
 
 from mbrepro import paths
 from mbrepro.commands import book, copies, runner, sweep
+from mbrepro.commands.execute import WarmKernel
 from mbrepro.errors import InputError
 from mbrepro.report import front, page
 from mbrepro.study import poster, recorded, results, stored
@@ -21,16 +23,25 @@ from mbrepro.study import poster, recorded, results, stored
 pytestmark = pytest.mark.study
 
 REAL = "11_real"  # shows recorded figures of real animals, nothing simulated
-SMALL = {"scale": 0.15, "seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face"}
+SMALL = {
+    "scale": 0.15, "seeds": 2, "epochs": 2, "baseline_epochs": 2, "behaviours": "sniff_face", "most_clips": 6,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def run():
+    """Runs the study, always in one warm kernel, as its notebooks import for longer than most of them work."""
+    with contextlib.closing(WarmKernel()) as kernel:
+        yield lambda: runner.run_study("demo", SMALL, kernel=kernel)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, run):
     """The demo study with few recordings, two seeds and two epochs, and its book."""
     with pytest.MonkeyPatch.context() as patch:
         root = tmp_path_factory.mktemp("study")
         patch.setenv("MBREPRO_ROOT", str(root))
-        assert sorted(runner.run_study("demo", SMALL)) == runner.notebook_names()
+        assert sorted(run()) == runner.notebook_names()
         book.build("demo")
         yield root
 
@@ -151,7 +162,7 @@ def test_a_number_too_many_or_too_few_is_named(whole):
         ("results/demo/likeness.csv", r"likeness\.csv was changed after 00_dataset wrote it"),
     ],
 )
-def test_a_changed_result_is_named_and_a_rerun_heals_it(whole, harm, named):
+def test_a_changed_result_is_named_and_a_rerun_heals_it(whole, harm, named, run):
     path = whole / harm
     before = path.read_bytes()
     places = [found.start() for found in re.finditer(rb"0\.\d\d\d", before)]
@@ -159,11 +170,11 @@ def test_a_changed_result_is_named_and_a_rerun_heals_it(whole, harm, named):
     path.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
     with pytest.raises(InputError, match=named):
         verified()
-    runner.run_study("demo", SMALL)
+    run()
     assert path.read_bytes() == before and verified()
 
 
-def test_a_deleted_row_and_its_predictions_are_named_and_come_back(whole):
+def test_a_deleted_row_and_its_predictions_are_named_and_come_back(whole, run):
     files = [
         whole / f"results/demo/{part}"
         for part in ("rows/clip-corrected.json", "predictions/clip-corrected.safetensors")
@@ -174,7 +185,7 @@ def test_a_deleted_row_and_its_predictions_are_named_and_come_back(whole):
             path.unlink()
         with pytest.raises(InputError, match=r"clip-corrected.* is missing|table\.csv: line .* is clip,corrected"):
             verified()
-        assert runner.run_study("demo", SMALL) == ["03_clip"]
+        assert run() == ["03_clip"]
         assert [path.read_bytes() for path in files] == before and verified()
 
 
@@ -247,8 +258,8 @@ def test_no_notebook_printed_a_warning(study):
                 assert output.get("name") != "stderr", (path.name, output.get("text"))
 
 
-def test_a_second_run_computes_nothing_and_a_deleted_result_comes_back_the_same(study):
-    assert runner.run_study("demo", SMALL) == []
+def test_a_second_run_computes_nothing_and_a_deleted_result_comes_back_the_same(study, run):
+    assert run() == []
     kept = [study / "results/demo/notebooks/04_pose_vlm.ipynb", *sorted((study / "results/demo/rows").glob("*.json"))]
     before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
     artifacts = sorted((study / "artifacts").rglob("*"))
@@ -256,23 +267,23 @@ def test_a_second_run_computes_nothing_and_a_deleted_result_comes_back_the_same(
         path.unlink()
     for name in ("01_baseline", "02_localization", "03_clip", "05_few_shot"):
         (study / f"results/demo/notebooks/{name}.ipynb").unlink()
-    runner.run_study("demo", SMALL)
+    run()
     assert {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in kept} == before
     assert sorted((study / "artifacts").rglob("*")) == artifacts
 
 
-def test_a_sweep_of_heads_embeds_nothing_and_stands_on_its_page(study):
+def test_a_sweep_of_heads_embeds_nothing_and_stands_on_its_page(study, run):
     """The heads of clips that are there cost the heads alone, and who sweeps finds the sweep in the book."""
     given = {name: value for name, value in SMALL.items() if name in runner.parameters_of("03_clip")}
     artifacts = {path: path.stat().st_mtime_ns for path in (study / "artifacts").rglob("*")}
     assert sweep.sweep("03_clip", "demo", [given | {"head": head} for head in ("linear", "knn")]) == 2
     assert {path: path.stat().st_mtime_ns for path in (study / "artifacts").rglob("*")} == artifacts
-    assert runner.run_study("demo", SMALL) == ["10_ablations"]
+    assert run() == ["10_ablations"]
     (found,) = stored.sweeps("demo")
     shown = "".join(copies.shown(study / "results/demo/notebooks/10_ablations.ipynb"))
     assert all(run in shown for run in found.table.index) and found.factors == ("head",)
     shutil.rmtree(study / "results/demo/runs")
-    assert runner.run_study("demo", SMALL) == ["10_ablations"]
+    assert run() == ["10_ablations"]
 
 
 def test_results_say_what_they_came_from(study):
