@@ -30,8 +30,7 @@ STEPS = {
         "clips.assumed_fps", "clips.sampled_fps", "clips.min_frames", "clips.crop", "clips.crop_pixels",
         "clips.crop_padding",
     ),
-    "another model": ("embedder",),
-    "mean over the video's tokens": ("view",),
+    "corrected model and view": ("embedder", "view"),  # a model may lack the published view
     "another head than one neighbour": ("head",),
 }  # fmt: skip
 
