@@ -17,6 +17,8 @@ from mbrepro.method.together import Clips
 from mbrepro.metrics.frames import evaluate
 from mbrepro.study.clip_index import FoundClips
 
+READ_AS = {"answers": "as given", "calibrated": "corrected"}
+
 
 def words(classes: Sequence[str]) -> list[str]:
     """What the model is to say for each class: its name."""
@@ -65,5 +67,5 @@ def prompted(
         for view in asked.views:
             scores = answers(test, settings, asked, folder, view)
             told = evaluate([true], [scores.argmax(1)], [scores], classes)
-            lines.append((count, view == "calibrated", told["accuracy"], told["f1"], told["map"]))
-    return pd.DataFrame(lines, columns=["clips shown of each class", "corrected", "accuracy", "F1", "AP"])
+            lines.append((count, READ_AS[view], told["accuracy"], told["f1"], told["map"]))
+    return pd.DataFrame(lines, columns=["clips shown of each class", "answers", "accuracy", "F1", "AP"])

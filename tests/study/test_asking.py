@@ -59,7 +59,8 @@ def test_examples_are_of_every_class_as_many_as_there_are_and_the_seeds_own(foun
 
 def test_answers_are_scored_as_the_model_gives_them_and_calibrated_and_asked_once(model, found, tmp_path, monkeypatch):
     table = asking.prompted(found[:2], found[2:], CLIPS, model, tmp_path, (0, 1))
-    assert table["clips shown of each class"].tolist() == [0, 0, 1, 1] and table["corrected"].tolist() == [0, 1, 0, 1]
+    assert table["clips shown of each class"].tolist() == [0, 0, 1, 1]
+    assert table["answers"].tolist() == ["as given", "corrected"] * 2
     asked = asking.asked_about(TASK1_CLASSES, model)
     assert asked.question.endswith("Answer with one of these: attack, investigation, mount, other.")
     told = asked.embed(cut_clips(found[2].recording, found[2].starts, CLIPS), 8.0)
