@@ -27,6 +27,7 @@ from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Prediction, Recordin
 from mbrepro.data.video import decode_frames, probe, write_video
 from mbrepro.demo.simulated import DemoSettings, cage, frames, simulate_recording
 from mbrepro.embedding import EmbedderSettings, cuda, load_embedder
+from mbrepro.embedding.asked import Asked
 from mbrepro.embedding.packing import PatchLayout, pack_clips
 from mbrepro.embedding.pictures import prepare, read_preparation
 from mbrepro.embedding.qwen3 import timed
@@ -197,6 +198,12 @@ def qwen(_):
     return embedded | {"caption": embedder.caption(smooth_clips(1), 4.0, 12), "prompt": embedder.settings.prompt}
 
 
+def asked(_):
+    model = load_embedder(EmbedderSettings(max_pixels=56 * 84))
+    answers = Asked(model, "what is it", ("attack", "other"), [(smooth_clips(1)[0], "other")])
+    return {view: told(rows) for view, rows in answers.embed(smooth_clips(), 4.0).items()}
+
+
 def qwen3(tmp_path):
     embedder = load_embedder(EmbedderSettings(str(write_qwen3(tmp_path)), max_pixels=64 * 96))
     views = {view: told(rows) for view, rows in embedder.embed(smooth_clips(), 4.0).items()}
@@ -346,6 +353,7 @@ MAKERS = {
     "mbrepro.embedding.pictures": pictures,
     "mbrepro.embedding.qwen": qwen,
     "mbrepro.embedding.qwen3": qwen3,
+    "mbrepro.embedding.asked": asked,
     "mbrepro.embedding.encoders": encoders,
     "mbrepro.embedding.pose": pose,
     "mbrepro.embedding.pixels": pixels,

@@ -163,18 +163,25 @@ class Qwen25VLEmbedder(QwenVLEmbedder):
         return {"second_per_grid_ts": torch.full((clips,), step_seconds)}
 
 
-def video_prompt(tokenizer, config: transformers.PretrainedConfig, prompt: str, video_tokens: int) -> str:
-    """The prompt about one video in the checkpoint's chat template; InputError unless that has one place for it."""
+def video_prompt(
+    tokenizer, config: transformers.PretrainedConfig, prompt: str, *video_tokens: int, said: Sequence[str] = ()
+) -> str:
+    """The prompt about each of some videos in the checkpoint's chat template, all but the last answered as `said`.
+
+    video_tokens: of each video. Raises InputError unless the template has a place for each.
+    """
     asked = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": prompt}]}
-    text = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
+    answers = [{"role": "assistant", "content": [{"type": "text", "text": answer}]} for answer in said]
+    turns = [turn for answer in answers for turn in (asked, answer)]
+    text = tokenizer.apply_chat_template([*turns, asked], tokenize=False, add_generation_prompt=True)
     pad = tokenizer.convert_ids_to_tokens(config.video_token_id)
-    places = text.count(pad) if pad else 0
-    if places != 1:
+    first, *rest = text.split(pad) if pad else [text]
+    if len(rest) != len(video_tokens):
         raise InputError(
-            f"the chat template and the prompt give {places} places for the video, and exactly one is needed: is this "
-            "checkpoint's template one for videos?"
+            f"the chat template and the prompt give {len(rest)} places for the video, and exactly {len(video_tokens)} "
+            "is needed: is this checkpoint's template one for videos?"
         )
-    return text.replace(pad, pad * video_tokens)
+    return first + "".join(pad * count + part for count, part in zip(video_tokens, rest, strict=True))
 
 
 def layer_at(percent: int, layers: int) -> int:

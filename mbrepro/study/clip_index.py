@@ -94,12 +94,17 @@ def spaces(
 
     twin_seed: of the twin's weights; None leaves the twin out, which takes as much disk and time as the model.
     """
+    protocols = compared(protocol, folder, twin_seed)
+    return {name: embeddings_of(found, p, load_embedder(p.embedder), folder) for name, p in protocols.items()}
+
+
+def compared(protocol: Protocol, folder: Path, twin_seed: int | None = 0) -> dict[str, Protocol]:
+    """The protocol with each embedder of `spaces`, by its name there."""
     model = protocol.embedder.model
-    compared = {Path(model).name: protocol}
+    found = {Path(model).name: protocol}
     if twin_seed is not None:
-        compared["untrained twin"] = protocol.with_model(str(untrained_twin(model, folder, twin_seed)))
-    compared[POSES] = protocol.with_model(POSES, "pose")
-    return {name: embeddings_of(found, p, load_embedder(p.embedder), folder) for name, p in compared.items()}
+        found["untrained twin"] = protocol.with_model(str(untrained_twin(model, folder, twin_seed)))
+    return found | {POSES: protocol.with_model(POSES, "pose")}
 
 
 def captions_of(

@@ -36,12 +36,15 @@ STEPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def corrections(published: Protocol, corrected: Protocol) -> dict[str, Protocol]:
-    """The protocols from `published` to `corrected` by what was changed last, `STEPS` upon step; the first is
-    published.
+def corrections(
+    published: Protocol, corrected: Protocol, steps: Mapping[str, Sequence[str]] = STEPS
+) -> dict[str, Protocol]:
+    """The protocols from `published` to `corrected` by what was changed last, step upon step; the first is published.
+
+    steps: what each changes, as in `STEPS`; together every setting of a protocol.
     """
     made, protocol = {PUBLISHED: published}, published
-    for step, names in STEPS.items():
+    for step, names in steps.items():
         changed = protocol
         for name in names:
             changed = _with(changed, corrected, name)
@@ -84,16 +87,24 @@ def correction_scores(
     for step, protocol in steps.items():
         _, frames = two_stages(data, protocol, embedder_of(protocol.embedder), seeds, folder)
         lines.append([step, *mean_and_sd(frames)])
+    return with_gains(lines)
+
+
+def with_gains(lines: Sequence[Sequence[object]]) -> pd.DataFrame:
+    """The table of `correction_scores` from its lines, a step's name and its `FIGURES` each."""
     table = pd.DataFrame(lines, columns=["step", *FIGURES])
     table.insert(3, "F1 gain", table["F1"].diff())
     table.insert(6, "MAP gain", table["MAP"].diff())
     return table
 
 
-def mean_and_sd(runs: Sequence[Run]) -> list[float]:
-    """`FIGURES` of a row: CalMS21's F1 and MAP, each with its population sd over seeds."""
-    scores = by_seed(runs)
-    return [part for metric in ("f1", "map") for part in (scores[metric].mean(), scores[metric].std(ddof=0))]
+def mean_and_sd(runs: Sequence[Run], metrics: Sequence[str] = ("f1", "map")) -> list[float]:
+    """`FIGURES` of a row: CalMS21's F1 and MAP, each with its population sd over seeds; of several tasks their mean.
+
+    metrics: what is read as F1 and as MAP.
+    """
+    scores = by_seed(runs)[list(metrics)].groupby([run.seed for run in runs]).mean()
+    return [part for metric in metrics for part in (scores[metric].mean(), scores[metric].std(ddof=0))]
 
 
 def by_seed(runs: Sequence[Run]) -> pd.DataFrame:

@@ -1,7 +1,9 @@
-"""New behaviours from 1, 3 or 10 labelled clips: every head over every embedding, in many draws, and the floors."""
+"""New behaviours from 1, 3 or 10 labelled clips: every head over every embedding, in many draws, and the floors; and
+the model asked directly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from mbrepro.data.recordings import Dataset
+from mbrepro.embedding.asked import can_be_asked
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.method import pipeline
 from mbrepro.method.heads import fit_head, head_settings
@@ -18,11 +21,14 @@ from mbrepro.method.protocols import Protocol
 from mbrepro.method.together import embed_together
 from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import evaluate
+from mbrepro.study import asking
 
 SHOTS, DRAWS = (1, 3, 10), 20
+ASKED = (0, 1)  # clips of each class shown to a model that is asked, each of which it looks at again with every clip
 HEADS = ("linear", "ridge", "lda", "prototypes", "knn")  # an mlp is left out, for time
 VIDEO, POSES, BOTH = "video", "poses", "both"
 RANDOM, SHUFFLED = "random embeddings", "shuffled labels"  # under the linear head
+PROMPTED = "prompt"  # no head
 MAJORITY, ALWAYS = "never", "always"  # "other" is the majority in each of these tasks
 FIGURES = ["F1", "AP", "bout F1"]
 
@@ -56,7 +62,7 @@ class Clips:
 @threadpool_limits.wrap(limits=1)  # thousands of fits so small that threads only get into each other's way
 def shots(
     data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, folder: Path,
-    counts: Sequence[int] = SHOTS, draws: int = DRAWS,
+    counts: Sequence[int] = SHOTS, draws: int = DRAWS, asked: Sequence[int] = ASKED,
 ) -> pd.DataFrame:  # fmt: skip
     """F1, AP and bout F1 (tIoU .5) of the test frames of each behaviour: a line for each embedding, head and number of
     shots, means over draws, and the standard deviation of AP over them ("AP sd").
@@ -64,6 +70,7 @@ def shots(
     A draw is so many train clips that hold the behaviour and as many that do not, fewer where there are not so many.
     Clips are what the first seed's localizer, trained on Task 1 (`data`), proposes. tasks: those whose every recording
     has video. `RANDOM`, `SHUFFLED`, `MAJORITY` and `ALWAYS` are floors; the last two learn from no shot.
+    asked: of how many shots the model itself is told, in one draw, and asked (`PROMPTED`), where it can be.
     """
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
     lines = []
@@ -72,11 +79,11 @@ def shots(
             _clips(part, model, protocol, embedder, folder, seed) for seed, part in enumerate((task.train, task.test))
         )
         told = {"behaviour": task.behaviours[0]}
-        for count in counts:
-            for embedding, head, found in _drawn(train, test, protocol, task.classes, count, draws):
-                mean = dict(zip(FIGURES, found.mean(0), strict=True))
-                told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
-                lines.append(told | told_of | mean)
+        drawn = (_drawn(train, test, protocol, task.classes, count, draws) for count in counts)
+        for count, embedding, head, found in chain(*drawn, _asked(train, test, protocol, embedder, folder, asked)):
+            mean = dict(zip(FIGURES, found.mean(0), strict=True))
+            told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
+            lines.append(told | told_of | mean)
         for name, answer in ((MAJORITY, 0.0), (ALWAYS, 1.0)):
             figures = dict(zip(FIGURES, _constant(task, answer), strict=True))
             lines.append(told | {"embedding": name, "head": "", "shots": 0, "AP sd": 0.0} | figures)
@@ -94,7 +101,7 @@ def _clips(recordings, model, protocol: Protocol, embedder: ClipEmbedder, folder
 
 
 def _drawn(train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int):
-    """Each embedding and head with its (draws, 3) figures; draw k is of the same clips for all."""
+    """The count, each embedding and head with its (draws, 3) figures; draw k is of the same clips for all."""
     known, rows = train.labels, [_draw(train.labels, count, k) for k in range(draws)]
     ways = [(e, head, False) for e in (VIDEO, POSES, BOTH) for head in HEADS]
     for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (VIDEO, "linear", True)]:
@@ -109,7 +116,16 @@ def _drawn(train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str]
             settings = head_settings(head)
             fitted = fit_head(train.embedded[embedding][kept], labels, len(classes), settings, k)
             figures.append(_figures(test, fitted.scores(test.embedded[embedding]), protocol, classes))
-        yield (SHUFFLED if shuffled else embedding), head, np.array(figures)
+        yield count, (SHUFFLED if shuffled else embedding), head, np.array(figures)
+
+
+def _asked(train: Clips, test: Clips, protocol: Protocol, model, folder: Path, counts: Sequence[int]):
+    """As `_drawn`, of the model's own answers: one draw of each number of shots, if it can be asked."""
+    classes = test.proposed[0].recording.classes
+    for count in counts if can_be_asked(model) else ():
+        asked = asking.asked_about(classes, model, asking.examples(train.proposed, count, protocol.clips, 0))
+        scores = asking.answers(test.proposed, protocol.clips, asked, folder, "calibrated")
+        yield count, PROMPTED, "", np.array([_figures(test, scores, protocol, classes)])
 
 
 def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Rows "clip" and "pose_vlm": both stages, and what their proposals watch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.data.clips import clip_frames
-from mbrepro.data.recordings import Dataset, behaviours
+from mbrepro.data.recordings import Dataset, Recording, behaviours
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.method import pipeline
 from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.networks import train_localizers
-from mbrepro.method.pipeline import Proposed, localize_action, propose
+from mbrepro.method.pipeline import Proposed, clips_for_head, localize_action, propose
 from mbrepro.method.protocols import Protocol
 from mbrepro.method.together import embed_together
 from mbrepro.study.results import Run
@@ -39,14 +40,15 @@ def two_stages(
 
 
 def by_seed(
-    data: Dataset, models: Sequence[PoseCNN], protocol: Protocol, embedder: ClipEmbedder, folder: Path
-) -> Iterator[tuple[int, list[tuple[Proposed, np.ndarray]]]]:
+    data: Dataset, models: Sequence[PoseCNN], protocol: Protocol, embedder: ClipEmbedder, folder: Path,
+    localize: Callable[[PoseCNN, Recording], np.ndarray] = localize_action,
+) -> Iterator[tuple[int, list[tuple[Proposed, np.ndarray]]]]:  # fmt: skip
     """Each seed, and the proposals of every test recording with their class scores (N, C) by a head of its own.
 
-    models: the localizer of each seed. Every recording needs video.
+    models: the localizer of each seed. localize: its P(action) (T,) of a recording. Every recording needs video.
     """
-    learned = [[pipeline.propose_for_head(r, model, protocol) for r in data.train] for model in models]
-    proposed = [[propose(r, localize_action(model, r), protocol) for r in data.test] for model in models]
+    learned = [[clips_for_head(r, partial(localize, model, r), protocol) for r in data.train] for model in models]
+    proposed = [[propose(r, localize(model, r), protocol) for r in data.test] for model in models]
     pipeline.check_view(protocol, embedder)
     embed_together(chain(*learned, *proposed), protocol.clips, embedder, folder)
     for seed, (train, test) in enumerate(zip(learned, proposed, strict=True)):
