@@ -245,7 +245,7 @@ def method(_):
     described = gate.describe(
         np.random.default_rng(0).dirichlet(np.ones(4), len(recording)), found.proposals, recording
     )
-    fitted = gate.fit_gate(described, np.sin(np.arange(len(described))), 0)
+    fitted = gate.fit_gate(described, np.sin(np.arange(len(described))))
     made["gate"] = [told(described), told(fitted.predict(described)), gate.hoeffding_bentkus(0.01, 300, 0.05)]
     points = np.random.default_rng(0).normal(size=(30, 4)) + np.repeat([[0], [1], [2]], 10, 0)
     labels, animals = np.repeat([0, 1, 2], 10), [str(k % 3) for k in range(30)]

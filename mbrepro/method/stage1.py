@@ -96,14 +96,9 @@ def joined(
     return [found[r.name] for r in recordings]
 
 
-def fold_jobs(
-    name: str, recordings: Sequence[Recording], settings: object, seed: int, folds: int = FOLDS
-) -> list[Job]:  # fmt: skip
-    """The jobs that score each train recording by a localizer of the recordings of other folds' animals.
-
-    Raises InputError if there are fewer animals than folds.
-    """
-    return [Job(name, settings, seed, *parts) for parts in by_animal(recordings, folds)]
+def fold_jobs(name: str, recordings: Sequence[Recording]) -> list[Job]:
+    """The jobs that score each train recording by a localizer of other folds' animals; raises as `by_animal`."""
+    return [Job(name, None, 0, *parts) for parts in by_animal(recordings)]
 
 
 def by_animal(

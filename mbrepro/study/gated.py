@@ -259,8 +259,8 @@ def gate_values(stages: Stages) -> tuple[np.ndarray, list[dict[str, np.ndarray]]
         )
     held_out = np.empty(len(gain))
     for fit, held in GroupKFold(min(FOLDS, count)).split(train, groups=names):
-        held_out[held] = gate.fit_gate(train[fit], gain[fit], 0).predict(train[held])
-    fitted, classes, values = gate.fit_gate(train, gain, 0), stages.train[0].scores.shape[1], []
+        held_out[held] = gate.fit_gate(train[fit], gain[fit]).predict(train[held])
+    fitted, classes, values = gate.fit_gate(train, gain), stages.train[0].scores.shape[1], []
     for seed, part in enumerate(stages.test):
         described, truly = _described(part), gains(part, stages)
         each = {name: gate.worth(name, described, classes, fitted, truly, seed) for name in gate.GATES}
