@@ -37,9 +37,7 @@ STEPS: dict[str, tuple[str, ...]] = {
 
 
 def corrections(published: Protocol, corrected: Protocol) -> dict[str, Protocol]:
-    """The protocols from `published` to `corrected` by what was changed last, `STEPS` upon step; the first is
-    published.
-    """
+    """The protocols from `published` to `corrected` by what was changed last, `STEPS` upon step, `published` first."""
     made, protocol = {PUBLISHED: published}, published
     for step, names in STEPS.items():
         changed = protocol
@@ -98,7 +96,4 @@ def mean_and_sd(runs: Sequence[Run]) -> list[float]:
 
 def by_seed(runs: Sequence[Run]) -> pd.DataFrame:
     """Every metric of `evaluate` of each run, a line a run."""
-    fields = ("true", "labels", "scores")
-    return pd.DataFrame(
-        [evaluate(*([getattr(v, field) for v in run.videos] for field in fields), run.classes) for run in runs]
-    )
+    return pd.DataFrame([evaluate(*run.arrays(), run.classes) for run in runs])
