@@ -11,7 +11,7 @@ from mbrepro.metrics.labels import label_metrics
 
 RESAMPLES = 1000
 BY_VIDEO = f"95 % percentile bootstrap over videos, {RESAMPLES} resamples, seed 0"  # what intervals are, in words
-TAILS = [0.025, 0.975]
+TAILS = [(1 - 0.95) / 2, (1 + 0.95) / 2]
 LEAST_VIDEOS = 8  # resampling fewer says little: of two videos there are three different resamples
 
 
