@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from types import ModuleType
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -67,16 +66,14 @@ class Commands(TyperGroup):
         if name not in COMMANDS:
             return None
         app = typer.Typer(**PLAIN)
-        app.command(name, cls=Command, help=COMMANDS[name])(_module(name).command)
+        app.command(name, cls=Command, help=COMMANDS[name])(
+            import_module(f"mbrepro.commands.{name.replace('-', '_')}").command
+        )
         return get_command(app)
 
     def format_commands(self, context, formatter):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-
-
-def _module(name: str) -> ModuleType:
-    return import_module(f"mbrepro.commands.{name.replace('-', '_')}")
 
 
 def spread(arguments: Sequence[str], many: set[str]) -> list[str]:

@@ -42,9 +42,9 @@ from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN, local
 from mbrepro.method.pipeline import propose, write_frames
 from mbrepro.method.single_frame import SingleFrameSettings, single_frame
 from mbrepro.method.training import fit_localizer
-from mbrepro.metrics.frames import evaluate
+from mbrepro.metrics.frames import evaluate, weighted_metrics
 from mbrepro.metrics.labels import label_metrics
-from mbrepro.metrics.resampling import estimates, interval, resample_videos, share
+from mbrepro.metrics.resampling import draw, estimates, interval, share
 from mbrepro.report import front, page, prose
 from mbrepro.study import audit, embedding_space, language, poster, sparsity
 from mbrepro.study.localization import collapsed
@@ -252,7 +252,7 @@ def method(_):
     described = gate.describe(
         np.random.default_rng(0).dirichlet(np.ones(4), len(recording)), found.proposals, recording
     )
-    fitted = gate.fit_gate(described, np.sin(np.arange(len(described))), 0)
+    fitted = gate.fit_gate(described, np.sin(np.arange(len(described))))
     made["gate"] = [told(described), told(fitted.predict(described)), gate.hoeffding_bentkus(0.01, 300, 0.05)]
     points = np.random.default_rng(0).normal(size=(30, 4)) + np.repeat([[0], [1], [2]], 10, 0)
     labels, animals = np.repeat([0, 1, 2], 10), [str(k % 3) for k in range(30)]
@@ -266,7 +266,8 @@ def metrics(_):
     rng = np.random.default_rng(0)
     true = [rng.integers(0, 4, 200) for _ in range(9)]
     scores = [np.eye(4)[t] + rng.normal(0, 1, (200, 4)) for t in true]
-    resampled = resample_videos(true, None, scores, TASK1_CLASSES, 50)
+    resampled = weighted_metrics(true, [s.argmax(1) for s in scores], scores, TASK1_CLASSES, draw(9, 50))
+    between = {name: interval(resampled[name]) for name in ("f1", "map")}
     bouts = [np.repeat(labels[:40], 5) for labels in true]
     late = [np.roll(labels, 3) for labels in bouts]
     found = label_metrics(bouts, late, TASK1_CLASSES, 30.0)
@@ -274,7 +275,7 @@ def metrics(_):
         "labels": {name: float(values[0]) for name, values in found.items()},
         "estimates": {name: estimates(bouts, late, TASK1_CLASSES, 30.0, 50)[name] for name in ("bout_f1_50", "kappa")},
         "scores": evaluate(true, None, scores, TASK1_CLASSES),
-        "intervals": {name: list(vars(interval(resampled[name])).values()) for name in ("f1", "map")},
+        "intervals": {name: [each.low, each.high, 50, each.undefined] for name, each in between.items()},
         "share": share(range(1, 9), range(4, 12)),
     }
 

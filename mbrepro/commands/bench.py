@@ -40,7 +40,7 @@ from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
-from mbrepro.method.localizer import LOCALIZER, PoseCNN, action_targets, pose_features
+from mbrepro.method.localizer import LOCALIZER, PoseCNN, action_labels, pose_features
 from mbrepro.method.localizer import PUBLISHED_BATCH as BATCH
 from mbrepro.method.training import train_epoch
 
@@ -147,7 +147,7 @@ def epoch_seconds(epoch: Callable, recordings: Sequence[Recording], seed: int) -
     torch.manual_seed(seed)
     model = PoseCNN(LOCALIZER)
     optimizer = torch.optim.Adam(model.parameters(), lr=LOCALIZER.learning_rate, fused=True)
-    targets = [action_targets(recording) for recording in recordings]
+    targets = [action_labels(r.labels, r.classes) for r in recordings]
     return timed(lambda: epoch(model, optimizer, recordings, targets, np.random.default_rng(seed)))
 
 

@@ -28,17 +28,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from mbrepro import artifacts, paths
 from mbrepro.commands.bench import cpu_model, in_turn, timed
-from mbrepro.commands.throughput import (
-    FPS,
-    Trial,
-    apart,
-    compiled,
-    cutting,
-    large_clips,
-    peak_gb,
-    random_embedder,
-    speed,
-)
+from mbrepro.commands.throughput import FPS, Trial, apart, cutting, large_clips, peak_gb, random_embedder, speed
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.demo.standin.model import RELEASED
 from mbrepro.embedding import checkpoint, cuda, load_embedder, lora
@@ -232,7 +222,7 @@ PARTS: dict[str, tuple[Callable[[Trial], dict], bool]] = {
     **{
         f"{name}{part}": (partial(work, name=name), True)
         for name in RELEASED
-        for part, work in (("", speed), ("-cutting", cutting), ("-compiled", compiled))
+        for part, work in (("", speed), ("-cutting", cutting))
     },
     "precision": (precision, True),
     "fine_tuning": (fine_tuning, True),

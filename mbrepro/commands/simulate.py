@@ -19,11 +19,10 @@ def command(
         list[str] | None, typer.Option(help="those of Task 3 to simulate; all seven if not given")
     ] = None,
     no_videos: Annotated[bool, typer.Option("--no-videos", help="poses and labels only")] = False,
-    zips: Annotated[bool, typer.Option("--zips", help="zips as released, to be served as a mirror")] = False,
 ) -> None:
     """Write recordings in the layout of the CalMS21 release."""
     times = _scale(scale)
-    write_release(folder, tasks, times, not no_videos and times != "full", zips, behaviours or None)
+    write_release(folder, tasks, times, not no_videos and times != "full", behaviours or None)
 
 
 def _scale(text: str) -> float | str:

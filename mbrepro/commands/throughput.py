@@ -1,7 +1,7 @@
 """How fast a GPU embeds with the released models' shapes, and what limits it: parts of `mbrepro gpu`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForImageTextToText
 
 from mbrepro.commands.bench import loop_against_forward, timed
@@ -21,7 +20,7 @@ from mbrepro.demo.simulated import DemoSettings, simulate_recording
 from mbrepro.demo.simulated.cage import draw_look
 from mbrepro.demo.simulated.frames import render
 from mbrepro.demo.standin.model import released_config
-from mbrepro.embedding import checkpoint, cost, cuda, load_embedder
+from mbrepro.embedding import checkpoint, cost, load_embedder
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder, clip_tflop
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
@@ -39,8 +38,7 @@ class Trial:
     half: the dtype compared with float32. smaller: values in place of the released language models' own. film_s,
     drawn, size: a video's seconds, its different frames and its px. clips: that are in memory. batches: sizes of
     batches that are tried; batch: where none are. workers: numbers of threads that cut. side: of the
-    matrices multiplied to measure the device. recordings: simulated ones for train and test of the head. compiler:
-    torch.compile's.
+    matrices multiplied to measure the device. recordings: simulated ones for train and test of the head.
     """
 
     folder: Path
@@ -57,7 +55,6 @@ class Trial:
     workers: tuple[int, ...] = (8, 16)
     side: int = 8192
     recordings: tuple[int, int] = (8, 6)
-    compiler: str = "inductor"
 
 
 def random_embedder(trial: Trial, name: str, batch_size: int = 8) -> QwenVLEmbedder:
@@ -120,18 +117,15 @@ def large_clips(trial: Trial) -> list[np.ndarray]:
 def peaks(trial: Trial) -> dict[str, float]:
     """10^12 operations a second of the device: of a matrix product measured now, and by its data sheet if known."""
     measured = cost.measured_tflops(trial.device, getattr(torch, trial.half), side=trial.side)
-    known = [peak for name, peak in PEAK_TFLOPS.items() if name in gpu_name()]
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    known = [peak for name, peak in PEAK_TFLOPS.items() if name in gpu]
     return {"matmul_tflops": measured, **({"sheet_tflops": known[0]} if known else {})}
-
-
-def gpu_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def speed(trial: Trial, name: str) -> dict:
     """Clips a second and share of the device's peak with random weights in a released shape.
 
-    By size of batch; with the best, against the bare pass and without `embedding.cuda`; and what the time goes into.
+    By size of batch; with the best, against the bare pass and without `embedding.cuda`.
     """
     clips, begun = large_clips(trial), time.perf_counter()
     embedder = released(trial, name)
@@ -141,7 +135,6 @@ def speed(trial: Trial, name: str) -> dict:
     best = max(found["batches"], key=lambda size: found["batches"][size]["clips_per_s"])
     resize(embedder, best)
     found["best_batch"] = best
-    found["profile"] = profiled(lambda: embedder.embed(clips[:best], FPS))
     found["loop"] = loop_against_forward(embedder, clips, 2)
     found["library"] = share(clips_per_s=library_way(embedder, clips[:best]))
     return found
@@ -198,25 +191,6 @@ def cutting(trial: Trial, name: str) -> dict:
     return found
 
 
-def profiled(work: Callable[[], object], most: int = 14) -> dict:
-    """Seconds of some work, how long the GPU computed meanwhile, and the operations it did longest (ms)."""
-    there = torch.cuda.is_available()
-    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if there else [])]
-    work()
-    alone = timed(work)
-    with profile(activities=kinds) as seen:
-        timed(work)
-    spent = lambda event: event.self_device_time_total if there else event.self_cpu_time_total  # noqa: E731
-    events = seen.key_averages()
-    steps = sorted((e for e in events if e.key.startswith("aten::")), key=spent, reverse=True)
-    kernels = sorted((e for e in events if "CUDA" in str(e.device_type)), key=spent, reverse=True)
-    listed = {
-        what: {e.key[:90]: [round(spent(e) / 1e3, 3), e.count] for e in part[:most]}
-        for what, part in (("operations_ms", steps), ("kernels_ms", kernels))
-    }
-    return {"s": alone, "gpu_busy_s": sum(map(spent, kernels)) / 1e6, **listed}
-
-
 def library_way(embedder: QwenVLEmbedder, clips: Sequence[np.ndarray]) -> float:
     """Clips a second as it would be without `embedding.cuda`; afterwards the embedder is as before."""
     ours = embedder.on_gpu
@@ -225,18 +199,6 @@ def library_way(embedder: QwenVLEmbedder, clips: Sequence[np.ndarray]) -> float:
     rate = len(clips) / timed(lambda: embedder.embed(clips, FPS))
     embedder.use_gpu(ours)
     return rate
-
-
-def compiled(trial: Trial, name: str) -> dict:
-    """What torch.compile of every block and layer adds, and takes."""
-    clips, embedder, size = large_clips(trial), released(trial, name), trial.batch
-    released.cache_clear()  # as it is changed here
-    before, expected = at_size(embedder, clips, size), embedder.embed(clips[:size], FPS)
-    cuda.compile_layers(embedder.model.model, trial.compiler)
-    compiling = timed(lambda: embedder.embed(clips[:size], FPS))
-    found = {"as_it_is": before, "compiled": at_size(embedder, clips, size), "compiling_s": compiling}
-    views = embedder.embed(clips[:size], FPS)
-    return found | {"cosine": {view: apart(rows, expected[view]) for view, rows in views.items()}}
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> dict[str, float]:

@@ -27,9 +27,7 @@ EMBEDDERS = {
 
 
 def embedder_class(model: str) -> type[ClipEmbedder]:
-    """The class for a model given as in `EmbedderSettings`, no weights read; InputError if it is absent or not
-    supported.
-    """
+    """The class for a model given as in `EmbedderSettings`, no weights read; InputError if absent or not supported."""
     kind = model
     if model not in CONTROLS:
         from mbrepro.embedding import checkpoint

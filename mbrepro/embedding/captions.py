@@ -17,9 +17,7 @@ def caption_recording(
     recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder,
     max_new_tokens: int, folder: Path,
 ) -> list[str]:  # fmt: skip
-    """Caption the clips that begin at frames `starts`, in order, asking once about each; InputError as `cut_clips`
-    raises.
-    """
+    """Caption the clips that begin at frames `starts`, in order, each once; InputError as `cut_clips` raises."""
     if len(starts) == 0:
         return []
     key = fingerprint(recording_key(recording, settings, embedder), embedder.identity, max_new_tokens)

@@ -73,9 +73,7 @@ def local_folder(model: str) -> Path | None:
 
 
 def hub_model(model: str) -> tuple[str, str]:
-    """Id and commit of ID@COMMIT, or of an id in `PINNED`; InputError for another, as a branch may move to other
-    weights.
-    """
+    """Id and commit of ID@COMMIT, or of an id in `PINNED`; InputError for another, as a branch may move."""
     name, _, commit = model.partition("@")
     try:
         validate_repo_id(name)
@@ -106,9 +104,7 @@ def read_config(folder: Path) -> transformers.PretrainedConfig:
 
 
 def choose_device(device: str, dtype: str) -> tuple[str, str]:
-    """Device and dtype that "auto" stands for here; InputError for a device that torch lacks, and half precision on a
-    CPU.
-    """
+    """Device and dtype that "auto" stands for; InputError for a device torch lacks, and half precision on a CPU."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

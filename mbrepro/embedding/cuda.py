@@ -19,7 +19,6 @@ VERSION = 1  # raise it when packing or attention give other values
 ATTENTION = "flash_by_length"  # the library hands windows' lengths only to attention with "flash" in its name
 
 WIDTH = 64  # products of matrices whose sides are multiples of it are quick
-COMPILER = ""  # torch.compile's for every block and layer, with a new VERSION; empty for none
 
 
 def put(values: torch.Tensor, device: str) -> torch.Tensor:
@@ -88,16 +87,6 @@ def widen_hidden(tower: nn.Module, width: int) -> None:
 
 def _padded(weight: nn.Parameter, more: tuple[int, ...]) -> nn.Parameter:
     return nn.Parameter(F.pad(weight.data, more).contiguous(), weight.requires_grad)
-
-
-def compile_layers(base: nn.Module, compiler: str) -> None:
-    """Let torch compile the forward pass of every block of the tower and layer of the language model, attention aside.
-
-    Hooks stay outside. What is computed is the same, to rounding; the first pass takes long.
-    """
-    AttentionInterface.register(ATTENTION, torch.compiler.disable(attend_by_length))
-    for layer in (*base.visual.blocks, *base.language_model.layers):
-        layer.forward = torch.compile(layer.forward, backend=compiler)
 
 
 AttentionInterface.register(ATTENTION, attend_by_length)

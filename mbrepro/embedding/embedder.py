@@ -74,9 +74,7 @@ class ClipEmbedder(Protocol):
 
     @classmethod
     def cost(cls, settings: EmbedderSettings, clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, float]:
-        """Tokens of a clip of (height, width) px frames, and 10^12 operations of a pass over it, from the
-        configuration.
-        """
+        """Tokens of a clip of (height, width) px frames, and 10^12 operations of a pass, by the configuration."""
 
     def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
         """Embed clips of (F, H, W, 3) uint8 RGB frames sampled at `fps`, in one forward pass a batch.

@@ -15,9 +15,9 @@ from transformers import AutoModelForImageTextToText
 from mbrepro.artifacts import versions
 from mbrepro.data.clips import ClipSettings, frame_count
 from mbrepro.embedding import checkpoint, cuda, packing
-from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import EmbedderSettings, picture_shape
 from mbrepro.embedding.packing import PatchLayout, Space, pack_clips, resized_shape
+from mbrepro.embedding.store import made_ahead
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when a view holds other values
@@ -51,8 +51,6 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
         self.model.set_attn_implementation({"vision_config": cuda.ATTENTION if use else checkpoint.ATTENTION})
         own = getattr(self.config.vision_config, "intermediate_size", 0)
         cuda.widen_hidden(self.model.model.visual, -(-own // cuda.WIDTH) * cuda.WIDTH if use else own)
-        if use and cuda.COMPILER:
-            cuda.compile_layers(self.model.model, cuda.COMPILER)
         self.identity |= versions(cuda) if use else {}
 
     def read(self, folder: Path) -> None:

@@ -7,9 +7,12 @@ new. The order in which clips were asked for leaves no trace, as a file holds th
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import cv2
@@ -23,10 +26,10 @@ from mbrepro.data import clips, video
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import check_video
-from mbrepro.embedding.ahead import made_ahead
 from mbrepro.embedding.embedder import ClipEmbedder
 
 BLOCK_BATCHES, BLOCK_CLIPS = 8, 64  # at most, in memory at a time: the most work that a kill can cost
+Item, Made = TypeVar("Item"), TypeVar("Made")
 STARTS = "starts"  # the index of a file: each row's first frame, ascending
 
 
@@ -155,3 +158,14 @@ def _read(path: Path, views: Sequence[str]) -> dict[str, np.ndarray]:
             return {name: file.get_tensor(name) for name in (STARTS, *views)}
     except (SafetensorError, FileNotFoundError):
         return {}
+
+
+def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], workers: int = 1) -> Iterator[Made]:
+    """Yield `make(item)` of each item in order; while one is used, as many of the next are made, a thread each."""
+    with ThreadPoolExecutor(workers) as beside:
+        waiting = deque()
+        for item in items:
+            waiting.append(beside.submit(make, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        yield from (last.result() for last in waiting)

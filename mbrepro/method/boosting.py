@@ -1,6 +1,6 @@
 """Stage 1 by boosted trees on pose features: the plain method that a network on poses has to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +69,8 @@ def fit_boosting(
     """
     if len({recording.skeleton for recording in recordings}) > 1:
         raise InputError("recordings learned from together must have the same parts, front and rear")
-    learned = [examples(*of, settings) for of in zip(recordings, targets, strict=True)]
-    return Boosted(grow(*map(np.concatenate, zip(*learned, strict=True)), settings, seed), classes, settings)
+    learned = (examples(*of, settings) for of in zip(recordings, targets, strict=True))
+    return Boosted(grow(learned, settings, seed), classes, settings)
 
 
 def examples(
@@ -82,9 +82,10 @@ def examples(
 
 
 def grow(
-    features: np.ndarray, labels: np.ndarray, settings: BoostingSettings, seed: int
+    learned: Iterable[tuple[np.ndarray, np.ndarray]], settings: BoostingSettings, seed: int
 ) -> HistGradientBoostingClassifier:
-    """Trees of (N, F) features and their (N,) class indices; raises InputError if there are none."""
+    """Trees of recordings' (N, F) features and (N,) class indices; raises InputError if these are none."""
+    features, labels = map(np.concatenate, zip(*learned, strict=True))
     if not len(labels):
         raise InputError("there is no labelled frame to learn from")
     trees = HistGradientBoostingClassifier(

@@ -5,7 +5,7 @@ The trees of `boosting` see a few seconds of poses. Smaller trees then see the f
 trained on, as trees are surer of their own recordings than of any new one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -80,20 +80,14 @@ def fit_layered(
     learned = {r.name: [examples(one, r.labels, first) for one in _orders(r, alike)] for r in even}
     scores = {}
     for others, held in folds_by_animal(even, FOLDS):
-        trees = Boosted(_grown(chain.from_iterable(learned[r.name] for r in others), first, seed), classes, first)
+        trees = Boosted(grow(chain.from_iterable(learned[r.name] for r in others), first, seed), classes, first)
         scores |= {r.name: _mean_scores(trees, r, alike) for r in held}
     chosen = [np.flatnonzero(track != UNLABELLED)[:: second.every] for track in labels]
     in_context = [
         (context_features(scores[r.name], fps)[kept], r.labels[kept]) for r, kept in zip(even, chosen, strict=True)
     ]
-    whole = Boosted(_grown(chain.from_iterable(learned.values()), first, seed), classes, first)
-    return Layered(whole, _grown(in_context, second, seed), fps, alike)
-
-
-def _grown(
-    learned: Iterable[tuple[np.ndarray, np.ndarray]], settings: BoostingSettings, seed: int
-) -> HistGradientBoostingClassifier:
-    return grow(*map(np.concatenate, zip(*learned, strict=True)), settings, seed)
+    whole = Boosted(grow(chain.from_iterable(learned.values()), first, seed), classes, first)
+    return Layered(whole, grow(in_context, second, seed), fps, alike)
 
 
 def _orders(recording: Recording, alike: bool) -> tuple[Recording, ...]:

@@ -52,14 +52,14 @@ def right_share(labels: np.ndarray, true: np.ndarray, proposals: Sequence[Propos
     return counts[0] / np.maximum(counts[1], 1)
 
 
-def fit_gate(described: np.ndarray, gain: np.ndarray, seed: int) -> RandomForestRegressor:
+def fit_gate(described: np.ndarray, gain: np.ndarray) -> RandomForestRegressor:
     """What predicts from descriptions (N, F) how much more stage 2 is right than stage 1, gain (N,) from -1 to 1.
 
     Both are of proposals in train animals that neither stage learned from. Raises InputError without any.
     """
     if not len(gain):
         raise InputError("stage 1 proposes nothing in the train recordings, so no gate can be fitted")
-    return RandomForestRegressor(TREES, min_samples_leaf=LEAST, random_state=seed, n_jobs=1).fit(described, gain)
+    return RandomForestRegressor(TREES, min_samples_leaf=LEAST, random_state=0, n_jobs=1).fit(described, gain)
 
 
 def worth(

@@ -228,16 +228,8 @@ def pose_features(recording: Recording) -> np.ndarray:
     return scaled.reshape(len(recording), -1)
 
 
-def action_targets(recording: Recording) -> np.ndarray:
-    """(T,) int64 targets of the localizer, in the order of `LOCALIZER_CLASSES`: 0 any behaviour, 1 other.
-
-    Unlabelled frames stay `UNLABELLED`.
-    """
-    return action_labels(recording.labels, recording.classes)
-
-
 def action_labels(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """(T,) int64 labels of classes as those of `LOCALIZER_CLASSES`."""
+    """(T,) int64 labels of classes as those of `LOCALIZER_CLASSES`: 0 any behaviour, 1 other, or `UNLABELLED`."""
     return np.where(labels == UNLABELLED, labels, labels == other_index(classes)).astype(np.int64)
 
 

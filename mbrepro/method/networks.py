@@ -13,7 +13,7 @@ from mbrepro.artifacts import fingerprint, versions, write_json
 from mbrepro.data.recordings import Dataset, Recording, split_by_animal
 from mbrepro.errors import InputError
 from mbrepro.method import localizer, training
-from mbrepro.method.localizer import LocalizerSettings, PoseCNN, action_targets, load_localizer, save_localizer
+from mbrepro.method.localizer import LocalizerSettings, PoseCNN, action_labels, load_localizer, save_localizer
 from mbrepro.method.processes import one_thread, side_by_side
 from mbrepro.method.training import fit_localizer
 
@@ -118,7 +118,7 @@ def _try_epochs(
 
 def _targets(recording: Recording, settings: LocalizerSettings) -> np.ndarray:
     if settings.classes == 2:
-        return action_targets(recording)
+        return action_labels(recording.labels, recording.classes)
     if settings.classes != len(recording.classes):
         raise InputError(f"{recording.name}: a network of {settings.classes} classes cannot learn {recording.classes}")
     return recording.labels

@@ -13,7 +13,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from torch import nn
 
 from mbrepro.errors import InputError
 from mbrepro.method.localizer import BASELINE, FEATURES, PoseCNN
@@ -56,7 +55,9 @@ def load_official(path: Path) -> PoseCNN:
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not CalMS21's official network ({reason}); run mbrepro fetch official") from error
-    _in_our_order(model.classify)
+    # Keras flattens (sample, channel), PyTorch (channel, sample).
+    by_sample = model.classify.weight.data.unflatten(1, (BASELINE.pooled_samples, -1))  # (classes, samples, channels)
+    model.classify.weight.data = by_sample.transpose(1, 2).flatten(1).contiguous()
     return model.eval()
 
 
@@ -84,9 +85,3 @@ def _fill(ours: torch.Tensor, file: h5py.File, name: str) -> None:
     if not np.isfinite(values).all() or (name.endswith("variance:0") and values.min() < 0):
         raise ValueError(f"{name} holds a value that is not finite, or a variance below 0")
     ours.copy_(torch.from_numpy(values.T.copy()))
-
-
-def _in_our_order(classify: nn.Linear) -> None:
-    """Keras flattens (sample, channel), PyTorch (channel, sample)."""
-    by_sample = classify.weight.data.unflatten(1, (BASELINE.pooled_samples, -1))  # (classes, samples, channels)
-    classify.weight.data = by_sample.transpose(1, 2).flatten(1).contiguous()

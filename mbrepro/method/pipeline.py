@@ -176,23 +176,13 @@ def write_frames(proposed: Proposed, class_scores: np.ndarray, protocol: Protoco
     return Prediction(recording.name, recording.labels, labels, scores, recording.fps)
 
 
-def choose_view(dataset: Dataset, model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:
-    """The protocol with the view that "auto" stands for; one that names a view is returned as it is, once checked.
-
-    A head is fitted on the train clips of some train animals for each view, and the view of highest macro F1 on the
-    others' is taken, the embedder's first if two are equal. Seed 0 divides the animals; test recordings are not read.
-    """
-    if protocol.view != "auto":
-        check_view(protocol, embedder)
-        return protocol
-    scores = view_scores(dataset, model, protocol, embedder, folder)
-    return replace(protocol, view=max(scores, key=scores.get))
-
-
 def view_scores(
     dataset: Dataset, model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path
 ) -> dict[str, float]:
-    """Macro F1 over behaviours of a head on clips of held-out train animals, for each of the embedder's views."""
+    """Macro F1 over behaviours of a head on clips of held-out train animals, for each of the embedder's views.
+
+    Seed 0 divides the animals; test recordings are not read.
+    """
     fit, validation = split_by_animal(dataset.train, protocol.validation_fraction or VALIDATION, seed=0)
     fit, validation = ([propose_for_head(r, model, protocol) for r in part] for part in (fit, validation))
     scores = {}

@@ -28,7 +28,7 @@ class Protocol:
     that were "labelled" there, or "both".
     counter_examples: whether clips that hold no behaviour are among them, so that the head can say other.
     view: which of the embedder's views is a clip's embedding; "auto" for the one that is best on held-out train animals
-    (`pipeline.choose_view`).
+    (`two_stages.with_view`).
     written: which of its frames get a proposal's class, "action" those stage 1 called action, "all" every one.
 
     Raises InputError naming the setting that makes no sense.

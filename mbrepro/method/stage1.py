@@ -21,7 +21,7 @@ from mbrepro.errors import InputError
 from mbrepro.method import boosting, dilated, features, localizer, training
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.dilated import DilatedSettings, fit_dilated
-from mbrepro.method.localizer import BASELINE, LocalizerSettings, PoseCNN
+from mbrepro.method.localizer import BASELINE
 from mbrepro.method.processes import one_thread, side_by_side
 from mbrepro.method.training import fit_localizer
 
@@ -34,12 +34,6 @@ class Localizer(Protocol):
 
     def scores(self, recording: Recording) -> np.ndarray:
         """(T, C) probabilities of the classes of every frame."""
-
-
-def _fit_cnn(
-    recordings: Sequence[Recording], labels: Sequence[np.ndarray], classes: int, settings: LocalizerSettings, seed: int
-) -> PoseCNN:
-    return fit_localizer(recordings, labels, replace(settings, classes=classes), seed)[0]
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class Kind:
 
 # Boosting by other settings than the rats': a tenth of the time, and held-out train animals are named about as well.
 LOCALIZERS: dict[str, Kind] = {
-    "cnn": Kind(_fit_cnn, BASELINE),
+    "cnn": Kind(lambda rs, labels, n, how, seed: fit_localizer(rs, labels, replace(how, classes=n), seed)[0], BASELINE),
     "boosting": Kind(fit_boosting, BoostingSettings((1.0, 4.0), every=16, leaves=15, bins=31), seeded=False),
     "dilated": Kind(fit_dilated, DilatedSettings()),
 }
@@ -96,14 +90,9 @@ def joined(
     return [found[r.name] for r in recordings]
 
 
-def fold_jobs(
-    name: str, recordings: Sequence[Recording], settings: object, seed: int, folds: int = FOLDS
-) -> list[Job]:  # fmt: skip
-    """The jobs that score each train recording by a localizer of the recordings of other folds' animals.
-
-    Raises InputError if there are fewer animals than folds.
-    """
-    return [Job(name, settings, seed, *parts) for parts in by_animal(recordings, folds)]
+def fold_jobs(name: str, recordings: Sequence[Recording]) -> list[Job]:
+    """The jobs that score each train recording by a localizer of other folds' animals; raises as `by_animal`."""
+    return [Job(name, None, 0, *parts) for parts in by_animal(recordings)]
 
 
 def by_animal(

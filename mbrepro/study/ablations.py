@@ -58,9 +58,7 @@ def compute(data: Dataset, protocol: Protocol, seeds: int, folder: Path) -> pd.D
 def compare(
     data: Dataset, changes: Mapping[tuple[str, ...], Protocol], index: Sequence[str], seeds: int, folder: Path
 ) -> pd.DataFrame:
-    """CalMS21's F1 and MAP of the clip row under each protocol: columns `FIGURES`, a line each, `index` naming the
-    levels of its name.
-    """
+    """CalMS21's F1 and MAP of the clip row under each protocol: columns `FIGURES`, a line each, named by `index`."""
     embedder_of = cache(load_embedder)
     rows = [
         mean_and_sd(two_stages(data, changed, embedder_of(changed.embedder), seeds, folder)[0])

@@ -84,7 +84,7 @@ def stage1_scores(data: Dataset, seeds: int, folder: Path) -> dict[str, Scores]:
     """
     jobs = {}
     for name in NAMES:
-        jobs[name, "folds"] = stage1.fold_jobs(name, data.train, None, 0)
+        jobs[name, "folds"] = stage1.fold_jobs(name, data.train)
         jobs[name, "test"] = [test_job(data, name, seed) for seed in range(seeds if LOCALIZERS[name].seeded else 1)]
     stage1.scored([job for part in jobs.values() for job in part], folder)  # all of them side by side
     found, labels = {}, [r.labels for r in data.train]

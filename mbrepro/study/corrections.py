@@ -109,7 +109,4 @@ def mean_and_sd(runs: Sequence[Run], metrics: Sequence[str] = ("f1", "map")) -> 
 
 def by_seed(runs: Sequence[Run]) -> pd.DataFrame:
     """Every metric of `evaluate` of each run, a line a run."""
-    fields = ("true", "labels", "scores")
-    return pd.DataFrame(
-        [evaluate(*([getattr(v, field) for v in run.videos] for field in fields), run.classes) for run in runs]
-    )
+    return pd.DataFrame([evaluate(*run.arrays(), run.classes) for run in runs])

@@ -40,9 +40,7 @@ def standardised(points: np.ndarray) -> np.ndarray:
 
 
 def neighbours(points: np.ndarray, k: int, groups: np.ndarray | None = None) -> np.ndarray:
-    """(N, k) indices of each point's nearest others, with `groups` (N,) of other groups only; InputError if there are
-    fewer.
-    """
+    """(N, k) indices of each point's nearest others, with `groups` (N,) of other groups only; InputError for fewer."""
     points = _checked(points)
     if groups is None:
         if not 0 < k < len(points):
@@ -56,9 +54,7 @@ def neighbours(points: np.ndarray, k: int, groups: np.ndarray | None = None) -> 
 
 
 def purity(points: np.ndarray, labels: np.ndarray, k: int, groups: np.ndarray | None = None) -> float:
-    """Share of the k nearest neighbours with their point's label, mean over classes, so that a frequent one counts
-    once.
-    """
+    """Share of the k nearest neighbours with their point's label, mean over classes: a frequent one counts once."""
     labels = np.asarray(labels)
     return _mean_over_classes((labels[neighbours(points, k, groups)] == labels[:, None]).mean(1), labels)
 

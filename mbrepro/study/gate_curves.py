@@ -16,7 +16,7 @@ from mbrepro.method.protocols import Protocol
 from mbrepro.metrics.agreement import TOLERANCES
 from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import evaluate, weighted_metrics
-from mbrepro.metrics.resampling import LEAST_VIDEOS, interval, whole_and_drawn
+from mbrepro.metrics.resampling import interval, whole_and_drawn
 from mbrepro.study import results
 from mbrepro.study.gated import Staged, Stages, run_at, shown_at
 from mbrepro.study.results import Run
@@ -83,13 +83,13 @@ def _scores(runs: Sequence[Run]) -> list[float]:
     """F1 with its interval, MAP and bout F1, means over seeds: a tenth of what `results.score` measures."""
     weights, f1, others = whole_and_drawn(len(runs[0].videos)), [], []
     for run in runs:
-        true, labels, scores = ([getattr(v, field) for v in run.videos] for field in ("true", "labels", "scores"))
+        true, labels, scores = run.arrays()
         f1.append(weighted_metrics(true, labels, None, run.classes, weights)["f1"])
         ranked = evaluate(true, labels, scores, run.classes)["map"]
         others.append([ranked, float(found_bouts(true, labels, run.classes)["bout_f1_50"][0])])
     mean = np.mean(f1, axis=0)
-    between = interval(mean[1:]) if len(runs[0].videos) >= LEAST_VIDEOS else None
-    return [mean[0], *((between.low, between.high) if between else (np.nan, np.nan)), *np.mean(others, axis=0)]
+    low, high, _ = interval(mean[1:], len(runs[0].videos))
+    return [mean[0], low, high, *np.mean(others, axis=0)]
 
 
 def stops(
@@ -153,13 +153,9 @@ def choose_budget(
     for budget in budgets:
         shown = shown_at(stages.train, held_out, budget)
         if _cost(stages.train, shown, protocol)[0] <= share:
-            f1[budget] = _f1(run_at(stages.train, shown, stages, data))
+            true, labels, _ = run_at(stages.train, shown, stages, data).arrays()
+            f1[budget] = evaluate(true, labels, None, data.classes)["f1"]
     return max(f1, key=f1.get)
-
-
-def _f1(run: Run) -> float:
-    true, labels = ([getattr(v, field) for v in run.videos] for field in ("true", "labels"))
-    return evaluate(true, labels, None, run.classes)["f1"]
 
 
 def point(budget: float) -> tuple[str, float]:

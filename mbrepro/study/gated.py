@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.model_selection import GroupKFold
 
-from mbrepro.data.recordings import KEYPOINTS, UNLABELLED, Dataset, Prediction, Recording, other_index
+from mbrepro.data.recordings import KEYPOINTS, UNLABELLED, Dataset, Prediction, other_index
 from mbrepro.demo.simulated import DemoSettings, simulate_recording
 from mbrepro.embedding.embedder import POSES, ClipEmbedder, EmbedderSettings
 from mbrepro.embedding.pose import PoseEmbedder
@@ -148,17 +148,12 @@ def _out_of_fold(
     recordings = [one.recording for one in learned]
     places, found = {r.name: k for k, r in enumerate(recordings)}, {}
     embedded = [pipeline.embed(one, protocol, embedder, folder) for one in learned]
-    for fit, held in by_animal(recordings, folds_of(recordings)):
+    for fit, held in by_animal(recordings, max(FEWEST, min(FOLDS, len({r.animal for r in recordings})))):
         kept = [places[r.name] for r in fit]
         head: Head = pipeline.fit_clip_head([learned[k] for k in kept], [embedded[k] for k in kept], protocol, 0)
         for k in (places[r.name] for r in held):
             found[k] = head.scores(pipeline.embed(wanted[k], protocol, embedder, folder))
     return [found[k] for k in range(len(learned))]
-
-
-def folds_of(recordings: Sequence[Recording]) -> int:
-    """As many folds as the animals allow, from `FEWEST` on."""
-    return max(FEWEST, min(FOLDS, len({r.animal for r in recordings})))
 
 
 def _clip_f1(clips: Sequence[Proposed], named: Sequence[np.ndarray]) -> float:
@@ -259,8 +254,8 @@ def gate_values(stages: Stages) -> tuple[np.ndarray, list[dict[str, np.ndarray]]
         )
     held_out = np.empty(len(gain))
     for fit, held in GroupKFold(min(FOLDS, count)).split(train, groups=names):
-        held_out[held] = gate.fit_gate(train[fit], gain[fit], 0).predict(train[held])
-    fitted, classes, values = gate.fit_gate(train, gain, 0), stages.train[0].scores.shape[1], []
+        held_out[held] = gate.fit_gate(train[fit], gain[fit]).predict(train[held])
+    fitted, classes, values = gate.fit_gate(train, gain), stages.train[0].scores.shape[1], []
     for seed, part in enumerate(stages.test):
         described, truly = _described(part), gains(part, stages)
         each = {name: gate.worth(name, described, classes, fitted, truly, seed) for name in gate.GATES}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from mbrepro.artifacts import fingerprint, versions, write_json
 from mbrepro.data.calms21.network import find_network
@@ -37,25 +38,7 @@ SOURCE = (
     "of the judges what study/ladder.py names"
 )
 
-# Sun et al. 2021, trained on all train recordings, mean of 5 seeds; per class from the official results
-# (github.com/dreamyang-liu/mab-e-opt-transport, results/task1_*_train_full_data).
-PUBLISHED = {
-    "single frame": {"f1": 0.614, "map": 0.663, "f1_attack": 0.159, "f1_investigation": 0.792, "f1_mount": 0.890,
-                     "f1_other": 0.947},
-    "causal": {"f1": 0.713, "map": 0.753, "f1_attack": 0.534, "f1_investigation": 0.767, "f1_mount": 0.839,
-               "f1_other": 0.928},
-    "±200 frames": {"f1": 0.793, "map": 0.856, "f1_attack": 0.664, "f1_investigation": 0.814, "f1_mount": 0.900,
-                    "f1_other": 0.945},
-    "localization": {"f1": 0.923},
-    # vassi (github.com/pnuehrenberg/vassi) for boosted pose features; FERAL's video model (doi
-    # 10.1101/2025.11.16.688666) for what poses do not show; the official weights, seed 42, and two people
-    # (github.com/BelloneLab/BANOS, commit 83a1c33).
-    judges.RAW: {"f1": 0.80}, judges.SMOOTHED: {"f1": 0.84}, judges.TRUE: {"f1": 0.893},
-    judges.OFFICIAL: {"f1": 0.7792, "f1_attack": 0.6318, "f1_investigation": 0.8057, "f1_mount": 0.9},
-    judges.PEOPLE: {"f1": 0.826},
-}  # fmt: skip
-
-
+PUBLISHED: dict[str, dict[str, float]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
 # How far a mean may be from its published figure for the demo to count as alike; a network of two classes is steadier.
 BOUND, BOUND_OF_TWO = 0.05, 0.02
 

@@ -6,10 +6,12 @@ to a number of words ahead and no further than the end of its clause.
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
@@ -26,84 +28,25 @@ REFUSAL_CHARACTERS = 250  # a model that cannot see the video says so at once
 DETAILED_WORDS, DETAILED_SENTENCES = 25, 2
 NEGATION_WORDS = 10  # how far ahead of a behaviour's word a negation counts
 
-_SEEN = r"(?:videos?|images?|pictures?|footage|clips?|visuals?|attachments?|media|visual content)"
-_REFUSAL = re.compile(
-    r"\bi(?:'m| am) (?:(?:so|very|really) )?sorry\b|\b(?:sorry|apologi[sz]e|apologies),? (?:but )?(?:i|for)\b"
-    r"|\bi (?:can ?not|can't|could not|couldn't|am unable|am not able|do not|don't|did not|didn't)\b.{0,40}"
-    r"\b(?:answer|assist|help|provide|determine|describe|tell|say|identify|comment|comply|engage"
-    rf"|(?:see|view|watch|access|open) (?:(?:the|a|any|your|this|that) )?(?:{_SEEN}|what))\b"
-    r"|\b(?:not|n't) (?:\w+ )?(?:enough|sufficient) (?:information|context|detail)|\binsufficient information"
-    rf"|\bi (?:do not|don't) (?:have|see|find)\b|\b(?:there (?:is|are|was)|i see|with) (?:no|n't any) {_SEEN}"
-    rf"|\bthere (?:isn't|aren't|is not|are not) (?:a |an |any ){_SEEN}"
-    rf"|\bno {_SEEN} (?:is|are|was|were|has|have|or|to|available|provided|attached|given|found)\b"
-    rf"|\b{_SEEN} (?:is|was|are|were|has|have)(?:n't| not) (?:been )?"
-    r"(?:available|provided|attached|given|loaded|shared)"
-    rf"|\b(?:provide|upload|share|attach|send)\b (?:me )?(?:with )?(?:the|a|an|your) {_SEEN}"
-    r"|\bas an ai\b|\bas a (?:text|language)\b"
-    r"|\b(?:unable|not able) to (?:answer|assist|help|provide|see|view|access)\b"
-    r"|\b(?:inappropriate|against (?:the|my|our) (?:policy|policies|guidelines))\b"
-)
 
-_MOUSE = (
-    r"other|another|mouse|mice|rodents?|rats?|animals?|resident|intruder|partner|companion|cagemate|them|him|her|second"
-    r"|black|white|tail|genitals?|anogenital|face|nose|snout|muzzle|head|body|rear|flank|fur|back"
-)
-_PLACE = (
-    r"cage|corners?|ground|floor|walls?|bedding|surroundings?|environment|area|enclosure|surface|objects?|food|air"
-    r"|space|arena|box|container|room|bars?|lid|camera|device|home|territory|door|edges?|centre|center|side|water"
-)
-_OBJECT = re.compile(rf"\b(?:(?P<mouse>{_MOUSE})|(?P<place>{_PLACE}))\b")
+def _read() -> dict[str, object]:
+    """`language.yml`: each list as one pattern, the behaviours' words by behaviour and condition."""
+    told = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+    names = told.pop("names")
+    words = {name: "|".join(alternatives) for name, alternatives in told.items()}
+    seen = f"(?:{words['SEEN']})"
+    patterns = {name: re.compile(pattern.replace("SEEN", seen)) for name, pattern in words.items()}
+    return patterns | {"names": {name: {k: "|".join(v) for k, v in by.items()} for name, by in names.items()}}
 
-# For each behaviour of Task 1: words that name it, and under which condition (see `_counts`).
-_NAMES: dict[str, tuple[tuple[str, str], ...]] = {
-    "attack": (
-        (
-            r"attack(?:s|ed|ing|ers?)?|fight(?:s|ing)?|fought|(?<!non-)(?<!non)aggress\w+|wrestl\w+|tussl\w+|brawl\w*",
-            "always",
-        ),
-        (r"bit(?:es?|ing|ten)|bit (?=the|its|at|into|each|one)|lung(?:es|ed|ing) at|pounc(?:es|ed|ing)", "no place"),
-    ),
-    "investigation": (
-        (r"(?<!under )investigat\w+|sniff\w*|smell(?:s|ed|ing)?|nos(?:es|ing) (?=the|at|its|each|around)", "no place"),
-        (r"nose[- ]to[- ]nose|noses? touch\w*|touch\w* noses", "always"),
-        (r"explor(?:e|es|ed|ing)|examin(?:e|es|ed|ing)|inspect(?:s|ed|ing)?", "mouse"),
-    ),
-    "mount": (
-        (r"mount(?:s|ed|ing)?|copulat\w+|mating|mates? with|hump(?:s|ed|ing)?|sexual(?:ly)?|intercourse", "always"),
-        (r"climb(?:s|ed|ing)? (?:up )?on(?:to)?(?: top of)?|on top of|on (?:the|its) back of", "mouse"),
-    ),
-}
-NAMED = tuple(_NAMES)
+
+_WORDS = _read()
+_OBJECT = re.compile(rf"\b(?:(?P<mouse>{_WORDS['MOUSE'].pattern})|(?P<place>{_WORDS['PLACE'].pattern}))\b")
+NAMED = tuple(_WORDS["names"])
 _PATTERNS = [
-    (name, re.compile(rf"\b(?:{words})\b"), condition) for name, told in _NAMES.items() for words, condition in told
+    (name, re.compile(rf"\b(?:{words})\b"), condition)  # which is as of `_counts`
+    for name, told in _WORDS["names"].items()
+    for condition, words in told.items()
 ]
-
-# Words that name no behaviour though they look like it.
-_EQUIPMENT = re.compile(
-    r"\b(?:\w+[- ])?mount(?:s|ed|ing)?[- ]"
-    r"(?=camera|light|bracket|plate|tension|evidence|hardware|system|device|on (?:the|a) "
-    r"(?:wall|ceiling|tripod|lid|cage|stand|pole)|overhead)"
-    r"|\bmounted (?=above|over|to|at|in|high)"
-    r"|\b(?:camera|wall|ceiling|tripod|top|lens)[- ]mount(?:s|ed|ing)?\b"
-)
-_PSEUDO_NEGATION = re.compile(
-    r"\bnot (?:only|just|merely|simply)\b|\b(?:no|without(?: a| any)?) doubt\b|\bcan't help but\b"
-)
-_NEGATION = re.compile(
-    r"\b(?:not|no|never|neither|nor|none|cannot|without|nothing|hardly|avoid(?:s|ed|ing)?|lack(?:s|ed|ing)?|absence"
-    r"|rather than|instead of|whether|if|unclear|free (?:of|from))\b|n't\b"
-)
-_NEGATED_AFTER = re.compile(
-    r"^\w*\W+(?:\w+\W+){0,3}?(?:(?:is|are|was|were|do|does|did|has|have|can|could)(?:n't|not| not| never) (?:\w+ )?"
-    r"(?:see|shown|observ|visible|evident|present|happen|occur|tak|apparent|detect|not(?:ed|ice)|involv)\w*"
-    r"|(?:is|are|was|were) (?:absent|unlikely|ruled out))"
-)
-_SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\b\d)[.!?]+[\"')*\]]*(?=\s|$)|\n+")
-_CLAUSE_END = re.compile(
-    r"[.!?;:](?=\s|$)|\n|,?\s+(?=(?:but|however|although|though|while|whereas|yet|because|instead(?! of))\b)"
-    r"|,\s+(?=(?:and |then )?(?:they|it|he|she|both|one|the|this|these|two)\b)"
-    r"|\s+and (?=(?:they|it|both|one|the)\b)"
-)
 
 
 def category(caption: str) -> str:
@@ -114,7 +57,7 @@ def category(caption: str) -> str:
     """
     text = _plain(caption)
     words = _words(text)
-    if len(words) < LEAST_WORDS or _REFUSAL.search(text[:REFUSAL_CHARACTERS]):
+    if len(words) < LEAST_WORDS or _WORDS["refusal"].search(text[:REFUSAL_CHARACTERS]):
         return "no response"
     detailed = len(words) >= DETAILED_WORDS and sentence_count(caption) >= DETAILED_SENTENCES
     return "detailed" if detailed else "nondescript"
@@ -122,7 +65,7 @@ def category(caption: str) -> str:
 
 def sentence_count(caption: str) -> int:
     """Number of stretches with at least one word between full stops or line ends; one cut off at the end counts."""
-    return sum(bool(_words(part)) for part in _SENTENCE_END.split(_plain(caption)))
+    return sum(bool(_words(part)) for part in _WORDS["sentence_end"].split(_plain(caption)))
 
 
 def named_behaviours(caption: str) -> tuple[str, ...]:
@@ -131,10 +74,10 @@ def named_behaviours(caption: str) -> tuple[str, ...]:
     A word counts unless it is negated or left open ("whether they are fighting") in its clause, and where it needs one
     its object is a mouse: who explores or sniffs a cage investigates nobody.
     """
-    text = _PSEUDO_NEGATION.sub(" ", _EQUIPMENT.sub(" ", _plain(caption)))
+    text = _WORDS["pseudo_negation"].sub(" ", _WORDS["equipment"].sub(" ", _plain(caption)))
     named = {
         name
-        for clause in _CLAUSE_END.split(text)
+        for clause in _WORDS["clause_end"].split(text)
         for name, pattern, condition in _PATTERNS
         for match in pattern.finditer(clause)
         if _counts(clause, match, condition) and not _negated(clause, match)
@@ -175,7 +118,7 @@ def _counts(clause: str, match: re.Match, condition: str) -> bool:
 
 def _negated(clause: str, match: re.Match) -> bool:
     before = " ".join(clause[: match.start()].split()[-NEGATION_WORDS:])
-    return bool(_NEGATION.search(before) or _NEGATED_AFTER.search(clause[match.end() :]))
+    return bool(_WORDS["negation"].search(before) or _WORDS["negated_after"].search(clause[match.end() :]))
 
 
 def shares(frame: pd.DataFrame, by: str, of: str = "category") -> pd.DataFrame:

@@ -51,7 +51,7 @@ def curve(
         train, test = ([r for r in labelled if r.animal in part] for part in (learned_from, held_out))
         if len(learned_from) == 1:  # a draw begins
             features = {r.name: dyad_features(r, trees.windows_s) for r in test}
-        model = grow(*map(np.concatenate, zip(*(learned[r.name] for r in train), strict=True)), trees, seed)
+        model = grow((learned[r.name] for r in train), trees, seed)
         scores = [class_scores(model, features[r.name], len(r.classes)) for r in test]
         rows.append({"draw": draw, "animals": len(learned_from)} | _amounts(train) | _scores(test, scores))
     return pd.DataFrame(rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mbrepro.data.recordings import Dataset, Prediction, other_index
-from mbrepro.method.localizer import LOCALIZER_CLASSES, LocalizerSettings, action_labels, action_targets
+from mbrepro.method.localizer import LOCALIZER_CLASSES, LocalizerSettings, action_labels
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import localize_action
 from mbrepro.study.results import Run
@@ -23,7 +23,7 @@ def localization(
         for recording in data.test:
             p_action = localize_action(model, recording)
             scores = np.stack([p_action, 1 - p_action], 1)
-            true = action_targets(recording)
+            true = action_labels(recording.labels, recording.classes)
             videos.append(Prediction(recording.name, true, scores.argmax(1), scores, recording.fps))
         runs.append(Run(seed, data.task, LOCALIZER_CLASSES, tuple(videos)))
     return runs

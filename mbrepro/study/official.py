@@ -4,10 +4,8 @@ Two public recordings of other laboratories: a dyad whose interaction was labell
 whether what it calls action is any. Neither is filmed as CalMS21 is, so its classes' names say little there.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 
@@ -63,14 +61,12 @@ def read() -> RealMice | None:
     poses, labels = (folder / name for name in DYAD)
     dyad = read_tracking(poses, parts={"tail_base": "tail"}, fps=FPS, frame_size=(1280, 1024))
     interact = read_behaviour(labels, "interact", FPS, len(dyad))
-    pairs = {f"{a} and {b}": _two_of_three(folder / TRIO, (a, b)) for a, b in permutations(TRIO_MICE, 2)}
+    rig = {"parts": HINDPAWS, "fps": FPS, "frame_size": (512, 512)}
+    two = permutations(TRIO_MICE, 2)
+    pairs = {f"{a} and {b}": read_tracking(folder / TRIO, individuals=(a, b), **rig) for a, b in two}
     files = {name: file_hash(folder / name) for name in (*DYAD, TRIO)}
     # In double precision no two frames change places from one processor to the next.
     return RealMice(load_official(network).double(), dyad, interact, pairs, files)
-
-
-def _two_of_three(path: Path, individuals: Sequence[str]) -> Recording:
-    return read_tracking(path, individuals=individuals, parts=HINDPAWS, fps=FPS, frame_size=(512, 512))
 
 
 def figures(real: RealMice) -> dict:

@@ -3,7 +3,7 @@
 The two people's recordings are none of CalMS21's 89, so what they reach is a ceiling by analogy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -55,18 +55,10 @@ def compared(true: Sequence[LabelTrack], predicted: Sequence[LabelTrack]) -> dic
     }
 
 
-def human_provenance(_: Pair) -> dict[str, object]:
-    """What is recorded beside `human`."""
-    return {**real.HUMAN, **_provenance(real.PEOPLE, "human")}
-
-
-def feral_provenance(_: Pair) -> dict[str, object]:
-    """What is recorded beside what `compared` gives of `read_feral`."""
-    return {**real.FERAL, **_provenance(real.PREDICTIONS, "compared")}
-
-
-def _provenance(name: str, function: str) -> dict[str, str]:
+def provenance(told: Mapping[str, str], name: str, function: str) -> dict[str, str]:
+    """What is recorded beside what a function here gives: what is `told` of a file of real data, by its name."""
     return {
+        **told,
         "sha256": file_hash(paths.real_data() / name),
         "computed_by": f"mbrepro.study.people.{function}",
         "intervals": resampling.BY_VIDEO,

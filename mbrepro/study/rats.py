@@ -100,7 +100,10 @@ def figures(recordings: Sequence[Recording]) -> dict[str, object]:
         "action": {name: _told(values, OF_ACTION) for name, values in binary.items()},
         "gain": _gain(measured[BOOSTED], measured[PUBLISHED]),
         "decoded_gain": _gain(measured[DECODED], measured[PUBLISHED]),
-        "confusion": {name: _confusions(run) for name, run in runs.items()},
+        "confusion": {
+            name: {v.name: confusion(v.true, v.labels, len(CLASSES)).tolist() for v in run.videos}
+            for name, run in runs.items()
+        },
         "passes": {name: [_passes(recordings, fold, name) for fold in range(FOLDS)] for name in NETWORKS},
         "weights": weights,
         "retrained": retrained(recordings),
@@ -251,7 +254,7 @@ def _folder() -> Path:
 
 def _measured(run: Run) -> dict[str, np.ndarray]:
     """Every metric (1 + resamples,) of a run's videos, and then of resampled ones."""
-    true, labels, scores = ([getattr(video, field) for video in run.videos] for field in ("true", "labels", "scores"))
+    true, labels, scores = run.arrays()
     weights = whole_and_drawn(len(true))
     told = label_metrics(true, labels, run.classes, [video.fps for video in run.videos], weights)
     return told | weighted_metrics(true, labels, scores, run.classes, weights)
@@ -269,7 +272,3 @@ def _gain(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dic
 def _told(measured: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, dict[str, float]]:
     between = {name: interval(measured[name][1:]) for name in names}
     return {name: {"value": float(measured[name][0]), "low": b.low, "high": b.high} for name, b in between.items()}
-
-
-def _confusions(run: Run) -> dict[str, list]:
-    return {video.name: confusion(video.true, video.labels, len(run.classes)).tolist() for video in run.videos}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mbrepro import paths
 from mbrepro.artifacts import write_json
-from mbrepro.data import labels
+from mbrepro.data import labels, real
 from mbrepro.data.labels import NEEDS_LABELS
 from mbrepro.demo import likeness, windows
 from mbrepro.errors import InputError
@@ -42,10 +42,12 @@ class Page:
     again: Callable[[object], dict] | None = None
 
 
+_of_human = lambda _: people.provenance(real.HUMAN, real.PEOPLE, "human")  # noqa: E731
+_of_feral = lambda _: people.provenance(real.FERAL, real.PREDICTIONS, "compared")  # noqa: E731
 PAGES = {
     "audit": Page(audit.read, audit.figures, audit.provenance, NEEDS_LABELS, ("mouse071",)),
-    "feral": Page(people.read_feral, lambda pair: people.compared(*pair), people.feral_provenance, NEEDS_ALL),
-    "human": Page(people.read_human, people.human, people.human_provenance, NEEDS_ALL),
+    "feral": Page(people.read_feral, lambda pair: people.compared(*pair), _of_feral, NEEDS_ALL),
+    "human": Page(people.read_human, people.human, _of_human, NEEDS_ALL),
     "namer": Page(namer.read, namer.figures, namer.provenance, NEEDS_ALL),
     "sparsity": Page(labels.real_labels, sparsity.figures, sparsity.provenance, NEEDS_LABELS),
     "official": Page(official.read, official.figures, official.provenance, official.NEEDS),

@@ -22,7 +22,7 @@ from mbrepro.data.recordings import Prediction
 from mbrepro.errors import InputError
 from mbrepro.metrics.frames import check_arrays, weighted_metrics
 from mbrepro.metrics.labels import label_metrics
-from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES, interval, whole_and_drawn
+from mbrepro.metrics.resampling import RESAMPLES, interval, whole_and_drawn
 from mbrepro.study import poster
 
 NUMBERS = ["mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "published"]
@@ -67,6 +67,11 @@ class Run:
     classes: tuple[str, ...]
     videos: tuple[Prediction, ...]
 
+    def arrays(self) -> tuple[list[np.ndarray], ...]:
+        """True labels (T,), predicted ones (T,) and scores (T, C) of the labelled units, each a list by video."""
+        videos = [video.labelled() for video in self.videos]
+        return tuple([getattr(video, field) for video in videos] for field in ("true", "labels", "scores"))
+
 
 def reading(row: str, protocol: str, frames: bool) -> dict[str, str]:
     """Names of the metrics a row of the table shows → names in `metrics`; frames: the row labels frames, not clips."""
@@ -79,7 +84,7 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPL
 
     Several tasks (few-shot) are scored one by one and averaged. The interval is a percentile bootstrap over each task's
     test videos of the mean over seeds and tasks. n_videos: test videos of the task that has fewest, as the interval is
-    no better founded than there; under `LEAST_VIDEOS` low and high are NaN. undefined: resamples without a value (no
+    no better founded than there; under 8 low and high are NaN. undefined: resamples without a value (no
     frame of a behaviour, for average precision), which the interval leaves out. published: the poster's figure, for f1
     and map, NaN of one's own data. A mean is NaN if a seed or task has no value. Where predictions have an fps,
     `OF_FRAMES` are scored too. Raises InputError without any run.
@@ -92,7 +97,7 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPL
     samples, rows = _mean_over(measured), []
     for metric, name in reading(row, protocol, _of_frames(runs)).items():
         by_seed = np.array([v[name][0] for v in values])
-        low, high, undefined = _between(samples[name][1:], videos)
+        low, high, undefined = interval(samples[name][1:], videos)
         known = np.nan if runs[0].task == paths.OWN else poster.TABLE[row].get(metric, np.nan)
         spread = (by_seed.mean(), by_seed.std(), low, high)
         rows.append((row, protocol, metric, *spread, len(seeds), videos, undefined, known, ""))
@@ -110,19 +115,13 @@ def _measured(runs: Sequence[Run], resamples: int, ranked: bool = True) -> list[
     """
     tasks, frames, measured = sorted({run.task for run in runs}), _of_frames(runs), []
     for run in runs:
-        true, labels, scores = _arrays(run)
+        true, labels, scores = run.arrays()
         check_arrays(true, labels, scores, run.classes)
         weights = whole_and_drawn(len(true), resamples, tasks.index(run.task))
         fps = [video.fps for video in run.videos]
         by_bout = label_metrics(true, labels, run.classes, fps, weights) if frames else {}
         measured.append(by_bout | weighted_metrics(true, labels, scores if ranked else None, run.classes, weights))
     return measured
-
-
-def _between(sample: np.ndarray, videos: int) -> tuple[float, float, int]:
-    found = interval(sample)
-    low, high = (found.low, found.high) if videos >= LEAST_VIDEOS else (np.nan, np.nan)
-    return low, high, found.undefined
 
 
 def difference(
@@ -145,18 +144,13 @@ def difference(
             raise InputError("two rows were predicted for other labels of the same videos: run both again")
         parts.append(_mean_over(_measured(kept, resamples, "ap" in metric))[metric])
     gain = parts[0] - parts[1]
-    low, high, undefined = _between(gain[1:], len(names))
+    low, high, undefined = interval(gain[1:], len(names))
     return {"value": float(gain[0]), "low": low, "high": high, "n_videos": len(names), "undefined": undefined}
 
 
 def _only(run: Run, names: Sequence[str]) -> Run:
     videos = {video.name: video for video in run.videos}
     return replace(run, videos=tuple(videos[name] for name in names))
-
-
-def _arrays(run: Run) -> tuple[list[np.ndarray], ...]:
-    videos = [video.labelled() for video in run.videos]
-    return tuple([getattr(video, field) for video in videos] for field in ("true", "labels", "scores"))
 
 
 def _mean_over(parts: Sequence[Mapping[str, object]]) -> dict[str, np.ndarray]:

@@ -180,9 +180,7 @@ def posters_rule(tracks: Sequence[Track]) -> dict[str, dict[str, float]]:
 
 
 def localizer_points(data: Dataset, protocols: Mapping[str, Protocol], folder: Path) -> dict[str, dict]:
-    """Where a trained localizer's proposals lie on the curve (first seed), cut at the right time, stage 2 being
-    perfect.
-    """
+    """Where a trained localizer's proposals lie on the curve (first seed), cut at the right time, named perfectly."""
     points = {}
     for name, protocol in protocols.items():
         (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)

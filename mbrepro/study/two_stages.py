@@ -57,11 +57,14 @@ def by_seed(
 
 
 def with_view(data: Dataset, protocol: Protocol, embedder: ClipEmbedder, folder: Path) -> Protocol:
-    """The protocol with the view that "auto" stands for, chosen on train animals of `data` (first seed's stage 1)."""
+    """The protocol with the view that "auto" stands for: that of highest F1 on held-out train animals of `data` (first
+    seed's stage 1), the embedder's first if two are equal.
+    """
     if protocol.view != "auto":
         return protocol
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
-    return pipeline.choose_view(data.filmed(), model, protocol, embedder, folder)
+    scores = pipeline.view_scores(data.filmed(), model, protocol, embedder, folder)
+    return replace(protocol, view=max(scores, key=scores.get))
 
 
 def trivial_accuracy(runs_by_protocol: Mapping[str, Sequence[Run]]) -> pd.DataFrame:

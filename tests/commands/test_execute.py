@@ -15,14 +15,14 @@ import pytest
 
 from mbrepro.commands import execute, runner
 from mbrepro.errors import InputError
-from tests.commands.conftest import write_notebook
-from tests.method.test_processes import gone
+from tests.fixtures.notebooks import write_notebook
+from tests.fixtures.processes import gone
 
 STARTED = """
 import os
 from pathlib import Path
 from mbrepro.method.processes import side_by_side
-from tests.method.test_processes import note_and_sleep
+from tests.fixtures.processes import note_and_sleep
 os.cpu_count = lambda: 2
 Path("pids").mkdir()
 Path("kernel").write_text(str(os.getpid()))

@@ -19,7 +19,7 @@ SMALL = (("num_hidden_layers", 2), ("vocab_size", 2048), ("intermediate_size", 6
 def trial(tmp_path):
     made = gpu.Trial(
         tmp_path, "cpu", "float32", SMALL, film_s=12.0, drawn=60, size=(128, 72), pixels=56, clips=2, batches=(1, 2),
-        batch=1, workers=(2,), side=256, recordings=(2, 1), compiler="aot_eager",
+        batch=1, workers=(2,), side=256, recordings=(2, 1),
     )  # fmt: skip
     yield made
     throughput.released.cache_clear()
@@ -39,15 +39,14 @@ def test_without_a_gpu_the_parts_that_need_one_say_so(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["Qwen2.5-VL-3B", "Qwen2-VL-2B"])
 def test_a_released_shape_runs_through_its_parts(trial, name):
     """The shares are of the product measured in the same run, and what was stored is every clip of the film."""
-    names = [name, f"{name}-cutting", f"{name}-compiled"]
+    names = [name, f"{name}-cutting"]
     parts = gpu.measure(trial, trial.folder / "gpu.json", names)["parts"]
     assert not [part["failed"] for part in parts.values() if "failed" in part]
-    plain, cut, compiled = (parts[part] for part in names)
+    plain, cut = (parts[part] for part in names)
     assert set(plain["batches"]) == {1, 2} and plain["tokens_per_clip"] == 8 * 4
     reached = plain["library"]["clips_per_s"] * plain["tflop_per_clip"]
     assert plain["library"]["share_of_matmul"] == pytest.approx(reached / plain["matmul_tflops"])
     assert cut["clips"] == 6 and cut["stored_from_2"]["clips_per_s"] > 0
-    assert max(distance["largest"] for distance in compiled["cosine"].values()) < 1e-5
     assert json.loads((trial.folder / "gpu.json").read_text())["parts"].keys() == set(names)
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -11,18 +10,8 @@ from nbformat.v4 import new_code_cell
 
 from mbrepro.commands import copies, runner
 from mbrepro.errors import InputError
-from tests.commands.conftest import BODY, write_notebook, write_parameters
+from tests.fixtures.notebooks import BODY, printed, times_run, write_notebook, write_parameters
 from tests.fixtures.tiny_checkpoint import write_checkpoint
-
-
-def times_run(study: Path) -> int:
-    log = study / "log.txt"
-    return len(log.read_text()) if log.exists() else 0
-
-
-def printed(path: Path) -> str:
-    cells = nbformat.read(path, as_version=4).cells
-    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
 
 
 def test_parameters_are_read_with_their_values(study):

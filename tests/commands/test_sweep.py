@@ -8,8 +8,7 @@ from mbrepro import cli
 from mbrepro.commands import runner, sweep
 from mbrepro.commands.execute import WarmKernel
 from mbrepro.errors import InputError
-from tests.commands.conftest import BODY, write_notebook
-from tests.commands.test_runner import printed, times_run
+from tests.fixtures.notebooks import BODY, printed, times_run, write_notebook
 
 
 def test_every_combination_of_the_values_comes_once_the_last_names_fastest():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import AttentionInterface
 
 from mbrepro.embedding import EmbedderSettings, cuda, load_embedder
 from mbrepro.embedding.packing import PatchLayout, pack_clips
@@ -70,19 +69,3 @@ def test_hidden_layers_filled_up_compute_the_same_and_can_be_cut_back(tmp_path):
     torch.testing.assert_close(mlp(rows).detach(), expected, rtol=0, atol=1e-6 * expected.abs().max().item())
     cuda.widen_hidden(tower, own)
     assert all(torch.equal(value, before[name]) for name, value in tower.state_dict().items())
-
-
-def test_a_compiled_model_computes_the_same(tmp_path, monkeypatch):
-    """With the compiler that only traces; chosen in one place, and attention left as it is."""
-    settings = EmbedderSettings(str(write_checkpoint(tmp_path, "qwen2_5_vl")), max_pixels=PIXELS, batch_size=2)
-    clips = [noise_clip(0, 4, 196, 140), noise_clip(1, 4, 84, 112)]
-    expected = load_embedder(settings).embed(clips, FPS)
-    monkeypatch.setattr(cuda, "COMPILER", "aot_eager")
-    embedder = load_embedder(settings)
-    plain = embedder.model.model.language_model.layers[0].forward
-    embedder.use_gpu()
-    assert embedder.model.model.language_model.layers[0].forward is not plain
-    found = embedder.embed(clips, FPS)
-    AttentionInterface.register(cuda.ATTENTION, cuda.attend_by_length)
-    for view in embedder.views:
-        np.testing.assert_allclose(found[view], expected[view], atol=2e-5 * np.abs(expected[view]).max())

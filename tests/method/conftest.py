@@ -1,7 +1,7 @@
 import pytest
 
 from mbrepro.data.recordings import Recording
-from mbrepro.method.localizer import action_targets
+from mbrepro.method.localizer import action_labels
 from mbrepro.method.training import fit_localizer
 from tests.fixtures.near_and_far import SMALL, made_recording
 
@@ -14,4 +14,4 @@ def made() -> list[Recording]:
 @pytest.fixture(scope="package")
 def fitted(made):
     """A trained network, and the history of its training."""
-    return fit_localizer(made[:4], [action_targets(r) for r in made[:4]], SMALL, seed=3)
+    return fit_localizer(made[:4], [action_labels(r.labels, r.classes) for r in made[:4]], SMALL, seed=3)

@@ -18,8 +18,7 @@ from mbrepro.errors import InputError
 from mbrepro.method import context
 from mbrepro.method.bundle import CARD, DESCRIPTION, TREES, Bundle, load_bundle, save_bundle
 from mbrepro.method.context import fit_layered
-from tests.fixtures.near_and_far import made_recording
-from tests.method.test_context import FIRST, SECOND
+from tests.fixtures.near_and_far import FIRST, SECOND, made_recording
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,8 @@ from mbrepro.data.alignment import resample
 from mbrepro.data.recordings import UNLABELLED, Recording
 from mbrepro.errors import InputError
 from mbrepro.method import context
-from mbrepro.method.boosting import BoostingSettings
 from mbrepro.method.context import context_features, fit_layered, folds_by_animal
-from tests.fixtures.near_and_far import made_recording
-
-FIRST = BoostingSettings(windows_s=(0.5,), iterations=8, leaves=7)
-SECOND = replace(FIRST, iterations=10)
+from tests.fixtures.near_and_far import FIRST, SECOND, made_recording
 
 
 @pytest.fixture(scope="module")

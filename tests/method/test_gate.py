@@ -46,7 +46,7 @@ def specialists(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_difference_finds_where_stage_2_helps_and_confidence_does_not():
     (train, gain), (test, true) = specialists(800, 0), specialists(800, 1)
-    fitted, costs, bought = fit_gate(train, gain, 0), np.ones(800), {}
+    fitted, costs, bought = fit_gate(train, gain), np.ones(800), {}
     for name in GATES:
         values = worth(name, test, 4, fitted, true, 0)
         bought[name] = true[spend(values, costs, 240)].sum()
@@ -58,7 +58,7 @@ def test_gates_that_are_none_and_nothing_to_fit_on_are_refused():
     with pytest.raises(InputError, match="no gate 'hope'; take difference"):
         worth("hope", np.zeros((1, 14)), 4, None, np.zeros(1), 0)
     with pytest.raises(InputError, match="proposes nothing in the train recordings"):
-        fit_gate(np.zeros((0, 14)), np.zeros(0), 0)
+        fit_gate(np.zeros((0, 14)), np.zeros(0))
 
 
 @settings(max_examples=60, deadline=None)

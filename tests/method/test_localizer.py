@@ -16,7 +16,7 @@ from mbrepro.method.localizer import (
     LOCALIZER,
     LocalizerSettings,
     PoseCNN,
-    action_targets,
+    action_labels,
     load_localizer,
     localize,
     pose_features,
@@ -166,9 +166,9 @@ def test_features_are_shares_of_the_frame_in_the_order_mouse_part_xy():
 
 def test_targets_code_action_0_and_other_1():
     recording = Recording("a", np.zeros((4, 2, 7, 2)), labels=np.array([0, 1, 2, 3]))
-    assert action_targets(recording).tolist() == [0, 0, 0, 1]
+    assert action_labels(recording.labels, recording.classes).tolist() == [0, 0, 0, 1]
     partly = replace(recording, labels=np.array([UNLABELLED, 1, 3, UNLABELLED]), partly_labelled=True)
-    assert action_targets(partly).tolist() == [UNLABELLED, 0, 1, UNLABELLED]
+    assert action_labels(partly.labels, partly.classes).tolist() == [UNLABELLED, 0, 1, UNLABELLED]
 
 
 def test_localize_is_the_published_network_on_each_frame(made, fitted):

@@ -7,20 +7,15 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from mbrepro.errors import InputError
 from mbrepro.method.processes import side_by_side
+from tests.fixtures.processes import gone, note_and_sleep
 
 
 def square(number: int) -> tuple[int, int]:
     return number**2, os.getpid()
-
-
-def note_and_sleep(folder: Path) -> None:
-    (folder / str(os.getpid())).touch()
-    time.sleep(300)
 
 
 def killed() -> None:
@@ -36,21 +31,6 @@ def refuse(folder: Path) -> None:
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def gone(pids: list[int], seconds: float = 20) -> bool:
-    until = time.monotonic() + seconds
-    while any(map(alive, pids)) and time.monotonic() < until:
-        time.sleep(0.1)
-    return not any(map(alive, pids))
 
 
 def test_results_come_in_the_jobs_order_from_other_processes():
@@ -81,7 +61,8 @@ def test_a_failed_job_stops_the_others_at_once(tmp_path):
 def test_no_worker_outlives_its_parent(tmp_path, kill):
     code = (
         "import os; os.cpu_count = lambda: 2\n"
-        "from tests.method.test_processes import *\n"
+        "from pathlib import Path\nfrom mbrepro.method.processes import side_by_side\n"
+        "from tests.fixtures.processes import note_and_sleep\n"
         f"if __name__ == '__main__': side_by_side([(note_and_sleep, Path({str(tmp_path)!r}))] * 2, 'sleep', 'job')"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

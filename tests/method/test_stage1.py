@@ -73,7 +73,7 @@ def test_out_of_fold_scores_are_of_models_that_never_saw_the_animal(made, tmp_pa
         stage1.LOCALIZERS, "knows", stage1.Kind(lambda rs, *_: Knows(frozenset(r.animal for r in rs)), "own")
     )
     monkeypatch.setattr(stage1, "side_by_side", lambda jobs, *_: [f(*a) for f, *a in jobs])  # others lack the entry
-    jobs = stage1.fold_jobs("knows", made, "own", 0)
+    jobs = stage1.fold_jobs("knows", made)
     for job in jobs:
         assert all((s == 1).all() for s in stage1.scored([replace(job, others=job.train)], tmp_path)[0])
     found = stage1.joined(jobs, stage1.scored(jobs, tmp_path), made)

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from mbrepro.data.recordings import UNLABELLED, Recording
 from mbrepro.errors import InputError
 from mbrepro.method import training
-from mbrepro.method.localizer import LOCALIZER_CLASSES, PoseCNN, action_targets, localize, pose_features
+from mbrepro.method.localizer import LOCALIZER_CLASSES, PoseCNN, action_labels, localize, pose_features
 from mbrepro.method.training import fit_localizer
 from mbrepro.metrics.frames import evaluate
 from tests.fixtures.near_and_far import SMALL
@@ -60,8 +60,8 @@ def test_an_epoch_visits_every_labelled_frame_once_and_no_crop_of_unlabelled_one
 
 def test_unlabelled_frames_teach_and_count_nothing(made):
     half = np.arange(600) < 300
-    targets = [np.where(half, action_targets(r), UNLABELLED) for r in made[:4]]
-    held_out = [(made[4], np.where(half, action_targets(made[4]), UNLABELLED))]
+    targets = [np.where(half, action_labels(r.labels, r.classes), UNLABELLED) for r in made[:4]]
+    held_out = [(made[4], np.where(half, action_labels(made[4].labels, made[4].classes), UNLABELLED))]
     model, history = fit_localizer(made[:4], targets, replace(SMALL, epochs=8), 0, held_out)
     said = localize(model, made[4]).argmax(1)
     assert history[-1]["validation_f1"] == pytest.approx(f1_score(made[4].action[half], said[half] == 0))
@@ -84,16 +84,20 @@ def test_one_seed_gives_one_network_and_leaves_the_global_seed_alone(made, fitte
     torch.manual_seed(11)
     expected_draw = torch.rand(3)
     torch.manual_seed(11)
-    again, history = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], SMALL, seed=3)
+    again, history = fit_localizer(made[:4], [action_labels(r.labels, r.classes) for r in made[:4]], SMALL, seed=3)
     assert torch.equal(torch.rand(3), expected_draw)
     assert history == fitted[1]
     for name, value in fitted[0].state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
-    other, _ = fit_localizer(made[:4], [action_targets(r) for r in made[:4]], replace(SMALL, epochs=1), seed=4)
+    other, _ = fit_localizer(
+        made[:4], [action_labels(r.labels, r.classes) for r in made[:4]], replace(SMALL, epochs=1), seed=4
+    )
     assert not torch.equal(other.convs[0].weight, fitted[0].convs[0].weight)
 
 
-@pytest.mark.parametrize(("classes", "targets"), [(2, action_targets), (4, lambda recording: recording.labels)])
+@pytest.mark.parametrize(
+    ("classes", "targets"), [(2, lambda r: action_labels(r.labels, r.classes)), (4, lambda r: r.labels)]
+)
 def test_validation_f1_is_the_metric_of_the_networks_row_of_the_table(made, classes, targets):
     train, held_out = [targets(r) for r in made[:2]], [(r, targets(r)) for r in made[3:5]]
     model, history = fit_localizer(made[:2], train, replace(SMALL, classes=classes, epochs=2), 0, held_out)
@@ -104,7 +108,7 @@ def test_validation_f1_is_the_metric_of_the_networks_row_of_the_table(made, clas
 
 
 def test_after_each_epoch_the_network_is_that_of_so_many_epochs(made):
-    targets, after = [action_targets(r) for r in made[:2]], {}
+    targets, after = [action_labels(r.labels, r.classes) for r in made[:2]], {}
 
     def keep(epoch: int, model: PoseCNN) -> None:
         after[epoch] = {name: value.clone() for name, value in model.state_dict().items()}
@@ -117,7 +121,9 @@ def test_after_each_epoch_the_network_is_that_of_so_many_epochs(made):
 
 
 def test_input_is_normalised_by_all_train_frames(made):
-    model, _ = fit_localizer(made[:2], [action_targets(r) for r in made[:2]], replace(SMALL, epochs=1), 0)
+    model, _ = fit_localizer(
+        made[:2], [action_labels(r.labels, r.classes) for r in made[:2]], replace(SMALL, epochs=1), 0
+    )
     pooled = np.concatenate([pose_features(r) for r in made[:2]])
     assert model.input_norm.running_mean.numpy() == pytest.approx(pooled.mean(0), rel=1e-5)
     assert model.input_norm.running_var.numpy() == pytest.approx(pooled.var(0), rel=1e-3)

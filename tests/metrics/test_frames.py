@@ -12,8 +12,15 @@ from sklearn.metrics import (
 
 from mbrepro.data.recordings import TASK1_CLASSES
 from mbrepro.errors import InputError
-from mbrepro.metrics.frames import average_precision, confusion, count_metrics, evaluate, row_normalised
-from mbrepro.metrics.resampling import interval, resample_videos
+from mbrepro.metrics.frames import (
+    average_precision,
+    confusion,
+    count_metrics,
+    evaluate,
+    row_normalised,
+    weighted_metrics,
+)
+from mbrepro.metrics.resampling import draw, interval
 
 BINARY = ("action", "other")
 
@@ -107,8 +114,9 @@ def test_resampled_videos_are_scored_as_if_repeated(made, seed):
     videos = len(true)
     if not all(map(len, true)):
         return
-    resampled = resample_videos(true, predicted, scores, TASK1_CLASSES, resamples=20, seed=seed)
     drawn = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), size=20)
+    np.testing.assert_array_equal(draw(videos, 20, seed), drawn)
+    resampled = weighted_metrics(true, predicted, scores, TASK1_CLASSES, drawn)
     samples = []
     for weights in drawn:
         order = np.repeat(np.arange(videos), weights)
@@ -116,11 +124,11 @@ def test_resampled_videos_are_scored_as_if_repeated(made, seed):
     for name, values in resampled.items():
         expected = np.array([sample[name] for sample in samples])
         assert values == pytest.approx(expected, abs=1e-9, nan_ok=True), name
-        found = interval(values, level=0.9)
+        found = interval(values)
         defined = values[~np.isnan(values)]
-        assert (found.resamples, found.undefined) == (20, 20 - len(defined)), name
+        assert found.undefined == 20 - len(defined), name
         if len(defined):
-            assert (found.low, found.high) == pytest.approx(tuple(np.quantile(defined, [0.05, 0.95]))), name
+            assert (found.low, found.high) == pytest.approx(tuple(np.quantile(defined, [0.025, 0.975]))), name
         else:
             assert np.isnan([found.low, found.high]).all()
 
@@ -129,12 +137,14 @@ def test_interval_is_seeded_wide_over_unlike_videos_and_a_point_for_one():
     rng = np.random.default_rng(0)
     true = [rng.integers(0, 4, 200) for _ in range(6)]
     wrong = [(t + (rng.random(200) < share)) % 4 for t, share in zip(true, np.linspace(0, 1, 6), strict=True)]
-    one, again, other = (interval(resample_videos(true, wrong, None, TASK1_CLASSES, seed=s)["f1"]) for s in (0, 0, 1))
+    one, again, other = (
+        interval(weighted_metrics(true, wrong, None, TASK1_CLASSES, draw(6, seed=s))["f1"]) for s in (0, 0, 1)
+    )
     assert one == again != other
     estimate = evaluate(true, wrong, None, TASK1_CLASSES)["f1"]
     assert 0.2 < one.low < estimate < one.high < 0.9
     assert one.high - one.low > 0.2
-    single = interval(resample_videos(true[1:2], wrong[1:2], None, TASK1_CLASSES)["f1"])
+    single = interval(weighted_metrics(true[1:2], wrong[1:2], None, TASK1_CLASSES, draw(1))["f1"])
     assert single.low == single.high == evaluate(true[1:2], wrong[1:2], None, TASK1_CLASSES)["f1"]
 
 

@@ -16,7 +16,7 @@ from mbrepro.metrics.agreement import TOLERANCES, agreement_metrics
 from mbrepro.metrics.frames import evaluate
 from mbrepro.report import ethograms, plots
 from mbrepro.study.results import Run
-from tests.report.test_plots import NEAR, SIGHTS, lab
+from tests.fixtures.colours import NEAR, SIGHTS, lab
 
 STOPS, SEEDS, RATES = (0.0, 0.5, 1.0), 2, (30.0, 25.0)
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

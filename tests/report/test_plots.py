@@ -4,29 +4,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
 from mbrepro.data.recordings import OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, UNLABELLED, Prediction
 from mbrepro.report import plots, plots_space, real
 from mbrepro.study.results import Run
-
-# Linear RGB as a dichromat sees it (Machado, Oliveira & Fernandes 2009, severity 1).
-SIGHTS = {
-    "normal": np.eye(3),
-    "protanope": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranope": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
-}
-TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])  # sRGB, D65
-NEAR = 10  # CIE Lab
-
-
-def lab(colour: str, sight: str = "normal") -> np.ndarray:
-    """CIE L*a*b* of a colour as somebody sees it."""
-    rgb = np.array(to_rgb(colour))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    xyz = TO_XYZ @ np.clip(np.array(SIGHTS[sight]) @ linear, 0, 1) / TO_XYZ.sum(1)
-    x, y, z = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+from tests.fixtures.colours import NEAR, SIGHTS, lab
 
 
 def test_lab_is_that_of_known_colours():

@@ -11,12 +11,12 @@ from mbrepro import cli, paths
 from mbrepro.commands import runner
 from mbrepro.data.calms21.release import data_folder
 from mbrepro.demo.simulated import DemoSettings
-from mbrepro.demo.simulated.release import write_release
 from mbrepro.errors import InputError
 from mbrepro.report import page
 from mbrepro.study import estimate, profiles, results
 from tests.fixtures.mirror import serve
 from tests.fixtures.tiny_checkpoint import write_checkpoint
+from tests.fixtures.zipped import write_zips
 
 pytestmark = pytest.mark.study
 
@@ -32,7 +32,7 @@ def mirror(tmp_path_factory):
     """A mirror of a small simulated release, as zips."""
     folder = tmp_path_factory.mktemp("mirror")
     few = DemoSettings(3, 1, 3, 90, 90, task3_train=1, task3_test=1, task3_seconds=30, rare_seconds=30)
-    write_release(folder, ["task1", "task3"], zips=True, behaviours=["sniff_face"], settings=few)
+    write_zips(folder, ["sniff_face"], few)
     with serve(folder) as server:
         yield server
 

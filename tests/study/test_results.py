@@ -11,31 +11,18 @@ from safetensors.numpy import save_file
 from sklearn.metrics import average_precision_score, cohen_kappa_score, f1_score, precision_score
 
 from mbrepro.artifacts import fingerprint
-from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED, Prediction
+from mbrepro.data.recordings import TASK1_CLASSES, UNLABELLED
 from mbrepro.errors import InputError
 from mbrepro.metrics.resampling import estimates
 from mbrepro.report import front
 from mbrepro.study import poster, results
-from mbrepro.study.results import Run
+from tests.fixtures.runs import random_runs, shuffled
 
 
 @pytest.fixture(autouse=True)
 def study(tmp_path, monkeypatch):
     monkeypatch.setenv("MBREPRO_ROOT", str(tmp_path))
     return tmp_path / "results" / "demo"
-
-
-def random_runs(seeds=2, videos=3, classes=TASK1_CLASSES, task="task1", frames=200, fps=30.0):
-    rng = np.random.default_rng(0)
-    true = [rng.integers(len(classes), size=frames) for _ in range(videos)]
-    runs = []
-    for seed in range(seeds):
-        made = []
-        for number, labels in enumerate(true):
-            scores = rng.dirichlet(np.ones(len(classes)), frames) + 0.5 * np.eye(len(classes))[labels]
-            made.append(Prediction(f"v{number}", labels, scores.argmax(1), scores, fps))
-        runs.append(Run(seed, task, classes, tuple(made)))
-    return runs
 
 
 def pooled(run):
@@ -159,20 +146,6 @@ def test_resamples_without_a_frame_of_a_behaviour_are_counted():
     assert value(rows, "map", "undefined") == (drawn[:, 0] == 0).sum() > 300
     assert value(rows, "f1", "undefined") == 0
     assert 0 < value(rows, "map", "low") < value(rows, "map", "high") < 1
-
-
-def shuffled(runs, share, seed=1):
-    """The same videos with a share of the predictions drawn blindly."""
-    rng, made = np.random.default_rng(seed), []
-    for run in runs:
-        videos = [
-            replace(
-                v, labels=np.where(rng.random(len(v.labels)) < share, rng.integers(4, size=len(v.labels)), v.labels)
-            )
-            for v in run.videos
-        ]
-        made.append(replace(run, videos=tuple(videos)))
-    return made
 
 
 def test_a_difference_is_paired_over_the_same_videos():

@@ -10,7 +10,7 @@ from mbrepro.errors import InputError
 from mbrepro.report.plots_sweeps import sweeps_drawn
 from mbrepro.report.tables import sweep_table
 from mbrepro.study import results, stored
-from tests.study.test_results import random_runs, shuffled
+from tests.fixtures.runs import random_runs, shuffled
 
 
 @pytest.fixture(autouse=True)

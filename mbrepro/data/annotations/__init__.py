@@ -1,6 +1,6 @@
 """Label files: one reader for each form, in one dictionary, and what makes labels of frames of their bouts."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ import pandas as pd
 
 from mbrepro.data.annotations import plain
 from mbrepro.data.annotations.boris import extent_of_boris, is_boris, read_boris
-from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout, Extent
+from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout, Extent, check_wanted
 from mbrepro.data.annotations.caltech import extent_of_bento, read_bento, read_caltech
 from mbrepro.data.recordings import UNLABELLED, Clock, mean_rate
 from mbrepro.errors import InputError
 
-Reader = Callable[[Path, str, Clock, Collection[str] | None], list[Bout]]  # of a file, its text, when frames are shown
+Reader = Callable[[Path, str, Clock, str | None], list[Bout]]  # of a file, its text, its clock, what is wanted of it
 
 
 class Form(NamedTuple):
@@ -36,14 +36,16 @@ READERS = {  # by a form's name
 SPARE_S = 1.0  # how far bouts may reach beyond a recording's last pose: videos and poses differ by some frames
 
 
-def read_bouts(path: Path, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_bouts(path: Path, clock: Clock, wanted: str | None = None) -> list[Bout]:
     """Bouts of a label file of one of the forms in `READERS`, told apart by content, in the file's order.
 
-    clock: of the recording, for files that hold times. behaviours: those to read, all by default.
-    Raises InputError for a file that is damaged or of no such form, or that names none of the behaviours.
+    clock: of the recording, for files that hold times. wanted: the one behaviour to read, all by default.
+    Raises InputError for a file that is damaged or of no such form, or that lacks the behaviour.
     """
     text, form = _text_and_form(Path(path))
-    return form.read(Path(path), text, clock, behaviours)
+    bouts = form.read(Path(path), text, clock, wanted)
+    check_wanted(path, {bout.behaviour for bout in bouts}, wanted)
+    return [bout for bout in bouts if wanted in (None, bout.behaviour)]
 
 
 def read_extent(path: Path) -> Extent:
@@ -81,7 +83,7 @@ def read_behaviour(path: Path, behaviour: str, clock: Clock, frames: int) -> np.
     Raises InputError as `read_bouts`, and if a bout lies over `SPARE_S` beyond the last frame.
     """
     happening = np.zeros(frames, bool)
-    for bout in read_bouts(path, clock, [behaviour]):
+    for bout in read_bouts(path, clock, behaviour):
         _check_end(path, bout, clock, frames)
         happening[bout.start : bout.stop] = True
     return happening

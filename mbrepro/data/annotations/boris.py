@@ -6,7 +6,7 @@ observation's time offset (olivierfriard/BORIS, export_events.py). Tabular files
 
 import csv
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +39,21 @@ def is_boris(text: str) -> bool:
     return "Behavior" in text and any(name in text for name in STATUS)
 
 
-def read_boris(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_boris(path: Path, text: str, clock: Clock, wanted: str | None = None) -> list[Bout]:
     """Bouts, each from a START up to its STOP, paired by behaviour, subject and modifiers; the channel is the subject.
 
     Raises InputError for another file, events of several observations or media, a point event, a START without STOP,
-    times before the offset, or behaviours of which the file has none.
+    times before the offset, or a behaviour that is wanted and not there.
     """
     events = _events(path, text)
-    check_wanted(path, {event["Behavior"] for event in events}, behaviours)
+    check_wanted(path, {event["Behavior"] for event in events}, wanted)
     for column in ONE_OF_EACH:
         names = {event.get(column) for event in events} - _NOWHERE
         if len(names) > 1:
             some = ", ".join(sorted(names)[:3])
             raise InputError(f"{path}: {column} has {len(names)} values ({some}); export each to a file of its own")
     bouts = []
-    for start, stop in _pairs(path, [e for e in events if behaviours is None or e["Behavior"] in behaviours]):
+    for start, stop in _pairs(path, [e for e in events if wanted in (None, e["Behavior"])]):
         first, last = _frame(path, start, start[SPAN[0]], clock), _frame(path, stop, stop[SPAN[1]], clock)
         bouts.append(Bout(start["Behavior"], first, last, start.get("Subject", "")))
     return bouts

@@ -31,16 +31,10 @@ class Extent(NamedTuple):
     frames: int | None = None
 
 
-def wanted_bouts(path: Path, bouts: list[Bout], wanted: Collection[str] | None) -> list[Bout]:
-    """The bouts of the behaviours that are wanted, all by default; raises InputError as `check_wanted`."""
-    check_wanted(path, {bout.behaviour for bout in bouts}, wanted)
-    return [bout for bout in bouts if wanted is None or bout.behaviour in wanted]
-
-
-def check_wanted(path: Path, known: Collection[str], wanted: Collection[str] | None) -> None:
-    """Raise InputError if a file knows none of the behaviours that are wanted; None wants all."""
-    if wanted is not None and not set(known) & set(wanted):
-        raise InputError(f"{path}: no {' or '.join(map(repr, wanted))} in it, only {', '.join(sorted(known))}")
+def check_wanted(path: Path, known: Collection[str], wanted: str | None) -> None:
+    """Raise InputError if a file does not know the behaviour that is wanted; None wants all."""
+    if wanted is not None and wanted not in known:
+        raise InputError(f"{path}: no {wanted!r} in it, only {', '.join(sorted(known))}")
 
 
 def check_ends(path: Path, bouts: Sequence[Bout], frames: int) -> None:

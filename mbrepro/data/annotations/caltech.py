@@ -5,17 +5,17 @@ decimal points; a bout then ends with the frame that its last second falls on. B
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from mbrepro.artifacts import write_text
-from mbrepro.data.annotations.bout import Bout, Extent, check_ends, wanted_bouts
+from mbrepro.data.annotations.bout import Bout, Extent, check_ends
 from mbrepro.data.recordings import Clock, frame_at
 from mbrepro.errors import InputError
 
 
-def read_caltech(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_caltech(path: Path, text: str, clock: Clock, *_: object) -> list[Bout]:
     """Bouts of all streams; the channel is the stream, S1, S2 and so on.
 
     Raises InputError if a line is damaged, names a behaviour that the head does not, or if streams end at different
@@ -37,10 +37,10 @@ def read_caltech(path: Path, text: str, clock: Clock, behaviours: Collection[str
     if len(set(ends.values())) != 1:
         told = ", ".join(f"{name} at frame {stop}" for name, stop in ends.items()) or "nowhere"
         raise InputError(f"{path}: its streams end at different frames ({told}); the file is not whole")
-    return wanted_bouts(path, bouts, behaviours)
+    return bouts
 
 
-def read_bento(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_bento(path: Path, text: str, clock: Clock, *_: object) -> list[Bout]:
     """Bouts of all channels. Raises InputError if a line is damaged."""
     rows, channel, behaviour = [], None, ""
     for number, line in _lines(text):
@@ -53,8 +53,7 @@ def read_bento(path: Path, text: str, clock: Clock, behaviours: Collection[str] 
                 raise _damaged(path, number, line)
             rows.append((number, channel, behaviour, line.split()))
     rate = clock if any("." in value for *_, fields in rows for value in fields) else None
-    bouts = [Bout(name, *_span(path, number, fields, rate), channel) for number, channel, name, fields in rows]
-    return wanted_bouts(path, bouts, behaviours)
+    return [Bout(name, *_span(path, number, fields, rate), channel) for number, channel, name, fields in rows]
 
 
 def extent_of_bento(path: Path, text: str) -> Extent:

@@ -8,13 +8,12 @@ called by any of `NAMES`.
 
 import csv
 import re
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout, Extent, wanted_bouts
+from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout, Extent
 from mbrepro.data.calms21.read import read_groups
 from mbrepro.data.recordings import CLOCK_ERROR_S, Clock, frame_at, mean_rate, runs
 from mbrepro.data.tables import comma_lines, header_cells
@@ -40,7 +39,7 @@ def is_frames(text: str) -> bool:
     return bool({*NAMES} & {*names}) or (bool(of_classes) and of_classes <= {*IN_CLASS})
 
 
-def read_bout_table(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_bout_table(path: Path, text: str, clock: Clock, *_: object) -> list[Bout]:
     """Bouts of a table of them. Raises InputError if its times have no unit, or for a row that is no bout."""
     table = _table(path)
     by_frame = {*FRAMES} <= {*table}
@@ -59,10 +58,10 @@ def read_bout_table(path: Path, text: str, clock: Clock, behaviours: Collection[
         if not 0 <= start < stop or (by_frame and [start, stop] != times):
             raise InputError(_no_bout(path, number))
         bouts.append(Bout(row[_label(table)], start, stop, row.get("channel", "")))
-    return wanted_bouts(path, bouts, behaviours)
+    return bouts
 
 
-def read_frame_table(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_frame_table(path: Path, text: str, clock: Clock, *_: object) -> list[Bout]:
     """Runs of a table of frames, `NOT_SCORABLE` those of empty cells; raises InputError for a cell that is no class."""
     table = _table(path)
     if "frame" in table and not np.array_equal(pd.to_numeric(table["frame"], "coerce"), np.arange(len(table))):
@@ -74,7 +73,7 @@ def read_frame_table(path: Path, text: str, clock: Clock, behaviours: Collection
         happening = {name: _happening(path, table[name]) for name in table if not IGNORED.fullmatch(name.lower())}
         spans = [(name, *run) for name, frames in happening.items() for run in runs(frames)]
         bouts = [Bout(name, start, stop) for name, start, stop, value in spans if value]
-    return wanted_bouts(path, bouts, behaviours)
+    return bouts
 
 
 def _happening(path: Path, cells: pd.Series) -> np.ndarray:
@@ -85,7 +84,7 @@ def _happening(path: Path, cells: pd.Series) -> np.ndarray:
     return frames.to_numpy(bool)
 
 
-def read_calms21_labels(path: Path, text: str, clock: Clock, behaviours: Collection[str] | None = None) -> list[Bout]:
+def read_calms21_labels(path: Path, text: str, clock: Clock, *_: object) -> list[Bout]:
     """Runs of the annotations of every sequence of a CalMS21 JSON; the channel is the sequence's name.
 
     Raises InputError for a sequence whose annotations are not numbers of its vocabulary.
@@ -99,7 +98,7 @@ def read_calms21_labels(path: Path, text: str, clock: Clock, behaviours: Collect
             raise InputError(
                 f"{path}: sequence {key} has no annotations by the numbers of a vocab in its metadata ({error})"
             ) from error
-    return wanted_bouts(path, bouts, behaviours)
+    return bouts
 
 
 def extent_of_bouts(path: Path, text: str) -> Extent:

@@ -53,18 +53,13 @@ class DemoSettings:
         if shortest < 10:
             raise InputError(f"simulated recordings last at least 10 s, not {shortest} s")
 
-    @classmethod
-    def full(cls, seed: int = 6) -> "DemoSettings":
-        """As many Task 1 recordings and frames as CalMS21 has: 70 + 19 and 769,845. Meant for poses, without video."""
-        return cls(train_recordings=70, test_recordings=19, filmed=70, seed=seed, task1_frames=769_845)
-
     def scaled(self, scale: float | str) -> "DemoSettings":
-        """The same with the numbers of recordings times `scale`, at least one each; "full" gives `full`.
+        """The same with the numbers of recordings times `scale`, at least one each; InputError unless it is positive.
 
-        Raises InputError for a scale that is no positive number.
+        "full": as many Task 1 recordings and frames as CalMS21 has, 70 + 19 and 769,845; for poses, without video.
         """
         if scale == "full":
-            return DemoSettings.full(self.seed)
+            return DemoSettings(filmed=70, seed=self.seed, task1_frames=769_845)
         if not (np.isfinite(scale) and scale > 0):
             raise InputError(f"scale must be a positive number, not {scale}")
         names = ("train_recordings", "test_recordings", "filmed", "task3_train", "task3_test")

@@ -3,18 +3,16 @@
 import hashlib
 import json
 import shutil
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pooch
 
 from mbrepro.artifacts import replacing
 from mbrepro.data.calms21 import release as released
-from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, FileInfo, Release, VideoInfo
+from mbrepro.data.calms21.release import VIDEO_FOLDER, Release, VideoInfo
 from mbrepro.data.recordings import FPS, FRAME_SIZE, OTHER, SPLITS, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording
 from mbrepro.demo.simulated import DemoSettings, demo_dataset, extra_recordings
 from mbrepro.errors import InputError
@@ -32,15 +30,15 @@ _TASK1_CLASS = {"sniff_face": "investigation", "intromission": "mount", "mount_a
 
 
 def write_release(
-    folder: Path, tasks: Sequence[str], scale: float | str = 1.0, videos: bool = True, zips: bool = False,
+    folder: Path, tasks: Sequence[str], scale: float | str = 1.0, videos: bool = True,
     behaviours: Sequence[str] | None = None, settings: DemoSettings | None = None,
 ) -> None:  # fmt: skip
     """Write simulated recordings in the layout of the CalMS21 release, with a release.json that says simulated.
 
     tasks: "task1", "task3". scale: times the number of recordings in `settings`, or "full". behaviours: of Task 3,
     default all. Only Task 1 has video, as in the release. With video, each Task 3 behaviour also has one train and one
-    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on. zips: write the released zips instead
-    of the folders. The originals are kept in `folder/.simulated`. Raises InputError for an unknown behaviour.
+    test sequence that is part of a Task 1 recording, from frame `CUT_FRAMES` on. The originals are kept in
+    `folder/.simulated`. Raises InputError for an unknown behaviour.
     """
     folder, chosen = Path(folder), TASK3_BEHAVIOURS if behaviours is None else tuple(behaviours)
     if unknown := set(chosen) - set(TASK3_BEHAVIOURS):
@@ -51,13 +49,9 @@ def write_release(
     task3 = {b: demo_dataset(f"task3/{b}", settings, store, videos=False) for b in chosen} if "task3" in tasks else None
     if task1 and task3 and videos:
         task1, task3 = _overlapping(task1, task3, settings, store)
-    unpacked = store / "unpacked" if zips else folder
-    write_calms21(unpacked, task1, task3)
+    write_calms21(folder, task1, task3)
     split_of = {r.name: split for split in SPLITS for r in getattr(task1, split, ()) if r.video}
-    files = _pack(unpacked, folder) if zips else {}
-    released.write_release_file(folder, _described(unpacked, split_of, files))
-    if zips:
-        shutil.rmtree(unpacked)
+    released.write_release_file(folder, _described(folder, split_of))
 
 
 def _overlapping(
@@ -77,31 +71,13 @@ def _overlapping(
     return task1, task3
 
 
-def _pack(unpacked: Path, folder: Path) -> dict[str, FileInfo]:
-    """Write each released folder as a zip; the same files give the same bytes."""
-    files = {}
-    for name in (*FOLDERS.values(), VIDEO_FOLDER):
-        path = folder / f"{name}.zip"
-        members = sorted(p for p in (unpacked / name).rglob("*") if p.is_file())
-        if not members:
-            continue
-        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            for member in members:
-                info = zipfile.ZipInfo(member.relative_to(unpacked).as_posix(), (2021, 1, 1, 0, 0, 0))
-                info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, member.stat().st_size  # as in the release
-                with member.open("rb") as file, archive.open(info, "w") as packed:
-                    shutil.copyfileobj(file, packed, 1 << 20)
-        files[path.name] = FileInfo(path.stat().st_size, pooch.file_hash(str(path), alg="md5"))
-    return files
-
-
-def _described(unpacked: Path, split_of: Mapping[str, str], files: Mapping[str, FileInfo]) -> Release:
+def _described(folder: Path, split_of: Mapping[str, str]) -> Release:
     videos = {}
     for name, split in split_of.items():
-        content = (unpacked / VIDEO_FOLDER / split / f"{name}.mp4").read_bytes()
+        content = (folder / VIDEO_FOLDER / split / f"{name}.mp4").read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         videos[name] = VideoInfo(split, len(content), f"{zlib.crc32(content):08x}", sha256)
-    return Release("Simulated CalMS21", "", "", _NOTICE, True, files, videos)
+    return Release("Simulated CalMS21", "", "", _NOTICE, True, {}, videos)
 
 
 def write_calms21(folder: Path, task1: Dataset | None = None, task3: Mapping[str, Dataset] | None = None) -> None:

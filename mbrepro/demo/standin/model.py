@@ -2,41 +2,22 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer, Qwen2VLConfig
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 
 END_OF_TEXT, END_OF_TURN, VIDEO_PAD = "<|endoftext|>", "<|im_end|>", "<|video_pad|>"
 SPECIAL_TOKENS = (
     END_OF_TEXT, "<|im_start|>", END_OF_TURN, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", VIDEO_PAD,
 )  # fmt: skip
 # ChatML with a place for a video, as Qwen's checkpoints write it.
-CHAT_TEMPLATE = """\
-{%- if messages[0]['role'] != 'system' -%}
-{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}
-{%- endif -%}
-{%- for message in messages -%}
-{{ '<|im_start|>' + message['role'] + '\\n' }}
-{%- if message['content'] is string -%}
-{{ message['content'] }}
-{%- else -%}
-{%- for part in message['content'] -%}
-{%- if part['type'] == 'video' -%}
-{{ '<|vision_start|><|video_pad|><|vision_end|>' }}
-{%- elif part['type'] == 'text' -%}
-{{ part['text'] }}
-{%- endif -%}
-{%- endfor -%}
-{%- endif -%}
-{{ '<|im_end|>\\n' }}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{ '<|im_start|>assistant\\n' }}
-{%- endif -%}
-"""
+CHAT_TEMPLATE = (STAND_IN_WEIGHTS / "chat_template.jinja").read_text(encoding="utf-8")
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Qwen2Tokenizer:
@@ -99,20 +80,8 @@ def stand_in_config(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
 
 
 # The released models' shapes, by their names on the hub: configuration class, language model, vision tower.
-_ROPE = {"rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}}
-RELEASED = {
-    "Qwen2.5-VL-3B": (
-        Qwen2_5_VLConfig,
-        {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16, **_ROPE},
-        {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048,
-         "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112, "tokens_per_second": 2},
-    ),
-    "Qwen2-VL-2B": (
-        Qwen2VLConfig,
-        {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12, **_ROPE},
-        {"depth": 32, "embed_dim": 1280, "hidden_size": 1536, "num_heads": 16, "mlp_ratio": 4},
-    ),
-}  # fmt: skip
+RELEASED = json.loads(Path(__file__).with_name("released.json").read_text(encoding="utf-8"))
+_ROPE = {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6}
 
 
 def released_config(
@@ -122,11 +91,11 @@ def released_config(
 
     smaller: values in place of the language model's own, for a trial on a small machine, with two vision blocks.
     """
-    kind, text, vision = RELEASED[name]
-    shared = {"num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True}
+    kind, text, vision = RELEASED[name].values()
+    shared = {"num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True, "rope_parameters": {**_ROPE}}
     vision = vision | ({"depth": 2, "fullatt_block_indexes": [1]} if smaller else {})
     parts = {"text_config": text | shared | smaller, "vision_config": vision, "tie_word_embeddings": True}
-    return kind(**parts, **special_ids(tokenizer))
+    return getattr(transformers, kind)(**parts, **special_ids(tokenizer))
 
 
 def untrained(config: Qwen2_5_VLConfig, seed: int) -> Qwen2_5_VLForConditionalGeneration:

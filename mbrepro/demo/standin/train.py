@@ -51,7 +51,8 @@ def train(out: Path, settings: TrainSettings, animals: int, held_out: int, store
         scores.to_csv(temporary, index=False)
     print(scores.to_string(), flush=True)
     made = {
-        "settings": dataclasses.asdict(settings), "clips": len(examples), "data": data_fingerprint(examples),
+        "settings": dataclasses.asdict(settings), "clips": len(examples),
+        "data": fingerprint([[e.frames, e.points, e.rate, e.caption] for e in examples]),
         "animals": [recording.animal for recording in train_recordings],
         "held_out_animals": [recording.animal for recording in test_recordings],
         "parameters": sum(p.numel() for p in model.parameters()), "vocabulary": len(tokenizer),
@@ -71,8 +72,3 @@ def run_steps(model, tokenizer, examples: Sequence[Example], settings: TrainSett
             print(lines[-1], f"{time.monotonic() - began:.0f} s", flush=True)
             recent.clear()
     return "\n".join(lines) + "\n"
-
-
-def data_fingerprint(examples: Sequence[Example]) -> str:
-    """Fingerprint of every frame, pose and caption that was learnt from."""
-    return fingerprint([[e.frames, e.points, e.rate, e.caption] for e in examples])

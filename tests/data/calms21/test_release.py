@@ -16,6 +16,7 @@ from mbrepro.data.calms21.release import FileInfo, choose_videos, data_folder, f
 from mbrepro.demo.simulated import DemoSettings
 from mbrepro.demo.simulated.release import write_release
 from mbrepro.errors import InputError
+from tests.fixtures.zipped import write_zips
 
 
 def test_the_official_manifest_is_whole():
@@ -107,14 +108,14 @@ SMALL = DemoSettings(1, 1, 1, 10, 10, 1, 1, 10, 10, video_size=(64, 36))
 @pytest.fixture(scope="module")
 def zipped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zipped")
-    write_release(folder, ["task1", "task3"], zips=True, behaviours=["groom", "sniff_face"], settings=SMALL)
+    write_zips(folder, ["groom", "sniff_face"], SMALL)
     return folder
 
 
 def test_a_simulated_release_has_the_names_and_folders_of_the_real_one(zipped):
     own = parse((zipped / "release.json").read_text(), zipped)
     assert own.simulated and own.files.keys() == official().files.keys()
-    assert {path.name for path in zipped.iterdir()} == {*own.files, "release.json", ".simulated"}
+    assert {path.name for path in zipped.iterdir()} == {*own.files, "release.json"}
     for name, info in own.files.items():
         content = (zipped / name).read_bytes()
         assert info == FileInfo(len(content), hashlib.md5(content).hexdigest())
@@ -150,7 +151,7 @@ def test_some_task3_sequences_are_part_of_task1_videos(zipped, tmp_path, monkeyp
 
 def test_the_same_release_is_written_again(zipped, tmp_path):
     before = {path.name: path.read_bytes() for path in zipped.iterdir() if path.is_file()}
-    write_release(zipped, ["task1", "task3"], zips=True, behaviours=["groom", "sniff_face"], settings=SMALL)
+    write_zips(zipped, ["groom", "sniff_face"], SMALL)
     assert before == {path.name: path.read_bytes() for path in zipped.iterdir() if path.is_file()}
 
 
