@@ -12,7 +12,7 @@ from mbrepro.method import protocols
 from mbrepro.study import few_shot as study
 from mbrepro.study.few_shot import STEPS, everywhere, mispaired, step_scores
 from mbrepro.study.results import Run
-from tests.study.test_shots import CLASSES, Telling, recording
+from tests.fixtures.telling import CLASSES, Telling, recording
 
 PUBLISHED = protocols.published_few_shot(EmbedderSettings(model="one"))
 CORRECTED = protocols.corrected_few_shot(EmbedderSettings(model="one"))

@@ -1,36 +1,19 @@
 """Few-shot with made recordings: an embedding that tells the behaviour, poses that do not, and the floors."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.data.recordings import Dataset
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.method import protocols
 from mbrepro.study import shots as study
 from mbrepro.study.shots import ALWAYS, BOTH, HEADS, MAJORITY, POSES, RANDOM, SHUFFLED, VIDEO
+from tests.fixtures.telling import CLASSES, Telling, recording
 
 PROTOCOL = replace(protocols.corrected_few_shot(EmbedderSettings()), view="told")
-CLASSES = ("other", "groom")
-
-
-class Telling:
-    takes, views, identity = "poses", ("told",), {}
-    settings = SimpleNamespace(batch_size=4, model="telling")
-
-    def embed_poses(self, recording, clips):
-        middle = np.array([recording.labels[frames[len(frames) // 2]] for frames in clips], np.float32).reshape(-1, 1)
-        noise = np.random.default_rng(0).normal(0, 0.2, (len(clips), 5))
-        return {"told": np.concatenate([middle + noise[:, :1], noise[:, 1:]], 1).astype(np.float32)}
-
-
-def recording(name: str, seed: int) -> Recording:
-    rng = np.random.default_rng(seed)
-    labels = np.concatenate([np.r_[np.full(60, 0), np.full(60, bout)] for bout in rng.permutation([0, 0, 1, 0, 1, 0])])
-    return Recording(name, rng.uniform(100, 400, (len(labels), 2, 7, 2)), CLASSES, labels=labels)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from mbrepro.method import protocols
 from mbrepro.study import transfer as study
 from mbrepro.study.clip_index import FoundClips
 from mbrepro.study.transfer import choices, logme, verdict
-from tests.study.test_shots import Telling
+from tests.fixtures.telling import Telling
 
 RNG = np.random.default_rng(0)
 
