@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -63,7 +64,7 @@ def shipped() -> list[Path]:
     return [*sorted(paths.recorded().glob("[!.]*.json")), *sorted(STAND_IN_WEIGHTS.iterdir())]
 
 
-def manifest(folder: Path) -> dict[str, object]:
+def manifest(folder: Path) -> dict[str, Any]:
     """Everything that made a study's results: each notebook's note and hashes, and the inputs that are shipped.
 
     Raises InputError for a notebook that has no note.
@@ -79,7 +80,7 @@ def manifest(folder: Path) -> dict[str, object]:
     return {"notebooks": runs, "inputs": {path.name: file_hash(path) for path in shipped()}}
 
 
-def made_by(told: Mapping[str, object]) -> pd.DataFrame:
+def made_by(told: Mapping[str, Any]) -> pd.DataFrame:
     """A row a notebook of a `manifest`: how long it ran, with which code, and what it wrote beside its page."""
     rows = {}
     for name, run in told["notebooks"].items():
@@ -96,7 +97,7 @@ def write_manifest(folder: Path) -> Path:
     return folder / MANIFEST
 
 
-def read_manifest(folder: Path) -> dict[str, object]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """What the last build of the book wrote as the manifest. Raises InputError if there is none, or it is damaged."""
     try:
         told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -140,7 +141,7 @@ _CONTEXTUAL = (
 )  # fmt: skip
 
 
-def _refs(entities: Iterable[Mapping[str, object]]) -> list[dict[str, str]] | dict[str, str]:
+def _refs(entities: Iterable[Mapping[str, Any]]) -> list[dict[str, str]] | dict[str, str]:
     """References to entities; one alone is no list, as RO-Crate has it."""
     found = [{"@id": entity["@id"]} for entity in entities]
     return found[0] if len(found) == 1 else found

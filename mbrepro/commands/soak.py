@@ -23,7 +23,8 @@ from tqdm import tqdm
 from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Recording
 from mbrepro.demo.simulated import DemoSettings, extra_recordings
-from mbrepro.embedding import EmbedderSettings, load_embedder
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
 
@@ -86,7 +87,7 @@ def attempt(work: Work, given: Mapping[str, Path], root: Path, moment: float | N
         [sys.executable, "-m", "mbrepro", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "MBREPRO_ROOT": str(root)}, cwd=root,
     )  # fmt: skip
-    if work.announced:
+    if work.announced and child.stdout:
         child.stdout.readline()
     try:
         _, said = child.communicate(timeout=moment)

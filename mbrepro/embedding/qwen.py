@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from math import prod
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -163,7 +163,10 @@ class Qwen25VLEmbedder(QwenVLEmbedder):
         return {"second_per_grid_ts": torch.full((clips,), step_seconds)}
 
 
-def video_prompt(tokenizer, config: transformers.PretrainedConfig, prompt: str, video_tokens: int) -> str:
+def video_prompt(
+    tokenizer: transformers.PreTrainedTokenizerBase, config: transformers.PretrainedConfig, prompt: str,
+    video_tokens: int,
+) -> str:  # fmt: skip
     """The prompt about one video in the checkpoint's chat template; InputError unless that has one place for it."""
     asked = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": prompt}]}
     text = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
@@ -194,7 +197,7 @@ def watched(
     hooks = [base.visual.register_forward_hook(lambda _, __, output: look(output.pooler_output))]
     for percent in DEPTHS[:-1]:
 
-        def after(_, __, output, percent=percent):
+        def after(_: object, __: object, output: Any, percent: int = percent) -> None:
             pool(percent, output[0] if isinstance(output, tuple) else output)
 
         hooks.append(layers[layer_at(percent, len(layers)) - 1].register_forward_hook(after))

@@ -74,7 +74,7 @@ def estimates(
     weights, found = whole_and_drawn(len(true), resamples, seed), {}
     for name, values in measure(true, predicted, classes, fps, weights).items():
         between = interval(values[1:])
-        found[name] = _told(values[0], between, len(true)) | {"undefined": between.undefined}
+        found[name] = _told(float(values[0]), between, len(true)) | {"undefined": between.undefined}
     return found
 
 
@@ -83,11 +83,11 @@ def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMP
 
     low and high are NaN under `LEAST_VIDEOS` videos, here and in `f1`.
     """
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    weights = draw(len(part), resamples)
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    weights = draw(len(parts), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any
-        between, value = interval((weights @ part) / (weights @ whole)), part.sum() / whole.sum()
-    return _told(value, between, len(part))
+        between, value = interval((weights @ parts) / (weights @ wholes)), parts.sum() / wholes.sum()
+    return _told(value, between, len(parts))
 
 
 def _told(value: float, between: Interval, videos: int) -> dict[str, float]:

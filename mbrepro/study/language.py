@@ -6,6 +6,7 @@ to a number of words ahead and no further than the end of its clause.
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,10 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 
 from mbrepro.data.recordings import OTHER, TASK1_CLASSES, behaviours
-from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.errors import InputError
+
+if TYPE_CHECKING:  # it takes seconds
+    from mbrepro.embedding.qwen import QwenVLEmbedder
 
 CATEGORIES = ("nondescript", "detailed", "no response")
 AGREEMENT = ("names it alone", "names it among others", "names another", "names none")
@@ -218,7 +221,7 @@ def words_by_length(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({f"{s:g} s": words_tell(part) for s, part in frame.groupby("seconds")}).T
 
 
-def refused(embedder: ClipEmbedder) -> pd.DataFrame:
+def refused(embedder: "QwenVLEmbedder") -> pd.DataFrame:
     """What a vision-language model's code says to each way of giving it no video; raises InputError if it says nothing.
 
     An empty video is what a clip past a file's end becomes, and a model that is given none answers all the same.
