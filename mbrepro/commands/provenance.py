@@ -21,6 +21,7 @@ from mbrepro.artifacts import file_hash, library_versions, write_json
 from mbrepro.commands import copies
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
+from mbrepro.report import faults
 
 MANIFEST, CRATE = "manifest.json", "ro-crate-metadata.json"
 _CONTEXT, _PROFILE = "https://w3id.org/ro/crate/1.1", "https://w3id.org/ro/wfrun/process/0.5"
@@ -60,8 +61,9 @@ def code() -> dict[str, object]:
 
 
 def shipped() -> list[Path]:
-    """The inputs that are part of the repository: recorded figures, and the stand-in's weights."""
-    return [*sorted(paths.recorded().glob("[!.]*.json")), *sorted(STAND_IN_WEIGHTS.iterdir())]
+    """The inputs that are part of the repository: recorded figures that notebooks show, and the stand-in's weights."""
+    figures = [path for path in sorted(paths.recorded().glob("[!.]*.json")) if path.stem != faults.PAGE]
+    return [*figures, *sorted(STAND_IN_WEIGHTS.iterdir())]
 
 
 def manifest(folder: Path) -> dict[str, Any]:

@@ -153,7 +153,8 @@ class Recording:
         values = np.asarray(getattr(self, field))
         if values.shape != shape:
             raise InputError(f"{self.name}: {field} have shape {values.shape}, not {shape}")
-        values = values.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what is too large is said below
+            values = values.astype(np.float32, copy=False)
         if not np.isfinite(values).all():
             frame = int(np.argwhere(~np.isfinite(values))[0][0])
             raise InputError(f"{self.name}: {field} hold a value that is not finite, first at frame {frame}")
