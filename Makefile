@@ -40,6 +40,7 @@ simulate: .venv/installed ## write simulated recordings as CalMS21 is laid out, 
 test: .venv/installed-test ## set up and run every test
 	$(BIN)/ruff check mbrepro tests
 	$(BIN)/ruff format --check mbrepro tests
+	$(BIN)/mypy
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book

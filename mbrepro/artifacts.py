@@ -39,7 +39,7 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()[:16]
 
 
-def _feed(digest, part: object) -> None:
+def _feed(digest: "hashlib._Hash", part: object) -> None:
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         digest.update(f"<{type(part).__name__}".encode())
         for field in dataclasses.fields(part):
@@ -149,7 +149,7 @@ def write_text(path: Path, text: str) -> None:
 def write_texts(texts: Mapping[Path, str]) -> None:
     """Write several text files, each whole, none if one cannot be written; the last is there only if all are."""
     with contextlib.ExitStack() as stack:  # what is entered first is renamed last
-        for path, text in reversed(texts.items()):
+        for path, text in reversed(list(texts.items())):
             stack.enter_context(replacing(path)).write_text(text, encoding="utf-8")
 
 

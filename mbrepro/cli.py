@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+import click
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
@@ -51,7 +52,7 @@ PLAIN = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "add_compl
 class Command(TyperCommand):
     """A command whose options of several values may be given as in `--videos a b` and `-p name value`."""
 
-    def parse_args(self, context, arguments):
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         many = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
         return super().parse_args(context, spread(arguments, many))
 
@@ -59,10 +60,10 @@ class Command(TyperCommand):
 class Commands(TyperGroup):
     """The commands, each imported when it is called: `mbrepro --help` waits for no torch."""
 
-    def list_commands(self, context):
+    def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, context, name):
+    def get_command(self, context: click.Context, name: str) -> TyperCommand | None:
         if name not in COMMANDS:
             return None
         app = typer.Typer(**PLAIN)
@@ -71,7 +72,7 @@ class Commands(TyperGroup):
         )
         return get_command(app)
 
-    def format_commands(self, context, formatter):
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 

@@ -198,3 +198,15 @@ def test_a_failure_while_making_stores_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         cached_arrays(tmp_path, "poses", (1,), lambda: {"x": 1 / 0})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", [0.0, 4e9])
+def test_files_of_any_time_are_used(moment, tmp_path):
+    """A clock that was wrong when they were written, or is now: 1970, 2096."""
+    cached_arrays(tmp_path, "poses", (1,), lambda: {"x": np.arange(3)})
+    (stored,) = tmp_path.iterdir()
+    os.utime(stored, (moment, moment))
+    assert cached_arrays(tmp_path, "poses", (1,), lambda: 1 / 0)["x"].tolist() == [0, 1, 2]
+    before = fingerprint(stored)
+    os.utime(stored, (moment + 1, moment + 1))
+    assert fingerprint(stored) == before

@@ -7,6 +7,7 @@ the others it adds outputs that are new, such as those of one more encoder, if w
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -401,7 +402,7 @@ def test_every_version_has_a_golden_output():
     assert set(MAKERS) == set(package_versions())
 
 
-def test_a_comment_in_every_module_changes_no_key(tmp_path):
+def test_a_comment_changes_no_key_and_a_version_those_of_what_rests_on_it(tmp_path):
     """What notebooks, networks, recordings and embeddings are kept under, in a copy with a line more in each file."""
     copy = tmp_path / "copy"
     shutil.copytree(paths.SOURCE / "mbrepro", copy / "mbrepro", ignore=shutil.ignore_patterns("__pycache__"))
@@ -411,7 +412,15 @@ def test_a_comment_in_every_module_changes_no_key(tmp_path):
         text = path.read_text(encoding="utf-8")
         path.write_text(f"{text}\n# a comment\n", encoding="utf-8")
         assert ast.dump(ast.parse(text)) == ast.dump(ast.parse(path.read_text(encoding="utf-8")))
-    assert keys_in(copy) == keys_in(paths.SOURCE)
+    before = keys_in(paths.SOURCE)
+    assert keys_in(copy) == before
+    for raised in ("demo/simulated/__init__.py", "embedding/pose.py"):
+        path = copy / "mbrepro" / raised
+        path.write_text(re.sub(r"(?m)^VERSION = (\d+)", r"VERSION = 1\1", path.read_text(encoding="utf-8")))
+    one, other = json.loads(before), json.loads(keys_in(copy))
+    made_again = {kind for kind in one if one[kind] != other[kind]}
+    assert made_again == {"versions", "simulated", "ladder", "embeddings", "notebooks"}  # no network, no other vectors
+    assert all(one["notebooks"][name] != other["notebooks"][name] for name in one["notebooks"])
 
 
 def keys_in(checkout: Path) -> str:

@@ -123,7 +123,10 @@ def simulated(number: int, frames: int) -> Recording:
     return Recording(made.name, made.keypoints[:frames], labels=made.labels[:frames], scores=made.scores[:frames])
 
 
-def windowed_epoch(model: PoseCNN, optimizer, recordings: Sequence[Recording], targets, rng) -> None:
+def windowed_epoch(
+    model: PoseCNN, optimizer: torch.optim.Optimizer, recordings: Sequence[Recording], targets: Sequence[np.ndarray],
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
     """One epoch as published: every frame's own window, shuffled, 128 a step; takes what `train_epoch` takes."""
     before, after = model.settings.context_before, model.settings.context_after
     padded = [np.pad(pose_features(recording), ((before, after), (0, 0))) for recording in recordings]
@@ -193,7 +196,7 @@ def read_alone(side: str, path: Path, stored: Path) -> dict[str, float]:
     return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def read_theirs(path):
+def read_theirs(path: Path) -> list[tuple[np.ndarray, ...]]:
     """Read a released file as anyone would."""
     parts = {"keypoints": np.float32, "scores": np.float32, "annotations": None}
     groups = json.loads(path.read_text(encoding="utf-8"))
@@ -201,7 +204,7 @@ def read_theirs(path):
     return [tuple(np.asarray(sequence[name], kind) for name, kind in parts.items()) for sequence in sequences]
 
 
-def measured(read, path):
+def measured(read: "Callable[[Path], object]", path: Path) -> None:
     """Read and print what that took as JSON."""
     before, start = peak_mb(), time.perf_counter()
     held = read(path)
@@ -210,7 +213,7 @@ def measured(read, path):
     del held  # until here, the peak is that of a process that keeps what it read
 
 
-def peak_mb():
+def peak_mb() -> float:
     """The most memory (MB) that this process has held since it started its program."""
     lines = Path("/proc/self/status").read_text().splitlines()  # ru_maxrss counts a parent's memory at the fork too
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024 / 1e6

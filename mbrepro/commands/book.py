@@ -22,7 +22,7 @@ from mbrepro.commands import copies, provenance
 from mbrepro.commands.options import Data, Profile, Run, use_profile
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
-from mbrepro.report import claims, front, page, prose, real
+from mbrepro.report import claims, faults, front, page, prose, real
 from mbrepro.study import ablations, beyond, poster, recorded, results
 from mbrepro.study.two_stages import ALWAYS, always
 
@@ -114,6 +114,7 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
         "made_by": page.table(provenance.made_by(provenance.read_manifest(folder)), "notebook", words=True).data,
         "five_lines": claims.five_lines(source),
         "claims": claims.claims_table(claims.claims(glued, source)),
+        "kills": faults.kills_table(),
         "figure": real.summary_figure(),
         "real": real.summary_table(),
         "table": front.study_table(every, watched, source),

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import papermill
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
@@ -84,7 +85,7 @@ class WarmKernel:
     Each finds it without any names, and its counter at 1: what is run in it is as in a kernel of its own.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._manager = _Kernel()
 
     def ready(self) -> AsyncKernelManager:
@@ -110,10 +111,10 @@ class _Engine(NBClientEngine):
     """papermill's engine with this environment's kernel, and a word before each cell."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, told_as="", **options):
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, told_as: str = "", **options: object) -> None:
         begin = nb_man.cell_start
 
-        def cell_start(cell, cell_index=None, **more):
+        def cell_start(cell: NotebookNode, cell_index: int | None = None, **more: object) -> None:
             if cell.cell_type == "code":
                 tell(where(nb_man.nb, cell_index, told_as))
             begin(cell, cell_index, **more)

@@ -33,7 +33,7 @@ from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.demo.standin.model import RELEASED
 from mbrepro.embedding import checkpoint, cuda, load_embedder, lora
 from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
-from mbrepro.embedding.packing import pack_clips
+from mbrepro.embedding.packing import PatchLayout, pack_clips
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
 from mbrepro.method import protocols
@@ -168,7 +168,7 @@ def devices(trial: Trial) -> dict:
     clips = [clip.frames for clip in labelled(trial)[1]][:64]
     there, here = (load_embedder(stand_in(trial, device=place)) for place in (trial.device, "cpu"))
     expected, found = here.embed(clips, FPS), {"clips": len(clips)}
-    blocks = cuda.pack_clips_on(trial.device, clips, STAND_IN_PIXELS, there.layout)[0].cpu()
+    blocks = cuda.pack_clips_on(trial.device, clips, STAND_IN_PIXELS, PatchLayout())[0].cpu()
     found["packing_largest"] = float((blocks - pack_clips(clips, STAND_IN_PIXELS)[0]).abs().max())
     allowed = torch.backends.cudnn.allow_tf32
     for name, tf32 in (("as_it_is", allowed), ("without_tf32", False)):

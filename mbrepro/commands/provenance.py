@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -20,6 +21,7 @@ from mbrepro.artifacts import file_hash, library_versions, write_json
 from mbrepro.commands import copies
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
+from mbrepro.report import faults
 
 MANIFEST, CRATE = "manifest.json", "ro-crate-metadata.json"
 _CONTEXT, _PROFILE = "https://w3id.org/ro/crate/1.1", "https://w3id.org/ro/wfrun/process/0.5"
@@ -59,11 +61,12 @@ def code() -> dict[str, object]:
 
 
 def shipped() -> list[Path]:
-    """The inputs that are part of the repository: recorded figures, and the stand-in's weights."""
-    return [*sorted(paths.recorded().glob("[!.]*.json")), *sorted(STAND_IN_WEIGHTS.iterdir())]
+    """The inputs that are part of the repository: recorded figures that notebooks show, and the stand-in's weights."""
+    figures = [path for path in sorted(paths.recorded().glob("[!.]*.json")) if path.stem != faults.PAGE]
+    return [*figures, *sorted(STAND_IN_WEIGHTS.iterdir())]
 
 
-def manifest(folder: Path) -> dict[str, object]:
+def manifest(folder: Path) -> dict[str, Any]:
     """Everything that made a study's results: each notebook's note and hashes, and the inputs that are shipped.
 
     Raises InputError for a notebook that has no note.
@@ -79,7 +82,7 @@ def manifest(folder: Path) -> dict[str, object]:
     return {"notebooks": runs, "inputs": {path.name: file_hash(path) for path in shipped()}}
 
 
-def made_by(told: Mapping[str, object]) -> pd.DataFrame:
+def made_by(told: Mapping[str, Any]) -> pd.DataFrame:
     """A row a notebook of a `manifest`: how long it ran, with which code, and what it wrote beside its page."""
     rows = {}
     for name, run in told["notebooks"].items():
@@ -96,7 +99,7 @@ def write_manifest(folder: Path) -> Path:
     return folder / MANIFEST
 
 
-def read_manifest(folder: Path) -> dict[str, object]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """What the last build of the book wrote as the manifest. Raises InputError if there is none, or it is damaged."""
     try:
         told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -140,7 +143,7 @@ _CONTEXTUAL = (
 )  # fmt: skip
 
 
-def _refs(entities: Iterable[Mapping[str, object]]) -> list[dict[str, str]] | dict[str, str]:
+def _refs(entities: Iterable[Mapping[str, Any]]) -> list[dict[str, str]] | dict[str, str]:
     """References to entities; one alone is no list, as RO-Crate has it."""
     found = [{"@id": entity["@id"]} for entity in entities]
     return found[0] if len(found) == 1 else found

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -67,7 +68,7 @@ def describe(name: str, profile: str = "demo") -> str:
     return "\n".join(f"{k} = {v!r}  {declared[k]['help']}" for k, v in parameters_of(name, profile).items())
 
 
-def check_run(names: Sequence[str], profile: str, given: Mapping[str, object]) -> dict[str, dict[str, object]]:
+def check_run(names: Sequence[str], profile: str, given: Mapping[str, object]) -> dict[str, dict[str, Any]]:
     """All parameters of each notebook: the study's values, and in their place those given that it has.
 
     Raises InputError, before anything runs, for a parameter that none of them has, a value of another kind than the
@@ -87,7 +88,7 @@ def check_run(names: Sequence[str], profile: str, given: Mapping[str, object]) -
     return plan
 
 
-def _like(default: object, value: object, told: str) -> object:
+def _like(default: Any, value: object, told: str) -> Any:
     """The value, a whole number as a float where the default is one. Raises InputError if it is of another kind."""
     kind = (int, float) if isinstance(default, float) else type(default)
     if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool):
@@ -95,12 +96,12 @@ def _like(default: object, value: object, told: str) -> object:
     return type(default)(value)
 
 
-def stage2_seeds(plan: Mapping[str, Mapping[str, object]]) -> int:
+def stage2_seeds(plan: Mapping[str, Mapping[str, Any]]) -> int:
     """For how many seeds the notebooks of `check_run` run stage 2."""
     return max((values.get("seeds", 1) for name, values in plan.items() if runs_stage2(name)), default=0)
 
 
-def run_name(given: Mapping[str, object]) -> str:
+def run_name(given: Mapping[str, Any]) -> str:
     """The name of a run with these parameters: what they are, cut short, and a hash; its `run` if that is given."""
     if not given or given.get("run"):
         return given.get("run", "")

@@ -5,6 +5,7 @@ with what a straight run made, emptied and begun anew until there have been as m
 it started may outlive it.
 """
 
+import datetime
 import os
 import random
 import shutil
@@ -20,12 +21,16 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
+from mbrepro.artifacts import write_json
 from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Recording
 from mbrepro.demo.simulated import DemoSettings, extra_recordings
-from mbrepro.embedding import EmbedderSettings, load_embedder
+from mbrepro.embedding import load_embedder
+from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.store import embed_recording
 from mbrepro.errors import InputError
+from mbrepro.report import faults
+from mbrepro.study import recorded
 
 PIXELS = 56 * 84
 CLIPS = ClipSettings(seconds=0.5, sampled_fps=8.0, crop="mice", crop_pixels=56)
@@ -57,6 +62,7 @@ class Work:
     announced: bool = False
 
 
+HELD = "the bytes of a straight run, and no process left"
 LONGEST, GRACE = 0.6, 10.0  # s: embedding a few clips; until a killed command's workers have to be gone
 SMALL = ("-p", "scale", "0.15", "-p", "seeds", "1", "-p", "baseline_epochs", "1")
 ALSO = ("-p", "epochs", "1", "-p", "behaviours", "sniff_face", "-p", "run", "small")
@@ -86,7 +92,7 @@ def attempt(work: Work, given: Mapping[str, Path], root: Path, moment: float | N
         [sys.executable, "-m", "mbrepro", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "MBREPRO_ROOT": str(root)}, cwd=root,
     )  # fmt: skip
-    if work.announced:
+    if work.announced and child.stdout:
         child.stdout.readline()
     try:
         _, said = child.communicate(timeout=moment)
@@ -143,6 +149,14 @@ def soak(
             bar.update()
 
 
+def record(what: str, kills: int, seed: int, outcome: str) -> None:
+    """Put a run into the recorded figures that page `faults` shows, in the place of an earlier one of the same work."""
+    path = recorded.path_of(faults.PAGE)
+    kept = recorded.read(faults.PAGE)["figures"] if path.exists() else {}
+    row = {"kills": kills, "seed": seed, "outcome": outcome, "day": datetime.date.today().isoformat()}
+    write_json(path, {"provenance": {"computed_by": "mbrepro soak"}, "figures": kept | {what: row}})
+
+
 def command(
     kills: Annotated[int, typer.Argument(min=1, help="how many")] = 50,
     what: Annotated[str, typer.Option(help="what is killed: " + ", ".join(WORKS))] = "embed",
@@ -174,5 +188,10 @@ def command(
         longest = LONGEST if work.announced else time.monotonic() - began
         if not (wanted := files(place / "straight", work.results)):
             raise InputError(f"{what} makes nothing that could be compared")
-        soak(work, given, wanted, place / "killed", kills, seed, longest)
-    print(f"{kills} kills of {what}: the bytes are those of a straight run, and no process was left")
+        try:
+            soak(work, given, wanted, place / "killed", kills, seed, longest)
+        except InputError as error:
+            record(what, kills, seed, str(error))
+            raise
+    record(what, kills, seed, HELD)
+    print(f"{kills} kills of {what}: {HELD}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,7 +21,7 @@ from mbrepro.demo.simulated import DemoSettings, simulate_recording
 from mbrepro.demo.simulated.cage import draw_look
 from mbrepro.demo.simulated.frames import render
 from mbrepro.demo.standin.model import released_config
-from mbrepro.embedding import checkpoint, cost, load_embedder
+from mbrepro.embedding import checkpoint, cost, embedder_class
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder, clip_tflop
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
@@ -69,7 +70,8 @@ def random_embedder(trial: Trial, name: str, batch_size: int = 8) -> QwenVLEmbed
         checkpoint.save_checkpoint(model, tokenizer, folder)
         del model
     size = {"max_pixels": trial.pixels**2, "batch_size": batch_size}
-    return load_embedder(EmbedderSettings(str(folder), dtype=trial.half, device=trial.device, **size))
+    kind: type[Any] = embedder_class(str(folder))  # a Qwen-VL, as all of `RELEASED`
+    return kind(EmbedderSettings(str(folder), dtype=trial.half, device=trial.device, **size))
 
 
 released = lru_cache(maxsize=1)(random_embedder)  # for parts that leave it as it is

@@ -35,7 +35,7 @@ class ClipSettings:
     crop_pixels: int = 112
     crop_padding: float = 0.15
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("seconds", "sampled_fps", "min_frames", "assumed_fps", "crop_pixels"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):

@@ -44,7 +44,7 @@ class LabelTrack:
     classes: tuple[str, ...] = TASK1_CLASSES
     fps: float = FPS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         labels = np.asarray(self.labels)
         if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
             raise InputError(

@@ -30,7 +30,8 @@ def human_pairs(folder: Path) -> tuple[tuple[LabelTrack, ...], tuple[LabelTrack,
     wrong = [name for name, labels in arrays.items() if labels.ndim != 2 or len(labels) != 2]
     if wrong:
         raise InputError(f"{folder / PEOPLE}: {wrong[0]} is not two people's labels, of shape (2, frames)")
-    return tuple(tuple(LabelTrack(name, labels[who]) for name, labels in arrays.items()) for who in (0, 1))
+    first, second = (tuple(LabelTrack(name, labels[who]) for name, labels in arrays.items()) for who in (0, 1))
+    return first, second
 
 
 def feral_predictions(folder: Path, test: Sequence[LabelTrack]) -> tuple[LabelTrack, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Skeleton:
     front: str = "nose"
     rear: str = "tail_base"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         listed = ", ".join(self.parts)
         if len(set(self.parts)) != len(self.parts):
             raise InputError(f"a part is named twice: {listed}")
@@ -82,7 +83,7 @@ class Recording:
     partly_labelled: bool = False
     times: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         points = (2, len(self.parts))
         object.__setattr__(self, "keypoints", self._floats("keypoints", (*np.shape(self.keypoints)[:1], *points, 2)))
         if self.scores is not None:
@@ -122,8 +123,9 @@ class Recording:
     @property
     def clock(self) -> Clock:
         """`fps` if the frames come evenly, else `times`."""
-        even = self.times is None or np.allclose(self.times, np.arange(len(self)) / self.fps, 0, CLOCK_ERROR_S)
-        return self.fps if even else self.times
+        if self.times is None or np.allclose(self.times, np.arange(len(self)) / self.fps, 0, CLOCK_ERROR_S):
+            return self.fps
+        return self.times
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -133,9 +135,16 @@ class Recording:
     @property
     def action(self) -> np.ndarray:
         """(T,) bool, True where the label is any class but "other"."""
-        return (self.labels != other_index(self.classes)) & (self.labels != UNLABELLED)
+        return (self.true != other_index(self.classes)) & (self.true != UNLABELLED)
 
-    def at(self, frames: slice | np.ndarray, **changes) -> "Recording":
+    @property
+    def true(self) -> np.ndarray:
+        """(T,) labels; raises InputError for an unlabelled recording."""
+        if self.labels is None:
+            raise InputError(f"{self.name}: has no labels, which are needed here; give recordings that have")
+        return self.labels
+
+    def at(self, frames: slice | np.ndarray, **changes: Any) -> "Recording":
         """The recording's poses, scores and labels at some of its frames, with `changes` of other fields."""
         arrays = {field: getattr(self, field) for field in ("keypoints", "scores", "labels", "seen", "times")}
         return replace(self, **{k: None if v is None else v[frames] for k, v in arrays.items()} | changes)
@@ -144,7 +153,8 @@ class Recording:
         values = np.asarray(getattr(self, field))
         if values.shape != shape:
             raise InputError(f"{self.name}: {field} have shape {values.shape}, not {shape}")
-        values = values.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what is too large is said below
+            values = values.astype(np.float32, copy=False)
         if not np.isfinite(values).all():
             frame = int(np.argwhere(~np.isfinite(values))[0][0])
             raise InputError(f"{self.name}: {field} hold a value that is not finite, first at frame {frame}")
@@ -182,7 +192,7 @@ class Dataset:
     source: str
     pose_only: frozenset[str] = frozenset()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         names = [recording.name for recording in self.recordings]
         for recording in self.recordings:
             if recording.classes != self.classes:

@@ -196,10 +196,10 @@ def decode_frames(path: Path, indices: Sequence[int]) -> np.ndarray:
     Raises InputError naming file and frame if an index is outside the video or a frame cannot be decoded.
     """
     info = probe(path)
-    indices = np.asarray(indices, np.int64).reshape(-1)
-    frames = np.empty((len(indices), info.height, info.width, 3), np.uint8)
-    for index, frame in iter_frames(path, indices):
-        frames[indices == index] = frame
+    wanted = np.asarray(indices, np.int64).reshape(-1)
+    frames = np.empty((len(wanted), info.height, info.width, 3), np.uint8)
+    for index, frame in iter_frames(path, wanted):
+        frames[wanted == index] = frame
     return frames
 
 

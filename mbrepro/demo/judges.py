@@ -70,7 +70,9 @@ def _written(names: Sequence[str], settings: DemoSettings) -> tuple[list[np.ndar
     return [plan.labels for plan in plans], [plan.second for plan in plans]
 
 
-def _boosted(learned: Sequence[Recording], held_out: Sequence[Recording], settings, seed: int) -> list[np.ndarray]:
+def _boosted(
+    learned: Sequence[Recording], held_out: Sequence[Recording], settings: BoostingSettings, seed: int
+) -> list[np.ndarray]:
     model = fit_boosting(learned, [r.labels for r in learned], len(TASK1_CLASSES), settings, seed)
     return [model.scores(recording) for recording in held_out]
 
@@ -106,6 +108,8 @@ def judged_on_test(settings: DemoSettings, network: PoseCNN | None) -> pd.DataFr
     return _on(names[: settings.train_recordings], names[settings.train_recordings :], network, settings)
 
 
-def _on(learned: Sequence[str], held_out: Sequence[str], network: PoseCNN | None, settings: DemoSettings):
+def _on(
+    learned: Sequence[str], held_out: Sequence[str], network: PoseCNN | None, settings: DemoSettings
+) -> pd.DataFrame:
     made = [[simulate_recording("task1", name, settings) for name in names] for names in (learned, held_out)]
     return pd.concat([judged(*made, network), second_annotator(held_out, settings)])

@@ -151,7 +151,10 @@ def _held_lengths(windows: np.ndarray) -> dict[str, np.ndarray]:
 def exchanged_share(windows: np.ndarray) -> float:
     """Share of steps between samples that are shorter when the mice are taken for each other: identity swaps."""
     center = windows.mean(axis=3)
-    step = lambda a, b: np.linalg.norm(center[:, 1:, a] - center[:, :-1, b], axis=-1)  # noqa: E731
+
+    def step(a: int, b: int) -> np.ndarray:
+        return np.linalg.norm(center[:, 1:, a] - center[:, :-1, b], axis=-1)
+
     kept, swapped = step(0, 0) + step(1, 1), step(0, 1) + step(1, 0)
     return float((swapped < 0.5 * kept).mean())
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mbrepro.artifacts import fingerprint, locked, write_json
 from mbrepro.data.clips import ClipSettings, cut_clips, sampled_rate
@@ -11,6 +12,9 @@ from mbrepro.data.recordings import Recording
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.embedding.store import BLOCK_BATCHES, described, recording_key
 from mbrepro.errors import InputError
+
+if TYPE_CHECKING:  # it takes seconds
+    from mbrepro.embedding.qwen import QwenVLEmbedder
 
 
 def caption_recording(
@@ -29,7 +33,10 @@ def caption_recording(
     return [stored[str(start)] for start in starts]
 
 
-def _caption_missing(recording, starts, settings, embedder, max_new_tokens: int, path: Path) -> dict[str, str]:
+def _caption_missing(
+    recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: "QwenVLEmbedder",
+    max_new_tokens: int, path: Path,
+) -> dict[str, str]:  # fmt: skip
     stored = _read(path)
     missing = sorted({int(start) for start in starts} - {int(start) for start in stored})
     size = BLOCK_BATCHES * embedder.settings.batch_size

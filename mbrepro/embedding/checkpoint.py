@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import huggingface_hub
 import numpy as np
@@ -135,7 +135,7 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(folder: Path, dtype: str, kind: type = AutoModelForImageTextToText) -> torch.nn.Module:
+def load_model(folder: Path, dtype: str, kind: Any = AutoModelForImageTextToText) -> torch.nn.Module:
     """The checkpoint's model in evaluation mode; raises InputError if weights are missing rather than make them up.
 
     kind: the library's class that reads it; weights that class has no place for are left out.
@@ -221,9 +221,11 @@ class CheckpointEmbedder:
     """
 
     takes = "pixels"
-    library: type = AutoModelForImageTextToText
+    library: Any = AutoModelForImageTextToText
     chosen: tuple[str, ...] = ("batch_size",)
     code: ClassVar[dict[str, str]]
+    views: tuple[str, ...]
+    width: int
 
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
@@ -243,6 +245,10 @@ class CheckpointEmbedder:
             "attention": ATTENTION,
             **self.code,
         }
+
+    def read(self, folder: Path) -> None:
+        """Read what of the folder is needed besides the weights."""
+        raise NotImplementedError
 
     @classmethod
     def untrained(cls, config: transformers.PretrainedConfig) -> torch.nn.Module:

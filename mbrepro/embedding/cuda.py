@@ -48,7 +48,8 @@ def _cut(frames: torch.Tensor, device: str, layout: PatchLayout) -> torch.Tensor
 
 
 def attend_by_length(
-    module, query, key, value, attention_mask, *, cu_seq_lens_q, max_length_q, scaling, dropout=0.0, **_
+    module: object, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: object, *,
+    cu_seq_lens_q: torch.Tensor, max_length_q: int, scaling: float, dropout: float = 0.0, **_: object,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """Attention of (1, heads, T, D) within consecutive windows that end at `cu_seq_lens_q`; returns (1, T, heads, D).
 

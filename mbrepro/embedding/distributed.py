@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -18,7 +19,9 @@ from mbrepro.errors import InputError
 class Worker:
     """A process that has loaded the model once and embeds one recording after another into the store."""
 
-    def __init__(self, jobs, settings: ClipSettings, embedder: EmbedderSettings, folder: Path, threads: int):
+    def __init__(
+        self, jobs: object, settings: ClipSettings, embedder: EmbedderSettings, folder: Path, threads: int
+    ) -> None:
         import ray
 
         torch.set_num_threads(threads)  # Ray gives every worker one
@@ -69,7 +72,7 @@ def embed_with_ray(
         raise InputError(told[1]) from None
 
 
-def _start(ray, workers: int) -> None:
+def _start(ray: ModuleType, workers: int) -> None:
     # Ray would report its use to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A place for each worker, and one for the task that lists what there is to do. Whoever reaches Ray's ports can run

@@ -38,7 +38,7 @@ class EmbedderSettings:
     device: str = "cpu"
     batch_size: int = 4
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.model:
             raise InputError("model is empty: give stand-in, a hub id such as Qwen/Qwen2.5-VL-3B-Instruct, or a folder")
         if not self.prompt.strip():

@@ -7,7 +7,7 @@ arXiv 2508.10104).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class EncoderEmbedder(checkpoint.CheckpointEmbedder):
     `video`; options: of their model's call.
     """
 
-    library: type = AutoModel
+    library: Any = AutoModel
     code: ClassVar[dict[str, str]] = {__name__: str(VERSION), **versions(pictures)}
     video: str | None = None
     options: ClassVar[dict[str, object]] = {}

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class LoraSettings:
     validation_fraction: float = 0.25
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.view not in VIEWS:
             raise InputError(f"the view to fine-tune must be one of {', '.join(VIEWS)}, not {self.view!r}")
         for name in ("rank", "alpha", "epochs", "batch_size", "learning_rate"):
@@ -110,7 +111,7 @@ def check_start(folder: Path, model: EmbedderSettings) -> None:
     kind.check(model)
 
 
-def _peft():
+def _peft() -> ModuleType:
     try:
         import peft
     except ImportError:

@@ -112,7 +112,7 @@ def _patchify_into(blocks: np.ndarray, frames: torch.Tensor, layout: PatchLayout
 class Space:
     """Memory for blocks that is used again: fresh pages cost a quarter of the time that packing takes."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._values = np.empty(0, np.float32)
 
     def take(self, *shape: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from math import prod
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -162,8 +162,9 @@ class Qwen25VLEmbedder(QwenVLEmbedder):
 
 
 def video_prompt(
-    tokenizer, config: transformers.PretrainedConfig, prompt: str, *video_tokens: int, said: Sequence[str] = ()
-) -> str:
+    tokenizer: transformers.PreTrainedTokenizerBase, config: transformers.PretrainedConfig, prompt: str,
+    *video_tokens: int, said: Sequence[str] = (),
+) -> str:  # fmt: skip
     """The prompt about each of some videos in the checkpoint's chat template, all but the last answered as `said`.
 
     video_tokens: of each video. Raises InputError unless the template has a place for each.
@@ -199,7 +200,7 @@ def watched(
     hooks = [base.visual.register_forward_hook(lambda _, __, output: look(output.pooler_output))]
     for percent in DEPTHS[:-1]:
 
-        def after(_, __, output, percent=percent):
+        def after(_: object, __: object, output: Any, percent: int = percent) -> None:
             pool(percent, output[0] if isinstance(output, tuple) else output)
 
         hooks.append(layers[layer_at(percent, len(layers)) - 1].register_forward_hook(after))

@@ -27,9 +27,11 @@ from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rat
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import check_video
 from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.embedding.pose import PoseEmbedder
 
 BLOCK_BATCHES, BLOCK_CLIPS = 8, 64  # at most, in memory at a time: the most work that a kill can cost
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 STARTS = "starts"  # the index of a file: each row's first frame, ascending
 
 
@@ -97,7 +99,10 @@ def cutters(embedder: ClipEmbedder) -> int:
     return torch.get_num_threads() if getattr(embedder, "device", "cpu") != "cpu" else 1
 
 
-def _embed_missing(recording, starts, settings, embedder, path: Path, workers: int) -> None:
+def _embed_missing(
+    recording: Recording, starts: Sequence[int], settings: ClipSettings, embedder: ClipEmbedder, path: Path,
+    workers: int,
+) -> None:  # fmt: skip
     """Embed the clips that a file lacks, ascending, a block after the other, frames being cut ahead."""
     stored = _read(path, embedder.views)
     batch = embedder.settings.batch_size
@@ -112,7 +117,9 @@ def _embed_missing(recording, starts, settings, embedder, path: Path, workers: i
             save_file(stored, temporary, metadata)
 
 
-def _cut(recording, settings, embedder, workers: int, block: list[int]) -> list[np.ndarray]:
+def _cut(
+    recording: Recording, settings: ClipSettings, embedder: ClipEmbedder, workers: int, block: list[int]
+) -> list[np.ndarray]:
     """A block of clips: their pictures, or the frames they would be, for poses."""
     if embedder.takes == "poses":
         return [clip_frames(start, recording, settings) for start in block]
@@ -128,8 +135,10 @@ def cut_together(recording: Recording, starts: Sequence[int], settings: ClipSett
     return [clip for part in cut for clip in part]
 
 
-def _embed(recording, shown: Sequence[np.ndarray], settings, embedder) -> dict[str, np.ndarray]:
-    if embedder.takes == "poses":
+def _embed(
+    recording: Recording, shown: Sequence[np.ndarray], settings: ClipSettings, embedder: ClipEmbedder | PoseEmbedder
+) -> dict[str, np.ndarray]:
+    if isinstance(embedder, PoseEmbedder):
         return embedder.embed_poses(recording, shown)
     return embedder.embed(shown, sampled_rate(settings, len(shown[0]) if len(shown) else 1))
 

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -17,7 +18,8 @@ def untrained_twin(model: str, folder: Path, seed: int) -> Path:
     """Folder of a checkpoint like `model` (see `EmbedderSettings`), as float16, with weights drawn from `seed`, made
     once; with its tokenizer, or of an encoder its preprocessing.
     """
-    source, kind = checkpoint.find(model), embedder_class(model)
+    source = checkpoint.find(model)
+    kind: type[Any] = embedder_class(model)  # one that finds a checkpoint
     encoder = issubclass(kind, EncoderEmbedder)
     named = [source / name for name in checkpoint.PREPROCESSING_FILES] if encoder else []
     prepared = [path for path in named if path.is_file()]

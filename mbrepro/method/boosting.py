@@ -34,7 +34,7 @@ class BoostingSettings:
     penalty: float = 0.0
     share: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("every", 1), ("iterations", 1), ("leaves", 2), ("bins", 2), ("smallest", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"boosting setting {name} must be at least {least}, not {getattr(self, name)}")

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skops.io
@@ -43,7 +44,7 @@ class Bundle:
     model: Layered
     skeleton: Skeleton
     classes: tuple[str, ...]
-    about: Mapping[str, object]
+    about: Mapping[str, Any]
 
 
 def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
@@ -70,7 +71,7 @@ def _stored(trees: HistGradientBoostingClassifier) -> bytes:
     def number(name: str) -> int:
         return numbers.setdefault(name, len(numbers))
 
-    def renamed(node):
+    def renamed(node: Any) -> Any:
         if isinstance(node, list):
             return [renamed(part) for part in node]
         if not isinstance(node, dict):

@@ -46,7 +46,7 @@ class DilatedSettings:
     rate: float = 4e-3
     rare: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("step", "width", "layers", "crop", "batch", "epochs"):
             if getattr(self, name) < 1:
                 raise InputError(f"dilated setting {name} must be at least 1, not {getattr(self, name)}")

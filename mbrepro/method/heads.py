@@ -52,7 +52,7 @@ class HeadSettings:
     standardise: bool = True
     fusion: str = "none"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in HEADS:
             raise InputError(f"there is no head {self.kind!r}; take {', '.join(HEADS)}")
         for name, known in {"metric": METRICS, "fusion": FUSIONS}.items():
@@ -199,7 +199,10 @@ class _Average:
         return np.mean(tempered, axis=0)
 
 
-def _late(embeddings, labels, classes: int, settings: HeadSettings, seed: int, split: int, animals) -> _Average:
+def _late(
+    embeddings: np.ndarray, labels: np.ndarray, classes: int, settings: HeadSettings, seed: int, split: int,
+    animals: Sequence[str],
+) -> _Average:  # fmt: skip
     if (count := len(set(animals))) < FOLDS:
         raise InputError(f"late fusion calibrates in {FOLDS} folds by animal, and there are {count} animals")
     heads, temperatures = [], []

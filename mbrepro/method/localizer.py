@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ class LocalizerSettings:
     crop_samples: int = 16
     spread: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("classes", "step", "kernel", "epochs", "batch_crops", "crop_samples"):
             if getattr(self, name) < 1:
                 raise InputError(f"localizer setting {name} must be at least 1, not {getattr(self, name)}")
@@ -110,7 +111,7 @@ class _PoolNeighbours(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: torch.Tensor, dropout: float) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, dropout: float) -> torch.Tensor:
         pairs = (x.shape[-1] - 1) // 2
         left, right = x[..., : 2 * pairs], x[..., 1 : 2 * pairs + 1]
         larger = torch.maximum(left, right)
@@ -123,7 +124,7 @@ class _PoolNeighbours(torch.autograd.Function):
         return torch.cat([larger[..., ::2], larger[..., 1::2]])
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         kept, from_left = ctx.saved_tensors
         even, odd = gradient.chunk(2)
         right = gradient.new_empty(kept.shape)

@@ -121,4 +121,4 @@ def _targets(recording: Recording, settings: LocalizerSettings) -> np.ndarray:
         return action_labels(recording.labels, recording.classes)
     if settings.classes != len(recording.classes):
         raise InputError(f"{recording.name}: a network of {settings.classes} classes cannot learn {recording.classes}")
-    return recording.labels
+    return recording.true

@@ -24,7 +24,8 @@ _NORM = ("BatchNormalization", {"axis": [2], "epsilon": 0.001})
 _CONV = ("Conv1D", {"padding": "valid", "strides": [1], "dilation_rate": [1], "groups": 1, "activation": "linear"})
 _POOL = ("MaxPooling1D", {"pool_size": [2], "strides": [2], "padding": "valid"})
 _BLOCK = (_CONV, _NORM, ("Activation", {"activation": "relu"}), _POOL, ("Dropout", {}))
-LAYERS = (  # what the file has to say of itself: each layer's class, and settings that its weights do not show
+# What the file has to say of itself: each layer's class, and settings that its weights do not show.
+LAYERS: tuple[tuple[str, dict[str, object]], ...] = (
     ("InputLayer", {"batch_input_shape": [None, BASELINE.samples, FEATURES]}), _NORM, *_BLOCK, *_BLOCK, *_BLOCK,
     ("Flatten", {"data_format": "channels_last"}), ("Dense", {"activation": "softmax"}),
 )  # fmt: skip

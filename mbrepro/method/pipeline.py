@@ -71,9 +71,9 @@ def clip_starts(found: Sequence[Proposal], recording: Recording, protocol: Proto
     if protocol.anchor == "start":
         return spans[:, 0]
     seconds = protocol.clips.seconds
-    if np.ndim(recording.clock):
+    if isinstance(times := recording.clock, np.ndarray):
         middles, latest = recording.edges[spans].mean(1), max(0, recording.edges[-1] - seconds)
-        return np.searchsorted(recording.times, np.clip(middles - seconds / 2, 0, latest))
+        return np.asarray(np.searchsorted(times, np.clip(middles - seconds / 2, 0, latest)))
     length = round(seconds * recording.fps)
     return np.clip((spans.sum(1) - length) // 2, 0, max(0, len(recording) - length))
 

@@ -38,7 +38,7 @@ class PosterRule:
     min_action_frames: int = 151
     threshold: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         least, horizon = self.min_action_frames, self.horizon_frames
         if not 1 <= least < horizon:
             raise InputError(f"min_action_frames must be at least 1 and below horizon_frames ({horizon}), not {least}")
@@ -65,7 +65,7 @@ class HysteresisRule:
     min_s: float = 1 / 3
     max_s: float | None = 2.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.leave <= self.enter:
             raise InputError(f"leave ({self.leave}) must not be above enter ({self.enter})")
         if not min(self.smooth_s, self.min_s, self.merge_gap_s) >= 0:

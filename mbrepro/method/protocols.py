@@ -47,7 +47,7 @@ class Protocol:
     view: str
     written: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise InputError(f"protocol setting {name} must be {' or '.join(known)}, not {getattr(self, name)!r}")

@@ -70,7 +70,9 @@ def matthews(counts: np.ndarray) -> np.ndarray:
     return ratio(covariance, np.sqrt(spread[0]) * np.sqrt(spread[1]))
 
 
-def _by_recording(weights, counts: np.ndarray, labels: Sequence[int], names: Sequence[str]) -> dict[str, np.ndarray]:
+def _by_recording(
+    weights: np.ndarray, counts: np.ndarray, labels: Sequence[int], names: Sequence[str]
+) -> dict[str, np.ndarray]:
     hits = np.diagonal(counts, axis1=1, axis2=2)
     f1 = ratio(2 * hits, counts.sum(1) + counts.sum(2))[:, labels]  # (V, behaviours)
     recordings = ratio(np.nansum(f1, 1), (~np.isnan(f1)).sum(1))
@@ -78,7 +80,10 @@ def _by_recording(weights, counts: np.ndarray, labels: Sequence[int], names: Seq
     return {"f1_by_recording": weighted_mean(weights, recordings)} | by_name
 
 
-def _tolerant(weights, true, predicted, rates, labels: Sequence[int], names: Sequence[str]) -> dict[str, np.ndarray]:
+def _tolerant(
+    weights: np.ndarray, true: Arrays, predicted: Arrays, rates: Sequence[float], labels: Sequence[int],
+    names: Sequence[str],
+) -> dict[str, np.ndarray]:  # fmt: skip
     places = [
         [[np.flatnonzero(np.asarray(each) == k) for each in (t, p)] for k in labels]
         for t, p in zip(true, predicted, strict=True)
@@ -88,7 +93,7 @@ def _tolerant(weights, true, predicted, rates, labels: Sequence[int], names: Seq
         for way in (-1, 1)
     )  # (V, behaviours, tolerances + 1)
     drawn, whole = (_tolerant_f1(rows, right, found) for rows in (weights, weight_rows(None, len(true))))
-    metrics = {}
+    metrics: dict[str, np.ndarray] = {}
     for k, seconds in enumerate(TOLERANCES):
         metrics |= by_behaviour(f"f1_within_{1000 * seconds:.0f}ms", drawn[..., k], whole[0, :, k], names)
     return metrics
@@ -102,7 +107,7 @@ def _tolerant_f1(weights: np.ndarray, right: np.ndarray, found: np.ndarray) -> n
     return np.where(right[..., -1:] + found[..., -1:] > 0, f1, np.nan)
 
 
-def _near(weights, true, predicted, rates) -> dict[str, np.ndarray]:
+def _near(weights: np.ndarray, true: Arrays, predicted: Arrays, rates: Sequence[float]) -> dict[str, np.ndarray]:
     counts = np.array([
         _close(np.flatnonzero(np.asarray(t) != np.asarray(p)), segments(t)[1:, 0], fps)
         for t, p, fps in zip(true, predicted, rates, strict=True)

@@ -160,9 +160,9 @@ def _errors(true: np.ndarray, predicted: np.ndarray, overlap: np.ndarray) -> np.
     return predicted[columns] - true[rows]
 
 
-def _found(weights, hits, counts, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _found(weights: np.ndarray, hits: np.ndarray, counts: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
     drawn, whole = (_rates(rows, hits, counts) for rows in (weights, weight_rows(None, len(hits))))
-    metrics = {}
+    metrics: dict[str, np.ndarray] = {}
     for measure, values in drawn.items():
         for k, threshold in enumerate(THRESHOLDS):
             name = f"bout_{measure}_{100 * threshold:.0f}"
@@ -178,11 +178,13 @@ def _rates(weights: np.ndarray, hits: np.ndarray, counts: np.ndarray) -> dict[st
     return {measure: ratio(*parts) for measure, parts in rates.items()}
 
 
-def _boundaries(weights: np.ndarray, errors: Sequence[Sequence[np.ndarray]], names) -> dict[str, np.ndarray]:
+def _boundaries(
+    weights: np.ndarray, errors: Sequence[Sequence[np.ndarray]], names: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Quantiles of boundary errors (n, 2), s, given for each video and behaviour."""
     by_name = {"": [np.concatenate(video) for video in errors]}
     by_name |= {f"_{name}": [video[k] for video in errors] for k, name in enumerate(names)}
-    metrics = {}
+    metrics: dict[str, np.ndarray] = {}
     for label, values in by_name.items():
         for column, edge in enumerate(("onset", "offset")):
             late = [each[:, column] for each in values]
@@ -193,7 +195,7 @@ def _boundaries(weights: np.ndarray, errors: Sequence[Sequence[np.ndarray]], nam
 
 
 def _counted(weights: np.ndarray, counts: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    metrics = {}
+    metrics: dict[str, np.ndarray] = {}
     for k, name in enumerate(COUNTS):
         values = weighted_sum(weights, counts[..., k])
         metrics |= {name: values.sum(1)} | {f"{name}_{label}": values[:, j] for j, label in enumerate(names)}

@@ -103,7 +103,9 @@ def _weighted_ap(weights: np.ndarray, right: np.ndarray, above: np.ndarray) -> n
     return np.where(positives > 0, _divide(area, positives), np.nan)
 
 
-def weighted_metrics(true, predicted, scores, classes, weights: np.ndarray | None) -> dict[str, np.ndarray]:
+def weighted_metrics(
+    true: Arrays, predicted: Arrays, scores: Arrays | None, classes: Sequence[str], weights: np.ndarray | None
+) -> dict[str, np.ndarray]:
     """Every metric (R,) for each row of video weights (R, V); None is one row of ones."""
     counts = np.stack([confusion(t, p, len(classes)) for t, p in zip(true, predicted, strict=True)])
     pooled = counts.sum(0)[None] if weights is None else np.tensordot(weights, counts, 1)
@@ -125,7 +127,7 @@ def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
 
 
-def check_arrays(true, predicted, scores, classes: Sequence[str]) -> Arrays:
+def check_arrays(true: Arrays, predicted: Arrays | None, scores: Arrays | None, classes: Sequence[str]) -> Arrays:
     """The predictions, once all arrays have been found to fit."""
     if predicted is None and scores is None:
         raise InputError("metrics need predictions or scores")

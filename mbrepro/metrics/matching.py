@@ -28,7 +28,7 @@ class Criteria:
     tiou: float = 0.5
     edges_s: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 < value <= (1 if field.name == "tiou" else np.finfo(float).max):

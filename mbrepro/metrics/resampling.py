@@ -69,11 +69,11 @@ def share(part: Sequence[float], whole: Sequence[float], resamples: int = RESAMP
 
     low and high are NaN under `LEAST_VIDEOS` videos, here and in `f1`.
     """
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    weights = draw(len(part), resamples)
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    weights = draw(len(parts), resamples)
     with np.errstate(invalid="ignore"):  # a resample without any
-        low, high, _ = interval((weights @ part) / (weights @ whole), len(part))
-        return {"value": float(part.sum() / whole.sum()), "low": low, "high": high}
+        low, high, _ = interval((weights @ parts) / (weights @ wholes), len(parts))
+        return {"value": float(parts.sum() / wholes.sum()), "low": low, "high": high}
 
 
 def f1(

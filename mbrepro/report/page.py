@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -170,7 +171,7 @@ def with_interval(told: Mapping[str, float]) -> str:
     return f"{told['value']:.2f} [{told['low']:.2f}, {told['high']:.2f}]"
 
 
-def _interval(row) -> str:
+def _interval(row: Any) -> str:
     if 0 < row.n_videos < LEAST_VIDEOS:
         return f"none: {row.n_videos} videos"
     defined = f" (of {RESAMPLES - row.undefined:,} resamples)" if row.undefined else ""

@@ -99,7 +99,7 @@ def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
     for axis, (protocol, runs_) in zip(axes.flat, runs_by_protocol.items(), strict=True):
         classes = runs_[0].classes
         videos = [video.labelled() for run in runs_ for video in run.videos]
-        counts = sum(count(v.true, v.labels, len(classes)) for v in videos)
+        counts = np.sum([count(v.true, v.labels, len(classes)) for v in videos], axis=0)
         kept = np.flatnonzero(counts.sum(0) + counts.sum(1))
         names = [classes[k] for k in kept]
         shares = pd.DataFrame(row_normalised(counts[np.ix_(kept, kept)]), names, names)

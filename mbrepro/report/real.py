@@ -1,7 +1,7 @@
 """Tables and figures of the page on real animals, from recorded figures."""
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -60,8 +60,7 @@ def bout_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:
     return pd.DataFrame(rows).T.rename_axis("").reset_index()
 
 
-def _with_interval(told: Mapping[str, float], form=None) -> str:
-    form = form or "{:.3f}".format
+def _with_interval(told: Mapping[str, float], form: Callable[[float], str] = "{:.3f}".format) -> str:
     between = "" if told["low"] is None else f" [{form(told['low'])}, {form(told['high'])}]"
     return "not defined" if told["value"] is None else form(told["value"]) + between
 

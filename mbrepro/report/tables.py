@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.data.calms21.pairing import Pair
-from mbrepro.data.labels import PERCENTILES, SPLITS
-from mbrepro.data.recordings import OTHER, Dataset, runs
+from mbrepro.data.labels import PERCENTILES
+from mbrepro.data.recordings import OTHER, SPLITS, Dataset, runs
 from mbrepro.study import audit, poster
 from mbrepro.study.gate_curves import NONE
 from mbrepro.study.stored import Sweep

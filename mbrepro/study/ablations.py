@@ -18,7 +18,8 @@ from mbrepro.artifacts import fingerprint, versions, write_json
 from mbrepro.data import clips
 from mbrepro.data.recordings import Dataset
 from mbrepro.demo import simulated
-from mbrepro.embedding import POSES, load_embedder, packing, qwen
+from mbrepro.embedding import load_embedder, packing, qwen
+from mbrepro.embedding.embedder import POSES
 from mbrepro.errors import InputError
 from mbrepro.method import localizer, protocols, training
 from mbrepro.method.protocols import Protocol

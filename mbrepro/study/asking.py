@@ -13,6 +13,7 @@ from mbrepro.embedding.asked import Asked
 from mbrepro.embedding.embedder import PROMPT
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.store import embed_recording
+from mbrepro.method.pipeline import Proposed
 from mbrepro.method.together import Clips
 from mbrepro.metrics.frames import evaluate
 from mbrepro.study.clip_index import FoundClips
@@ -31,7 +32,9 @@ def asked_about(classes: Sequence[str], model: QwenVLEmbedder, shown: Sequence[t
     return Asked(model, question, words(classes), shown)
 
 
-def examples(parts: Sequence[Clips], count: int, settings: ClipSettings, seed: int) -> list[tuple[np.ndarray, str]]:
+def examples(
+    parts: Sequence[FoundClips | Proposed], count: int, settings: ClipSettings, seed: int
+) -> list[tuple[np.ndarray, str]]:
     """Up to `count` labelled clips of each class, drawn by the seed and in an order of its own, with their words."""
     rng, classes = np.random.default_rng(seed), parts[0].recording.classes
     labels = np.concatenate([part.labels for part in parts])

@@ -17,7 +17,7 @@ from mbrepro.data import labels as level
 from mbrepro.data.calms21.release import official
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, frame_count
 from mbrepro.data.labels import LabelSet, Track
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
+from mbrepro.data.recordings import FPS, OTHER, SPLITS, TASK1_CLASSES, Dataset, Recording, behaviours, other_index, runs
 from mbrepro.errors import InputError
 from mbrepro.method.proposals import PosterRule, Proposal, proposal_labels, propose
 from mbrepro.method.protocols import ASSUMED_FPS
@@ -61,7 +61,8 @@ def clips(tracks: Sequence[Track], train: Sequence[Track]) -> dict[str, object]:
     Shares have intervals by video. `seen`: label → what the clip shows → clips.
     """
     classes, other = tracks[0].classes, other_index(tracks[0].classes)
-    found, actions = {}, [track.action for track in tracks]
+    found: dict[str, object] = {}
+    actions = [track.action for track in tracks]
     for name, assumed in CUTS.items():
         proposals, labels, seen, of_all = _cut(tracks, assumed)
         counts, guess = [len(p) for p in proposals], guesses(train, assumed)
@@ -275,14 +276,14 @@ def binary_scores(runs_by_name: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
 def read() -> tuple[LabelSet, Path | None] | None:
     """CalMS21's real labels where this machine has them, and the folder of the author's predictions, no part of it."""
     data, folder = level.real_labels(), Path(os.environ.get("MBREPRO_REAL_DATA", "")) / AUTHOR_FOLDER
-    return data and (data, folder if folder.is_dir() else None)
+    return None if data is None else (data, folder if folder.is_dir() else None)
 
 
 def figures(found: tuple[LabelSet | Dataset, Path | None]) -> dict[str, object]:
     """Every figure of the audit that labels decide, by split; the author's predictions where their folder is given."""
     data, author = found
     told: dict[str, object] = {}
-    for split in level.SPLITS:
+    for split in SPLITS:
         tracks = getattr(data, split)
         cut = clips(tracks, data.train)
         told[split] = {

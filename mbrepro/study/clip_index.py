@@ -10,9 +10,9 @@ import pandas as pd
 
 from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Dataset, Recording
-from mbrepro.embedding import POSES, load_embedder
+from mbrepro.embedding import load_embedder
 from mbrepro.embedding.captions import caption_recording
-from mbrepro.embedding.embedder import ClipEmbedder
+from mbrepro.embedding.embedder import POSES, ClipEmbedder
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import clip_starts, embed, localize_action, propose, propose_for_head

@@ -8,6 +8,7 @@ grows with them.
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -90,7 +91,7 @@ def record(model: str, seeds: int, scale: float, path: Path) -> Path:
 
 
 def provenance(
-    data: Dataset, protocol: Protocol, embedders: dict[str, ClipEmbedder], seeds: int, scale: float
+    data: Dataset, protocol: Protocol, embedders: dict[str, Any], seeds: int, scale: float
 ) -> dict[str, object]:
     """What the figures were made from: as of `ablations.provenance`, and the encoder's and its twin's weights."""
     real, untrained, *_ = embedders.values()

@@ -139,7 +139,8 @@ def _tidied(each: Labelled, other: int, gap: float, shortest: float) -> Labelled
 
 
 def _frames(labelled: Sequence[Labelled]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    return tuple([getattr(each, side)[each.scorable] for each in labelled] for side in SIDES)
+    true, predicted = ([getattr(each, side)[each.scorable] for each in labelled] for side in SIDES)
+    return true, predicted
 
 
 def _average_precision(labelled: Sequence[Labelled], classes: Sequence[str]) -> dict[str, float]:

@@ -94,7 +94,10 @@ def step_scores(
     one = [task for task in tasks if task.behaviours[0] == named]
     poses, embedder_of = corrected.with_model(POSES, "pose"), cache(embedder_of)
 
-    def figures(tasks, protocol, metrics=("f1", "map"), localize=localize_action) -> list[float]:
+    def figures(
+        tasks: Sequence[Dataset], protocol: Protocol, metrics: Sequence[str] = ("f1", "map"),
+        localize: Callable[[PoseCNN, Recording], np.ndarray] = localize_action,
+    ) -> list[float]:  # fmt: skip
         runs = few_shot(data, tasks, protocol, embedder_of(protocol.embedder), seeds, folder, localize)
         return mean_and_sd(runs, metrics)
 

@@ -141,7 +141,8 @@ def _flat(track: np.ndarray) -> list[int]:
 
 
 def choose_budget(
-    stages: Stages, held_out: np.ndarray, data: Dataset, protocol: Protocol, share: float, budgets=BUDGETS
+    stages: Stages, held_out: np.ndarray, data: Dataset, protocol: Protocol, share: float,
+    budgets: Sequence[float] = BUDGETS,
 ) -> float:  # fmt: skip
     """Of the budgets at which train recordings show at most a share of their video, that of the highest F1 there.
 

@@ -7,6 +7,7 @@ to a number of words ahead and no further than the end of its clause.
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,10 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 
 from mbrepro.data.recordings import OTHER, TASK1_CLASSES, behaviours
-from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.errors import InputError
+
+if TYPE_CHECKING:  # it takes seconds
+    from mbrepro.embedding.qwen import QwenVLEmbedder
 
 CATEGORIES = ("nondescript", "detailed", "no response")
 AGREEMENT = ("names it alone", "names it among others", "names another", "names none")
@@ -29,7 +32,7 @@ DETAILED_WORDS, DETAILED_SENTENCES = 25, 2
 NEGATION_WORDS = 10  # how far ahead of a behaviour's word a negation counts
 
 
-def _read() -> dict[str, object]:
+def _read() -> dict[str, Any]:
     """`language.yml`: each list as one pattern, the behaviours' words by behaviour and condition."""
     told = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
     names = told.pop("names")
@@ -161,7 +164,7 @@ def words_by_length(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({f"{s:g} s": words_tell(part) for s, part in frame.groupby("seconds")}).T
 
 
-def refused(embedder: ClipEmbedder) -> pd.DataFrame:
+def refused(embedder: "QwenVLEmbedder") -> pd.DataFrame:
     """What a vision-language model's code says to each way of giving it no video; raises InputError if it says nothing.
 
     An empty video is what a clip past a file's end becomes, and a model that is given none answers all the same.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
@@ -18,7 +19,7 @@ LISTS = ("clip_lengths", "glances", "gaps", "lengths", "components", "widths")
 PROTOCOL = ("epochs", "clip_seconds", "sampled_fps", "crop", "view", "head")  # of `protocols.corrected`
 
 
-def cascade(profile: str, notebook: str = "") -> dict[str, object]:
+def cascade(profile: str, notebook: str = "") -> dict[str, Any]:
     """Values for a notebook, or for all: shared ones, the profile's in their place, and then the notebook's own."""
     content = _content()
     parts = content["shared"], content["profiles"].get(profile, {}), content["notebooks"].get(notebook, {})
@@ -50,7 +51,7 @@ def _content() -> dict:
         raise InputError(f"{path}: not the notebooks' parameters ({told}); restore the file") from error
 
 
-def check_values(values: Mapping[str, object]) -> None:
+def check_values(values: Mapping[str, Any]) -> None:
     """Raise InputError for the first value that no run can use, before any run begins.
 
     Settings that a protocol is made of are checked by making it, a model by looking for it.

@@ -11,12 +11,12 @@ from mbrepro import paths
 from mbrepro.artifacts import file_hash
 from mbrepro.data import labels as level
 from mbrepro.data import real
-from mbrepro.data.labels import LabelTrack
+from mbrepro.data.labels import Track
 from mbrepro.method.localizer import LOCALIZER_CLASSES
 from mbrepro.metrics import resampling
 from mbrepro.metrics.frames import confusion
 
-Pair = tuple[Sequence[LabelTrack], Sequence[LabelTrack]]  # true and predicted tracks of the same videos
+Pair = tuple[Sequence[Track], Sequence[Track]]  # true and predicted tracks of the same videos
 
 
 def read_human() -> Pair | None:
@@ -38,7 +38,7 @@ def human(pair: Pair) -> dict[str, object]:
     return {"first": compared(*pair), "second": compared(*pair[::-1])}
 
 
-def compared(true: Sequence[LabelTrack], predicted: Sequence[LabelTrack]) -> dict[str, object]:
+def compared(true: Sequence[Track], predicted: Sequence[Track]) -> dict[str, object]:
     """Two labellings: "metrics" of the classes and "action" of action against other, as of `resampling.estimates`.
 
     "confusion": frames by true and predicted class.

@@ -12,7 +12,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mbrepro import paths
 from mbrepro.artifacts import file_hash, fingerprint, json_text, write_texts
 from mbrepro.data.alignment import absent, back_to_frames, body_length, resample, to_training_scale
-from mbrepro.data.annotations import NOT_SCORABLE, read_behaviour
+from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.annotations.bout import NOT_SCORABLE
 from mbrepro.data.calms21.network import find_network, published_network
 from mbrepro.data.own.fitted import outside_frame, read_own
 from mbrepro.data.recordings import FPS, UNLABELLED, Clock, Dataset, Recording, runs
@@ -136,7 +137,10 @@ def _stage1_labels(p_action: np.ndarray, clock: Clock, protocol: protocols.Proto
     return labels, np.stack([p_action, 1 - p_action], 1)
 
 
-def _stage2_labels(recording, p_action, dataset, model, protocol, folder) -> tuple[np.ndarray, np.ndarray]:
+def _stage2_labels(
+    recording: Recording, p_action: np.ndarray, dataset: Dataset, model: PoseCNN, protocol: protocols.Protocol,
+    folder: Path,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     embedder = load_embedder(protocol.embedder)
     learned = [pipeline.propose_for_head(r, model, protocol) for r in dataset.train]
     embed_together(learned, protocol.clips, embedder, folder)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mbrepro import paths
 from mbrepro.artifacts import write_json
@@ -127,7 +128,7 @@ def compare(origin: Path, kept: object, again: object, name: str = "") -> None:
         )
 
 
-def rounded(value: object) -> object:
+def rounded(value: Any) -> Any:
     """Figures as they are written: with `DIGITS` digits, and None where there is none."""
     if isinstance(value, dict):
         return {key: rounded(part) for key, part in value.items()}

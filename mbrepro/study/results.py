@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -205,7 +206,7 @@ def _row_files(folder: Path) -> list[Path]:
     return [path for row, protocol in ROWS if (path := _files(folder, row, protocol)[0]).exists()]
 
 
-def _content(path: Path) -> dict[str, object]:
+def _content(path: Path) -> dict[str, Any]:
     """A row's file. Raises InputError if it is not what `record` wrote."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

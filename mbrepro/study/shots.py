@@ -1,7 +1,7 @@
 """New behaviours from 1, 3 or 10 labelled clips: every head over every embedding, in many draws, and the floors; and
 the model asked directly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -10,17 +10,19 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mbrepro.data.recordings import Dataset
+from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.embedding import pose
 from mbrepro.embedding.asked import can_be_asked
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.method import pipeline
 from mbrepro.method.heads import fit_head, head_settings
+from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import Proposed, localize_action
 from mbrepro.method.protocols import Protocol
 from mbrepro.method.together import embed_together
 from mbrepro.metrics.bouts import found_bouts
-from mbrepro.metrics.frames import evaluate
+from mbrepro.metrics.frames import Arrays, evaluate
 from mbrepro.study import asking
 
 SHOTS, DRAWS = (1, 3, 10), 20
@@ -90,17 +92,21 @@ def shots(
     return pd.DataFrame(lines, columns=["behaviour", "embedding", "head", "shots", *FIGURES, "AP sd"])
 
 
-def _clips(recordings, model, protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int) -> Clips:
+def _clips(
+    recordings: Sequence[Recording], model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int
+) -> Clips:
     found = tuple(pipeline.propose(r, localize_action(model, r), protocol) for r in recordings)
     embed_together(found, protocol.clips, embedder, folder)
     fused = replace(protocol, head=replace(protocol.head, fusion="early"))
     both = np.concatenate([pipeline.embed(one, fused, embedder, folder) for one in found])
-    video = both.shape[1] - pipeline.pose.WIDTH
+    video = both.shape[1] - pose.WIDTH
     noise = np.random.default_rng(seed).normal(size=(len(both), video))
     return Clips(found, {VIDEO: both[:, :video], POSES: both[:, video:], BOTH: both, RANDOM: noise})
 
 
-def _drawn(train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int):
+def _drawn(
+    train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int
+) -> Iterator[tuple[int, str, str, np.ndarray]]:
     """The count, each embedding and head with its (draws, 3) figures; draw k is of the same clips for all."""
     known, rows = train.labels, [_draw(train.labels, count, k) for k in range(draws)]
     ways = [(e, head, False) for e in (VIDEO, POSES, BOTH) for head in HEADS]
@@ -119,7 +125,9 @@ def _drawn(train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str]
         yield count, (SHUFFLED if shuffled else embedding), head, np.array(figures)
 
 
-def _asked(train: Clips, test: Clips, protocol: Protocol, model, folder: Path, counts: Sequence[int]):
+def _asked(
+    train: Clips, test: Clips, protocol: Protocol, model: ClipEmbedder, folder: Path, counts: Sequence[int]
+) -> Iterator[tuple[int, str, str, np.ndarray]]:
     """As `_drawn`, of the model's own answers: one draw of each number of shots, if it can be asked."""
     classes = test.proposed[0].recording.classes
     for count in counts if can_be_asked(model) else ():
@@ -146,6 +154,6 @@ def _constant(task: Dataset, answer: float) -> list[float]:
     return _measured(true, labels, [np.eye(2)[part] for part in labels], task.classes)
 
 
-def _measured(true, labels, scores, classes: Sequence[str]) -> list[float]:
+def _measured(true: Arrays, labels: Arrays, scores: Arrays, classes: Sequence[str]) -> list[float]:
     told = evaluate(true, labels, scores, classes)
     return [told["f1"], told["map"], float(found_bouts(true, labels, classes)["bout_f1_50"][0])]

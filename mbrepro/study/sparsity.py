@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation
 
 from mbrepro.data import labels as level
 from mbrepro.data.labels import LabelSet, Track
-from mbrepro.data.recordings import Dataset, behaviours, other_index, runs
+from mbrepro.data.recordings import SPLITS, Dataset, behaviours, other_index, runs
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import ACTION, localize_action
 from mbrepro.method.proposals import HysteresisRule, PosterRule, Proposal, proposal_labels, propose
@@ -243,8 +243,8 @@ def _percentiles(seconds: np.ndarray) -> dict[str, float]:
 
 def figures(data: LabelSet | Dataset) -> dict[str, object]:
     """Every figure of the page on sparsity, by split."""
-    found = {}
-    for split in level.SPLITS:
+    found: dict[str, object] = {}
+    for split in SPLITS:
         tracks = getattr(data, split)
         found[split] = {
             "skippable": skippable(tracks),

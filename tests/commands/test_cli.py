@@ -14,6 +14,7 @@ from mbrepro.commands import options, runner
 from mbrepro.commands import run as command_run
 from mbrepro.data.calms21.read import load_calms21
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
+from tests.fixtures.rat_files import write_manifest, write_rats
 
 
 def run(capsys, *arguments):
@@ -233,3 +234,25 @@ def test_a_full_disk_is_said_in_one_sentence(capsys, monkeypatch):
 def test_values_are_taken_as_typed(text, value):
     taken = command_run.typed(text)
     assert taken == value and type(taken) is type(value)
+
+
+def test_a_folder_that_takes_no_files_is_said_in_one_sentence(capsys):
+    """Not even the superuser can make one in /proc."""
+    status, printed = run(capsys, "simulate", "/proc/mine", "--scale", "0.05")
+    assert status == 2 and "/proc/mine" in printed.err and printed.err.count("\n") == 1
+
+
+def test_a_bare_environment_and_a_path_of_other_letters_change_nothing(tmp_path):
+    """No HOME, an ASCII locale, a umask that shuts others out, and a folder named as people name theirs."""
+    folder = write_manifest(write_rats(tmp_path / "mäuse 2 & 小鼠", (1, 4, 7, 10)) / "rat_dyads")
+    bare = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
+    bare |= {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "MBREPRO_ROOT": str(tmp_path / "root")}
+    said = [
+        subprocess.run(
+            [sys.executable, "-m", "mbrepro", "check", str(folder)],
+            capture_output=True, env=environment, umask=umask, cwd=paths.SOURCE, check=False,
+        )
+        for environment, umask in ((os.environ, -1), (bare, 0o077))
+    ]  # fmt: skip
+    assert said[1].returncode == 0, said[1].stderr.decode()
+    assert said[1].stdout.decode() == said[0].stdout.decode() and b"rats10" in said[0].stdout

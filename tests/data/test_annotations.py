@@ -20,6 +20,7 @@ from mbrepro.data.annotations.plain import frame_scores
 from mbrepro.data.recordings import UNLABELLED, frame_at
 from mbrepro.errors import InputError
 from tests.fixtures.annotations import BENTO, CALTECH
+from tests.fixtures.changed import changed_bytes
 
 
 def write_boris(
@@ -416,3 +417,31 @@ def test_a_rate_is_not_taken_from_a_cell_that_is_no_end_of_a_bout(tmp_path, cell
     assert read_extent(write(tmp_path / "a.csv", text.format(2))) == (30.0, None)
     with pytest.raises(InputError, match=r"a\.csv: line 3 is no bout"):
         read_extent(write(tmp_path / "b_a.csv", text.format(cell)))
+
+
+EVENTS = [(1, "a", "interact", "START"), (2, "a", "interact", "STOP")]
+FORMS = {
+    "caltech": CALTECH,
+    "bento": BENTO,
+    "json": json.dumps({"annotations": [0, 1, 1], "metadata": {"vocab": {"groom": 0, "other": 1}}}),
+    "bouts": "start,stop,behaviour\n0.5,1.5,groom\n2,3,interact\n",
+    "frames": "frame,behaviour\n0,groom\n1,groom\n2,\n",
+}
+
+
+@pytest.mark.parametrize("form", [*FORMS, "boris"])
+def test_changed_label_files_are_read_or_refused_in_one_sentence(form, tmp_path):
+    """A byte of a file changed, a line twice, or its end cut off, 150 times."""
+    path, rng = tmp_path / "a", np.random.default_rng(0)
+    whole = write_boris(path, EVENTS).read_bytes() if form == "boris" else FORMS[form].encode()
+    refused = 0
+    for changed in changed_bytes(whole, rng, 150):
+        path.write_bytes(changed)
+        try:
+            bouts = read_bouts(path, 30.0)
+        except InputError as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error), changed
+        else:
+            assert all(0 <= bout.start <= bout.stop for bout in bouts), changed
+    assert refused

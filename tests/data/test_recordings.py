@@ -100,6 +100,11 @@ def test_two_animals_may_have_any_points_with_a_front_and_a_rear():
             Skeleton(parts, front, rear)
 
 
+def test_a_recording_without_labels_has_no_action_to_tell():
+    with pytest.raises(InputError, match="a_1: has no labels"):
+        _ = made("a_1", labels=None).action
+
+
 def test_unlabelled_frames_are_no_action_and_no_part_of_a_prediction_to_score():
     recording = made(labels=np.array([0, UNLABELLED, 3, 1]), partly_labelled=True)
     assert recording.action.tolist() == [True, False, False, True]

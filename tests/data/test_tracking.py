@@ -18,6 +18,7 @@ from mbrepro.data.tracking import READERS, fill_gaps, read_tracking
 from mbrepro.data.tracking.deeplabcut import read_h5, unpickle_plain
 from mbrepro.data.video import probe
 from mbrepro.errors import InputError
+from tests.fixtures.changed import changed_bytes
 from tests.fixtures.sequences import sequence, write_release
 
 PARTS = ("nose", "leftear", "Right Ear", "neck", "left_hip", "righthip", "tail base", "tail tip")
@@ -397,6 +398,7 @@ def _table_of_one_animal(path):
             "not a whole SLEAP analysis file of frames",
         ),
         (lambda path: path.write_text(SLEAP.replace("left,2,", "left,two,")), "not a whole SLEAP analysis file"),
+        (lambda path: path.write_text(SLEAP.replace("left,2,", "left,2,7,")), "not a whole SLEAP analysis file"),
         (lambda path: path.write_text(SLEAP.replace("tail.score", "tail.sure")), "not a whole SLEAP analysis file"),
         (lambda path: path.write_text(SLEAP.splitlines()[0]), "not a whole SLEAP analysis file of frames"),
         (lambda path: path.write_text(""), "none of the pose files"),
@@ -676,3 +678,29 @@ def test_pose_cases_hold_the_ordinary_files_poses(cases, name):
 def test_the_page_on_own_recordings_names_every_form():
     page = (paths.SOURCE / "book" / "own_recording.md").read_text(encoding="utf-8")
     assert [form for form in READERS if form not in page] == []
+
+
+@pytest.mark.parametrize("form", ["csv", "sleap", "fixed", "sleap h5", "npy", "npz", "packed npz", "json"])
+def test_changed_pose_files_are_read_or_refused_in_one_sentence(form, tmp_path):
+    """A byte of a file changed, a line twice, or its end cut off, 60 times."""
+    columns, path, rng = columns_of(), tmp_path / "a.npz", np.random.default_rng(0)
+    write = {
+        "csv": lambda: write_csv(path, columns, values_of(columns)),
+        "sleap": lambda: path.write_text(SLEAP),
+        "fixed": lambda: write_fixed(path, columns, values_of(columns)),
+        "sleap h5": lambda: write_sleap(path),
+        "npy": lambda: np.save(path.open("wb"), np.zeros((4, 2, 7, 2))),
+        "npz": lambda: np.savez(path, a=np.zeros((4, 2, 7, 2))),
+        "packed npz": lambda: np.savez_compressed(path, a=np.arange(56.0).reshape(4, 2, 7, 1) * [0.1, 1]),
+        "json": lambda: write_release(path, {"mine": sequence(6)}),
+    }
+    write[form]()
+    refused = 0
+    for changed in changed_bytes(path.read_bytes(), rng, 60):
+        path.write_bytes(changed)
+        try:
+            read_tracking(path, **RIG)
+        except InputError as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+    assert refused

@@ -29,7 +29,7 @@ COLUMNS = (  # of a tabular export of version 8
     "Media duration (s)", "FPS", "Subject", "Behavior", "Behavioral category", "Behavior type", "Time",
     "Media file name", "Image index", "Image file path", "Comment",
 )  # fmt: skip
-_NOWHERE = {None, "", "NA", "Not found"}
+_NOWHERE = {"", "NA", "Not found"}
 
 Event = dict[str, str]
 
@@ -48,7 +48,7 @@ def read_boris(path: Path, text: str, clock: Clock, wanted: str | None = None) -
     events = _events(path, text)
     check_wanted(path, {event["Behavior"] for event in events}, wanted)
     for column in ONE_OF_EACH:
-        names = {event.get(column) for event in events} - _NOWHERE
+        names = {event.get(column, "") for event in events} - _NOWHERE
         if len(names) > 1:
             some = ", ".join(sorted(names)[:3])
             raise InputError(f"{path}: {column} has {len(names)} values ({some}); export each to a file of its own")
@@ -73,14 +73,15 @@ def _events(path: Path, text: str) -> list[Event]:
         columns = f"Behavior with Time and {' or '.join(STATUS)}, or with {' and '.join(SPAN)}"
         raise InputError(f"{path}: no BORIS export of events, which has the columns {columns}")
     above = {row[0].strip(): row[1] for row in rows[:place] if len(row) > 1}
-    point = (lambda cell: cell) if separator == "," else (lambda cell: cell.replace(",", "."))
+    comma = "," if separator != "," else "."  # what stands for the point
     events = []
     for row in (row for row in rows[place + 1 :] if any(row)):
         event = dict.fromkeys(rows[place], "") | dict(zip(rows[place], row, strict=False))
         times = {column: event[column if column in event else "Time"] for column in SPAN}
         times[OFFSET] = event.get(OFFSET) or above.get(OFFSET) or "0"
         status = event[STATUS[0] if STATUS[0] in event else STATUS[1]]
-        events.append(event | {column: point(cell) for column, cell in times.items()} | {STATUS[0]: status})
+        times = {column: cell.replace(comma, ".") for column, cell in times.items()}
+        events.append(event | times | {STATUS[0]: status})
     return events
 
 

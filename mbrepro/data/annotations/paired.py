@@ -136,7 +136,7 @@ def _meaning(
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
     """Each behaviour's class, None if its frames do not count, and the classes."""
     meaning = {name: renamed.get(name, known.get(name, name)) or None for name in there}
-    named = sorted({*meaning.values()} - {None, OTHER})
+    named = sorted({name for name in meaning.values() if name} - {OTHER})
     if unknown := [name for name in renamed if name not in there] or [name for name in only if name not in named]:
         raise InputError(f"no file has the behaviour {unknown[0]!r}; they have {', '.join(sorted(there))}")
     classes = (*(only or named), OTHER)

@@ -111,7 +111,7 @@ def _has_task(folder: Path, task: str) -> bool:
     return all(name in files and releases.file_size(folder / name) == files[name]["size"] for name in names)
 
 
-def _note(origin: "_Origin", files: Mapping[str, Mapping] = {}, zips: Mapping[str, str] = {}) -> None:
+def _note(origin: "Folder | Server", files: Mapping[str, Mapping] = {}, zips: Mapping[str, str] = {}) -> None:
     """Record what is there now, and `files` and `zips` that have just come."""
     release = origin.release
     summary = {key: getattr(release, key) for key in ("title", "doi", "notice", "simulated")}
@@ -122,7 +122,7 @@ def _note(origin: "_Origin", files: Mapping[str, Mapping] = {}, zips: Mapping[st
     releases.record(origin.folder, now)
 
 
-def _bring(origin: "_Origin", tasks: list[str], names: list[str]) -> None:
+def _bring(origin: "Folder | Server", tasks: list[str], names: list[str]) -> None:
     """Show and record the notice, see that there is room, then bring poses and labels, and then videos."""
     print(origin.release.notice, flush=True)
     if releases.is_url(origin.source) and fetched(origin.folder) is not None:
@@ -143,7 +143,7 @@ def _bring(origin: "_Origin", tasks: list[str], names: list[str]) -> None:
             origin.scratch.rmdir()
 
 
-def _bring_videos(origin: "_Origin", names: list[str]) -> None:
+def _bring_videos(origin: "Folder | Server", names: list[str]) -> None:
     """Bring videos, several at a time, and record each once it is in place; an error stops the others."""
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         try:
@@ -155,7 +155,7 @@ def _bring_videos(origin: "_Origin", names: list[str]) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _verify(origin: "_Origin") -> None:
+def _verify(origin: "Folder | Server") -> None:
     """Compare the SHA-256 of everything that is there; what is wrong loses its place and is named in an InputError."""
     folder, release, known = origin.folder, origin.release, fetched(origin.folder)
     expected = {Path(path): facts["sha256"] for path, facts in known.files.items()}
@@ -179,7 +179,8 @@ class _Origin:
     def __init__(self, folder: Path, source: str, release: Release):
         self.folder, self.source, self.release = folder, source, release
         self.scratch = folder.with_name(f"{folder.name}.partial")
-        self.connection, self.bar = Connection(CONNECTIONS), None
+        self.connection = Connection(CONNECTIONS)
+        self.bar: tqdm | None = None
 
     def has(self, name: str) -> bool:
         """Whether a video is there, told by its size: it only gets its name once its bytes are right."""
@@ -197,8 +198,8 @@ class _Origin:
             )
 
     def show_progress(self, total: int, initial: int) -> None:
-        self.bar = tqdm(total=total, initial=initial, unit="B", unit_scale=True, desc="CalMS21", disable=None)
-        self.connection.progress = self.bar.update
+        self.bar = bar = tqdm(total=total, initial=initial, unit="B", unit_scale=True, desc="CalMS21", disable=None)
+        self.connection.progress = bar.update
 
     def unpack_task(self, task: str, path: Path, origin: object) -> Facts:
         """Unpack a zip of poses and labels whose md5 is right."""

@@ -18,8 +18,17 @@ from safetensors.numpy import save_file
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, replacing
-from mbrepro.data.calms21.release import FOLDERS, SPLITS, VIDEO_FOLDER, fetched, json_path
-from mbrepro.data.recordings import FPS, OTHER, TASK1_CLASSES, TASK3_BEHAVIOURS, Dataset, Recording, task_classes
+from mbrepro.data.calms21.release import FOLDERS, VIDEO_FOLDER, fetched, json_path
+from mbrepro.data.recordings import (
+    FPS,
+    OTHER,
+    SPLITS,
+    TASK1_CLASSES,
+    TASK3_BEHAVIOURS,
+    Dataset,
+    Recording,
+    task_classes,
+)
 from mbrepro.data.video import promised_frames
 from mbrepro.errors import InputError
 
@@ -292,7 +301,7 @@ def sequence_poses(path: Path, key: str, sequence: dict) -> tuple[np.ndarray, np
     return keypoints.transpose(0, 1, 3, 2), scores
 
 
-def _array(path: Path, key: str, sequence: dict, field: str, shape: tuple[int | None, ...], dtype) -> np.ndarray:
+def _array(path: Path, key: str, sequence: dict, field: str, shape: tuple[int | None, ...], dtype: type) -> np.ndarray:
     expected = f"({', '.join('T' if side is None else str(side) for side in shape)})"
     try:
         values = np.asarray(sequence[field], dtype)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -122,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def with_skeleton(manifest: Manifest, skeleton: Skeleton) -> Manifest:
     """A manifest whose recordings are read with other points than `dataset.yml` names; other names of these stay."""
-    reading = dict(manifest.description.reading)
+    reading: dict[str, Any] = dict(manifest.description.reading)
     reading["parts"] = {part: theirs for part, theirs in reading["parts"].items() if part in skeleton.parts}
     reading["skeleton"] = skeleton
     return replace(manifest, description=replace(manifest.description, skeleton=skeleton, reading=reading))
@@ -198,7 +199,7 @@ def _description(path: Path) -> Description:
     return Description(skeleton, of["roles"] == ALIKE, meaning, of["channel"], between, _reading(path, of, skeleton))
 
 
-def _check_kind(path: Path, key: str, value: object) -> None:
+def _check_kind(path: Path, key: str, value: Any) -> None:
     texts = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(value, _KINDS[key]) or not all(isinstance(text, str) for text in texts):
         told = {str: "a text", list: "a list, as in [a, b]", dict: "lines of the form name: text"}[_KINDS[key]]

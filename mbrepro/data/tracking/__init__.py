@@ -52,7 +52,10 @@ def read_tracking(
     keypoints, seen = fill_gaps(path, positions, names, skeleton.parts)
     rig = {"fps": fps, "frame_size": tuple(frame_size), "video": video, "skeleton": skeleton}
     name = sequence.rsplit("/", 1)[-1] if sequence else path.stem
-    return Recording(name, keypoints, scores=likelihood, seen=seen, **rig)
+    try:
+        return Recording(name, keypoints, scores=likelihood, seen=seen, **rig)
+    except InputError as error:  # of a number too large, for one
+        raise InputError(f"{path}: {error}") from error
 
 
 def reader_of(path: Path) -> Reader:

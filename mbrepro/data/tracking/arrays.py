@@ -5,6 +5,7 @@ parts), as of MABe21 and CalMS21; an npz file holds one for each sequence. Array
 animals are 1, 2 and so on, parts those of the data set that has so many of them, else numbers too.
 """
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from zipfile import BadZipFile
@@ -12,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mbrepro.data.recordings import KEYPOINTS
-from mbrepro.data.tracking.tracks import Tracks, one_of
+from mbrepro.data.tracking.tracks import BROKEN, Tracks, one_of
 from mbrepro.errors import InputError
 
 MABE22 = (
@@ -29,7 +30,7 @@ def read_arrays(path: Path, wanted: str | None = None) -> Tracks:
         several = isinstance(held, Mapping)
         name = one_of(path, list(held) if several else [path.stem], wanted)
         values = np.asarray(held[name] if several else held)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, RuntimeError, EOFError, BadZipFile, zlib.error, *BROKEN) as error:
         if isinstance(error, InputError):
             raise
         told = " ".join(str(error).split())

@@ -10,6 +10,7 @@ import pickle
 import pickletools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
@@ -127,11 +128,11 @@ def _one_line(error: BaseException) -> str:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
 
-def unpickle_plain(path: Path, data: bytes) -> object:
+def unpickle_plain(path: Path, data: bytes) -> Any:
     """Unpickle texts, numbers and containers; raise InputError for anything that would import or call something."""
     try:
         data = io.BytesIO(data).getvalue()

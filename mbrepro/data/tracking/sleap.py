@@ -1,6 +1,7 @@
 """SLEAP's analysis files, h5 and csv (sleap.ai, "Export analysis")."""
 
 import io
+import warnings
 from pathlib import Path
 
 import h5py
@@ -44,7 +45,9 @@ def read_analysis_h5(path: Path, sequence: str | None = None) -> Tracks:
 def read_analysis_csv(path: Path, sequence: str | None = None) -> Tracks:
     """Read a csv file, a line for each instance; frames without one are gaps. InputError if it is damaged."""
     try:
-        table = pd.read_csv(io.StringIO("".join(comma_lines(path))), dtype={"track": str}, index_col=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a cell too many, and what follows it moved
+            table = pd.read_csv(io.StringIO("".join(comma_lines(path))), dtype={"track": str}, index_col=False)
         parts = tuple(column.removesuffix(".x") for column in table.columns if column.endswith(".x"))
         tracks = table["track"].fillna("track_0" if table["track"].isna().all() else "")
         frames = table["frame_idx"].to_numpy(np.int64)
@@ -57,7 +60,7 @@ def read_analysis_csv(path: Path, sequence: str | None = None) -> Tracks:
         cells = [[f"{part}.{cell}" for part in parts] for cell in ("x", "y", "score")]
         at = frames, [names.index(track) for track in tracks]
         values[at] = np.stack([table[columns].to_numpy(np.float64) for columns in cells], -1)
-    except BROKEN as error:
+    except (*BROKEN, pd.errors.ParserWarning) as error:
         if isinstance(error, InputError):
             raise
         told = " ".join(str(error).split())

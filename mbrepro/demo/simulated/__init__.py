@@ -45,7 +45,7 @@ class DemoSettings:
     video_size: tuple[int, int] = (512, 286)
     task1_frames: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         counts = (self.train_recordings, self.test_recordings, self.filmed, self.task3_train, self.task3_test)
         if min(counts) < 1:
             raise InputError(f"simulate at least 1 recording a split, not {counts}")

@@ -68,7 +68,9 @@ def _named(acts: np.ndarray, annotator: Annotator, rng: np.random.Generator) -> 
     return written
 
 
-def _write_through(written: np.ndarray, behaviour: int, kept: tuple[int, ...], length: float, rng) -> None:
+def _write_through(
+    written: np.ndarray, behaviour: int, kept: tuple[int, ...], length: float, rng: np.random.Generator
+) -> None:
     """Fill short gaps between two bouts of a behaviour that hold none of the `kept` ones."""
     found = [(start, stop) for start, stop, value in runs(written) if value == behaviour]
     for (_, start), (stop, _) in pairwise(found):

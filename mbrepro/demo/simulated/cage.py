@@ -117,7 +117,9 @@ def _add_bare(floor: np.ndarray, look: Look, rng: np.random.Generator) -> np.nda
     return floor * (1 - patch) + 0.55 * look.bedding * patch
 
 
-def _patch(shape, blobs: int, spread: tuple, axes: tuple, blur: float, rng: np.random.Generator) -> np.ndarray:
+def _patch(
+    shape: tuple[int, ...], blobs: int, spread: tuple, axes: tuple, blur: float, rng: np.random.Generator
+) -> np.ndarray:
     """Overlapping ellipses somewhere on the floor with soft edges: (height, width) float32 from 0 to 1."""
     height, width = shape
     x, y = rng.uniform(0.15, 0.85) * width, rng.uniform(0.25, 0.75) * height
@@ -129,7 +131,7 @@ def _patch(shape, blobs: int, spread: tuple, axes: tuple, blur: float, rng: np.r
     return cv2.GaussianBlur(patch, (0, 0), blur * unit)
 
 
-def _streaks(shape, across: float, down: float, rng: np.random.Generator) -> np.ndarray:
+def _streaks(shape: tuple[int, ...], across: float, down: float, rng: np.random.Generator) -> np.ndarray:
     """Smooth noise (height, width) float32 of unit deviation, `across` and `down` px wide."""
     noise = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), across, sigmaY=down)
     return noise / noise.std()
@@ -162,7 +164,10 @@ def _wavy_outline(left: int, top: int, right: int, bottom: int, rng: np.random.G
     steps = 24
     across, down = np.linspace(left, right, steps), np.linspace(top, bottom, steps)
     drop = 3 * np.abs(np.linspace(-1, 1, steps)) ** 16
-    wave = lambda: cv2.GaussianBlur(rng.normal(0, 3.0, (1, steps)), (0, 0), 1.5)[0]  # noqa: E731
+
+    def wave() -> np.ndarray:
+        return cv2.GaussianBlur(rng.normal(0, 3.0, (1, steps)), (0, 0), 1.5)[0]
+
     sides = [
         np.stack([across, top + drop + wave()], 1), np.stack([right - drop + wave(), down], 1),
         np.stack([across[::-1], bottom - drop + wave()], 1), np.stack([left + drop + wave(), down[::-1]], 1),

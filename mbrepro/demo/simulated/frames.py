@@ -24,7 +24,7 @@ _OUTLINE = ((0.0, 6.0), (0.08, 13.0), (0.2, 24.0), (0.3, 28.0), (0.45, 35.0), (0
 @cache
 def _fur(size: tuple[int, int]) -> np.ndarray:
     """Fur (height, width) float32 of unit deviation for frames of a size, finer and broader tufts together."""
-    rng, fur = np.random.default_rng(0), 0.0
+    rng, fur = np.random.default_rng(0), np.zeros(size[::-1], np.float32)
     for width, weight in ((0.8, 0.45), (2.2, 0.6), (6.0, 0.66)):
         tufts = cv2.GaussianBlur(rng.standard_normal(size[::-1]).astype(np.float32), (0, 0), width)
         fur = fur + weight * tufts / tufts.std()
@@ -91,7 +91,9 @@ def _tails(poses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return tails
 
 
-def _draw_body(picture, spine: np.ndarray, last: np.ndarray, radii: np.ndarray, mouse: int, look: Look) -> None:
+def _draw_body(
+    picture: np.ndarray, spine: np.ndarray, last: np.ndarray, radii: np.ndarray, mouse: int, look: Look
+) -> None:
     """Draw the shaded body in place, with its shadow, blurred along the way it has moved since the last frame."""
     edge, crest = look.white if mouse else look.black
     pad, points = radii.max() + 12, np.concatenate([spine, last])

@@ -96,7 +96,9 @@ def steer(mouse: Mouse, to: complex, top: float, turn: float = 0.22) -> None:
     _limit_joints(mouse)
 
 
-def servo(mouse: Mouse, to: complex, head: float, body: float, rear: float, top=2.0, turn=0.25) -> None:
+def servo(
+    mouse: Mouse, to: complex, head: float, body: float, rear: float, top: float = 2.0, turn: float = 0.25
+) -> None:
     """Move the neck straight to a place and the three directions to the given ones, within the same limits."""
     distance = apart(to, mouse.neck)
     mouse.speed = max(mouse.speed + min(max(min(top, 0.5 * distance) - mouse.speed, -8.0), 5.0), 0.0)

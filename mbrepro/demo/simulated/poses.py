@@ -71,7 +71,10 @@ def _skeletons(rows: np.ndarray, sizes: tuple[float, float], rng: np.random.Gene
     head, front, rear = (np.stack([np.cos(angles[..., i]), np.sin(angles[..., i])], -1) for i in range(3))
     scale = np.array(sizes)[:, None]
     nod = (1 + slow_noise(clock, 0.09, 12.0, rng))[..., None]
-    column = lambda values: np.array(values)[:, None] * scale  # noqa: E731
+
+    def column(values: tuple[float, float]) -> np.ndarray:
+        return np.array(values)[:, None] * scale
+
     nose = neck + head * column(_SNOUT) * nod
     ears = neck + head * _EAR_AHEAD * scale
     ear_side = _left(head) * column(_EAR)

@@ -44,6 +44,7 @@ def write_release(
     if unknown := set(chosen) - set(TASK3_BEHAVIOURS):
         raise InputError(f"Task 3 has no {', '.join(sorted(unknown))}; it has {', '.join(TASK3_BEHAVIOURS)}")
     settings, store = (settings or DemoSettings()).scaled(scale), folder / ".simulated"
+    store.mkdir(parents=True, exist_ok=True)  # or say at once, not after minutes, that it cannot be
     settings = replace(settings, filmed=settings.train_recordings)  # as in the release, where every one has a video
     task1 = demo_dataset("task1", settings, store, videos) if "task1" in tasks else None
     task3 = {b: demo_dataset(f"task3/{b}", settings, store, videos=False) for b in chosen} if "task3" in tasks else None

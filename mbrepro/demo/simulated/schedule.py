@@ -166,7 +166,9 @@ def _split(total: int, parts: int, rng: np.random.Generator) -> list[int]:
     return np.diff(edges).tolist()
 
 
-def _background(bouts: list[Bout], frames: int, behaviour: str, rng, *, after: bool, before: bool) -> None:
+def _background(
+    bouts: list[Bout], frames: int, behaviour: str, rng: np.random.Generator, *, after: bool, before: bool
+) -> None:
     """Append `frames` of background, with the context that leads into and out of the behaviour."""
     lead_out = _TASK3_AFTER.get(behaviour, "wander") if after else "wander"
     lead_in = _TASK3_BEFORE.get(behaviour, "wander") if before else "wander"

@@ -90,7 +90,9 @@ def _hold(mouse: np.ndarray, scores: np.ndarray, rate: np.ndarray, rng: np.rando
         scores[window] *= rng.uniform(0.3, 0.7)
 
 
-def _stray(tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, tracker: Tracker, rng) -> None:
+def _stray(
+    tracked: np.ndarray, scores: np.ndarray, contact: np.ndarray, tracker: Tracker, rng: np.random.Generator
+) -> None:
     """Single points put elsewhere for a moment."""
     for mouse, touching in enumerate(tracker.astray_touching):
         for window in _events(tracker.astray + (touching - tracker.astray) * contact, math.log(0.25), rng):

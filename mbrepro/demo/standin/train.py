@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from transformers import PreTrainedTokenizerBase
 
 from mbrepro.artifacts import fingerprint, replacing, write_json, write_text
 from mbrepro.demo.simulated import DemoSettings, extra_recordings
@@ -62,7 +63,10 @@ def train(out: Path, settings: TrainSettings, animals: int, held_out: int, store
     write_json(out / "training.json", made)
 
 
-def run_steps(model, tokenizer, examples: Sequence[Example], settings: TrainSettings, began: float) -> str:
+def run_steps(
+    model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], settings: TrainSettings,
+    began: float,
+) -> str:  # fmt: skip
     """Train the model in place and return the log of losses, means over `LOG_EVERY` steps, as CSV."""
     lines, recent = ["step,caption_loss,pose_loss"], []
     for step, said, posed in learn(model, tokenizer, examples, settings):

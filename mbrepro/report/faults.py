@@ -1,0 +1,18 @@
+"""What was done to the project to break it, how often, and what came of it."""
+
+import pandas as pd
+
+from mbrepro.report import page
+from mbrepro.study import recorded
+
+PAGE = "faults"
+
+
+def kills_table() -> str:
+    """The last run of `mbrepro soak` of each work, as HTML."""
+    rows = recorded.read(PAGE)["figures"]
+    told = {
+        what: {"killed": f"{row['kills']} times", **{k: row[k] for k in ("outcome", "day")}}
+        for what, row in rows.items()
+    }
+    return page.table(pd.DataFrame(told).T, "what", words=True).data
