@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from mbrepro.data.clips import ClipSettings
+from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 
 POSTER_PIXELS = 360 * 420
@@ -81,6 +82,14 @@ class ClipEmbedder(Protocol):
 
         Returns view → (N, D) float32 in the clips' order. Batches are consecutive clips.
         """
+
+
+@runtime_checkable
+class PosesEmbedder(Protocol):
+    """A `ClipEmbedder` that takes poses."""
+
+    def embed_poses(self, recording: Recording, clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """In place of `embed`, of clips given as (F,) frames of the recording."""
 
 
 def picture_shape(clips: ClipSettings, frame: tuple[int, int]) -> tuple[int, int]:

@@ -26,8 +26,7 @@ from mbrepro.data import clips, video
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import check_video
-from mbrepro.embedding.embedder import ClipEmbedder
-from mbrepro.embedding.pose import PoseEmbedder
+from mbrepro.embedding.embedder import ClipEmbedder, PosesEmbedder
 
 BLOCK_BATCHES, BLOCK_CLIPS = 8, 64  # at most, in memory at a time: the most work that a kill can cost
 Item = TypeVar("Item")
@@ -136,9 +135,9 @@ def cut_together(recording: Recording, starts: Sequence[int], settings: ClipSett
 
 
 def _embed(
-    recording: Recording, shown: Sequence[np.ndarray], settings: ClipSettings, embedder: ClipEmbedder | PoseEmbedder
+    recording: Recording, shown: Sequence[np.ndarray], settings: ClipSettings, embedder: ClipEmbedder
 ) -> dict[str, np.ndarray]:
-    if isinstance(embedder, PoseEmbedder):
+    if isinstance(embedder, PosesEmbedder):
         return embedder.embed_poses(recording, shown)
     return embedder.embed(shown, sampled_rate(settings, len(shown[0]) if len(shown) else 1))
 
