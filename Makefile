@@ -76,7 +76,7 @@ record: .venv/installed ## compute the figures of real animals again, an hour (M
 golden: .venv/installed-test ## record the outputs of modules whose VERSION has been raised
 	MBREPRO_GOLDEN=write HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_golden.py
 
-extras: .venv/installed-test ## add what mbrepro finetune, Ray and the tests need besides (0.5 GB)
+extras: .venv/installed-test ## add what mbrepro finetune, Ray and the tests need besides (0.7 GB)
 
 # The second lock holds what the extras add to an environment that holds the first.
 FREEZE = .venv-lock/bin/pip freeze --all --exclude pip --exclude mbrepro | sed 's/+cpu$$//'

@@ -37,9 +37,9 @@ def study_table(rows: pd.DataFrame, watched: Mapping[str, float], source: str) -
     part = beyond.set_index(["protocol", "metric"])
     for place, (shown, metric) in enumerate(METRIC.items() if len(part) else ()):
         title = "Beyond: poses alone, page 12" if not place else ""
-        lines.append({"": title, " ": shown, f"corrected ({source})": _cell(part, results.BEYOND, metric)})
+        lines.append({"row": title, "metric": shown, f"corrected ({source})": _cell(part, results.BEYOND, metric)})
     for title, told in two_people().items():
-        lines.append({"": f"Two people, {title}", " ": "F1", "real mice": with_interval(told)})
+        lines.append({"row": f"Two people, {title}", "metric": "F1", "real mice": with_interval(told)})
     shown = rows[rows["metric"].isin(METRIC.values()) & rows["protocol"].isin((*results.PROTOCOLS, results.BEYOND))]
     return table(pd.DataFrame(lines).fillna("")).data + _notes(shown, source)
 
@@ -60,14 +60,14 @@ def _of_row(row: str, part: pd.DataFrame, watched: Mapping[str, float], source: 
     for shown, metric in METRIC.items():
         if metric == BOUT_F1 and not part.index.isin([BOUT_F1], level="metric").any():
             continue  # a row of clips
-        line = {"": "" if lines else title, " ": shown, "real mice": _printed(row, shown)}
+        line = {"row": "" if lines else title, "metric": shown, "real mice": _printed(row, shown)}
         line |= {f"{name} ({source})": _cell(part, name, metric) for name in results.PROTOCOLS}
         line[f"corrected ({source})"] += _worse(part, metric)
         line["always the most frequent"] = "" if metric == BOUT_F1 else _cell(part, ALWAYS, metric)
         lines.append(line)
     if watched:
         shares = {f"{name} ({source})": f"{share:.0%}" for name, share in watched.items()}
-        lines.append({"": "", " ": "video looked at"} | shares)
+        lines.append({"row": "", "metric": "video looked at"} | shares)
     return lines
 
 

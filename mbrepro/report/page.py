@@ -117,11 +117,11 @@ def table(frame: pd.DataFrame, index: str | None = None, words: bool = False) ->
     frame = frame if index is None else frame.rename_axis(index).reset_index()
     columns = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
     rows = ["".join(f"<td>{cell}</td>" for cell in row) for row in zip(*columns, strict=True)]
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
+    head = "".join("<td></td>" if name == "" else f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    kind = "mb-table mb-text" if words else "mb-table"
+    kind, scrolls = "mb-table mb-text" if words else "mb-table", "mb-scroll pst-scrollable-table-container"
     inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return HTML(f'<div class="mb-scroll"><table class="{kind}">{inner}</table></div>')
+    return HTML(f'<div class="{scrolls}"><table class="{kind}">{inner}</table></div>')
 
 
 def _cells(column: pd.Series) -> list[str]:

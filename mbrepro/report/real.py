@@ -57,7 +57,7 @@ def bout_table(pairs: Mapping[str, Mapping]) -> pd.DataFrame:
         form = ("{:,.0f}" if name in COUNTS else "{:.1f}" if name == "edit" else "{:.2f}").format
         line = {title: _with_interval(told["metrics"][name], form) for title, told in pairs.items()}
         rows[(METRICS | of_behaviours)[name]] = line
-    return pd.DataFrame(rows).T.rename_axis("").reset_index()
+    return pd.DataFrame(rows).T.rename_axis("metric").reset_index()
 
 
 def _with_interval(told: Mapping[str, float], form: Callable[[float], str] = "{:.3f}".format) -> str:

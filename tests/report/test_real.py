@@ -26,7 +26,7 @@ def test_frame_table_holds_people_model_and_what_others_print(pairs):
 
 
 def test_bout_table_has_a_line_a_metric(pairs):
-    table = real.bout_table(pairs).set_index("")
+    table = real.bout_table(pairs).set_index("metric")
     assert table.loc["bout F1 at tIoU .5, attack", "two people"].startswith("0.25 [")
     assert table.loc["bouts", "two people"].startswith("561 [")
     assert table.loc["starts off by (s), median", "FERAL, every frame seen"].startswith("0.10 [")

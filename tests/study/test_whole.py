@@ -19,6 +19,7 @@ from mbrepro.commands.execute import WarmKernel
 from mbrepro.errors import InputError
 from mbrepro.report import front, page
 from mbrepro.study import poster, recorded, results, stored
+from tests.fixtures import browser
 
 pytestmark = pytest.mark.study
 
@@ -84,6 +85,12 @@ def test_pages_have_one_menu_each_side_closed_code_each_script_once_and_pictures
         cells = built.select("div.cell")
         assert not cells or f".venv/bin/mbrepro run {Path(name).stem}" in built.get_text(), name
         assert all(cell.select("details.above-input:not([open])") for cell in cells if cell.select(".cell_input")), name
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium on this machine")
+def test_no_page_has_a_fault_in_a_browser(study):
+    """Console, requests, links, themes, widths, keys, menus, sliders, videos and axe: fixtures/browser.py."""
+    assert browser.faults(study / "_build/html") == []
 
 
 @pytest.fixture
