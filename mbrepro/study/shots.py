@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mbrepro.data.recordings import Dataset
+from mbrepro.data.recordings import UNLABELLED, Dataset
 from mbrepro.embedding.embedder import ClipEmbedder
 from mbrepro.method import pipeline
 from mbrepro.method.heads import fit_head, head_settings
@@ -25,6 +25,7 @@ VIDEO, POSES, BOTH = "video", "poses", "both"
 RANDOM, SHUFFLED = "random embeddings", "shuffled labels"  # under the linear head
 MAJORITY, ALWAYS = "never", "always"  # "other" is the majority in each of these tasks
 FIGURES = ["F1", "AP", "bout F1"]
+COLUMNS = ["behaviour", "embedding", "head", "shots", *FIGURES, "AP sd"]
 
 
 def means(drawn: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +43,10 @@ def best(drawn: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Clips that stage 1 proposes in one split of a task, and their embeddings (N, D) by their names."""
+    """Clips that stage 1 proposes in one split of a task, and their embeddings (N, D) by their names.
+
+    `RANDOM` is among them, and the first is what labels are shuffled for.
+    """
 
     proposed: tuple[Proposed, ...]
     embedded: dict[str, np.ndarray]
@@ -71,16 +75,24 @@ def shots(
         train, test = (
             _clips(part, model, protocol, embedder, folder, seed) for seed, part in enumerate((task.train, task.test))
         )
-        told = {"behaviour": task.behaviours[0]}
-        for count in counts:
-            for embedding, head, found in _drawn(train, test, protocol, task.classes, count, draws):
-                mean = dict(zip(FIGURES, found.mean(0), strict=True))
-                told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
-                lines.append(told | told_of | mean)
-        for name, answer in ((MAJORITY, 0.0), (ALWAYS, 1.0)):
-            figures = dict(zip(FIGURES, _constant(task, answer), strict=True))
-            lines.append(told | {"embedding": name, "head": "", "shots": 0, "AP sd": 0.0} | figures)
-    return pd.DataFrame(lines, columns=["behaviour", "embedding", "head", "shots", *FIGURES, "AP sd"])
+        lines += drawn_lines(task, train, test, protocol, counts, draws)
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def drawn_lines(
+    task: Dataset, train: Clips, test: Clips, protocol: Protocol, counts: Sequence[int] = SHOTS, draws: int = DRAWS
+) -> list[dict[str, object]]:  # fmt: skip
+    """The lines of `shots` of one task, from the clips of both of its splits."""
+    told, lines = {"behaviour": task.behaviours[0]}, []
+    for count in counts:
+        for embedding, head, found in _drawn(train, test, protocol, task.classes, count, draws):
+            mean = dict(zip(FIGURES, found.mean(0), strict=True))
+            told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
+            lines.append(told | told_of | mean)
+    for name, answer in ((MAJORITY, 0.0), (ALWAYS, 1.0)):
+        figures = dict(zip(FIGURES, _constant(task, answer), strict=True))
+        lines.append(told | {"embedding": name, "head": "", "shots": 0, "AP sd": 0.0} | figures)
+    return lines
 
 
 def _clips(recordings, model, protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int) -> Clips:
@@ -89,15 +101,21 @@ def _clips(recordings, model, protocol: Protocol, embedder: ClipEmbedder, folder
     fused = replace(protocol, head=replace(protocol.head, fusion="early"))
     both = np.concatenate([pipeline.embed(one, fused, embedder, folder) for one in found])
     video = both.shape[1] - pipeline.pose.WIDTH
-    noise = np.random.default_rng(seed).normal(size=(len(both), video))
-    return Clips(found, {VIDEO: both[:, :video], POSES: both[:, video:], BOTH: both, RANDOM: noise})
+    return Clips(found, with_noise({VIDEO: both[:, :video], POSES: both[:, video:], BOTH: both}, seed))
+
+
+def with_noise(embedded: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Embeddings by their names, and behind them `RANDOM`, as wide as the first."""
+    shape = next(iter(embedded.values())).shape
+    return embedded | {RANDOM: np.random.default_rng(seed).normal(size=shape)}
 
 
 def _drawn(train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int):
     """Each embedding and head with its (draws, 3) figures; draw k is of the same clips for all."""
     known, rows = train.labels, [_draw(train.labels, count, k) for k in range(draws)]
-    ways = [(e, head, False) for e in (VIDEO, POSES, BOTH) for head in HEADS]
-    for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (VIDEO, "linear", True)]:
+    telling = [name for name in train.embedded if name != RANDOM]
+    ways = [(e, head, False) for e in telling for head in HEADS]
+    for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (telling[0], "linear", True)]:
         if head == "lda" and len(rows[0]) <= len(classes):  # of one clip a class no spread is known
             continue
         figures = []
@@ -131,5 +149,7 @@ def _constant(task: Dataset, answer: float) -> list[float]:
 
 
 def _measured(true, labels, scores, classes: Sequence[str]) -> list[float]:
+    kept = [part != UNLABELLED for part in true]
+    true, labels, scores = ([v[k] for v, k in zip(part, kept, strict=True)] for part in (true, labels, scores))
     told = evaluate(true, labels, scores, classes)
     return [told["f1"], told["map"], float(found_bouts(true, labels, classes)["bout_f1_50"][0])]
