@@ -78,4 +78,4 @@ def test_modules_and_functions_stay_small(path):
 
 def test_package_grows_no_further():
     """Whoever adds without need takes away as much; an issue that asks for more raises the number by what it adds."""
-    assert sum(path.read_text(encoding="utf-8").count("\n") for path in MODULES) <= 25_296
+    assert sum(path.read_text(encoding="utf-8").count("\n") for path in MODULES) <= 25_305

@@ -26,7 +26,7 @@ from mbrepro.data.tracking.tracks import MissingParts
 from mbrepro.errors import InputError
 from mbrepro.method.bundle import load_bundle
 from mbrepro.study import looking, predict
-from mbrepro.study.own import named
+from mbrepro.study.own import SMOOTHED_S, named
 from mbrepro.study.predict import LABELLED, REAL_MICE, Film, told_in
 
 WRITTEN = ("boris.csv", "annot", "pred.csv", "frames.csv", "pred.json")  # of each recording, in this order
@@ -64,13 +64,14 @@ def own_model(path: Path, poses_only: bool = False) -> Labeller:
     bundle = load_bundle(path)
     if poses_only and not bundle.looks:
         raise InputError(f"--model {path} has no use for --stage1-only; leave it out")
+    seconds = bundle.about.get("smoothed_s", SMOOTHED_S)  # files of versions before this one do not say
     looks = None if poses_only else bundle.looks
     embedder = looking.load(looks) if looks else None
 
     def score(recording: Recording) -> tuple[np.ndarray, dict]:
         if looks and recording.video is None:
             raise InputError(f"{recording.name}: the model looks at video; name one, or give --stage1-only")
-        found = named(recording, bundle.model.scores(recording)).scores
+        found = named(recording, bundle.model.scores(recording), seconds).scores
         if looks is None:
             return found, {"stages": 1}
         recording = replace(recording, classes=bundle.classes)

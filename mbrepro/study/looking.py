@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mbrepro import paths
+from mbrepro import method, paths
+from mbrepro.artifacts import versions
+from mbrepro.data import clips
 from mbrepro.data.recordings import Dataset, Prediction, Recording, other_index
 from mbrepro.embedding import load_embedder
 from mbrepro.embedding.embedder import ClipEmbedder, EmbedderSettings
@@ -29,10 +31,15 @@ def settings_of(model: str) -> EmbedderSettings:
     return EmbedderSettings(model, dtype="auto", device="auto")
 
 
-def protocol_of(embedder: ClipEmbedder, *clips: float) -> Protocol:
-    """The corrected protocol's clips and proposals; clips: their seconds and the frames a second shown."""
+def protocol_of(embedder: ClipEmbedder, *shown: float) -> Protocol:
+    """The corrected protocol's clips and proposals; shown: their seconds and the frames a second shown."""
     view = VIEW if VIEW in embedder.views else embedder.views[0]
-    return replace(corrected(embedder.settings, 1, *clips), view=view)
+    return replace(corrected(embedder.settings, 1, *shown), view=view)
+
+
+def identity_of(embedder: ClipEmbedder) -> dict[str, object]:
+    """What a clip's embedding depends on: the embedder's own, and how clips are proposed and cut."""
+    return {**embedder.identity, **versions(clips, method)}
 
 
 def most_probable(scores: np.ndarray) -> np.ndarray:
@@ -66,7 +73,7 @@ class Eye:
         protocol, folder = protocol_of(embedder), paths.data() / "own"
         found = Scores([scores[r.name] for r in filmed], [], [])
         stages = gated.both_stages(data, found, 0, most_probable, protocol, embedder, folder, (HEAD,))
-        chosen = (embedder.settings, protocol.clips, protocol.view, embedder.identity, stages.fitted)
+        chosen = (embedder.settings, protocol.clips, protocol.view, identity_of(embedder), stages.fitted)
         looks = Looks(*chosen, stages.joint.trust, stages.joint.bias)
         shown = [np.ones(len(one.spans), bool) for one in stages.train]
         joined = gated.run_at(stages.train, shown, stages, data).videos
@@ -83,7 +90,7 @@ class Eye:
 def load(looks: Looks) -> ClipEmbedder:
     """The embedder that a model was trained with; raises InputError if there is none of its name, or another is."""
     embedder = load_embedder(looks.embedder)
-    told = json.loads(json.dumps(embedder.identity))
+    told = json.loads(json.dumps(identity_of(embedder)))
     known = {*told, *looks.identity} - MACHINE
     if differ := sorted(key for key in known if told.get(key) != looks.identity.get(key)):
         raise InputError(

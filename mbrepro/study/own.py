@@ -57,6 +57,7 @@ def train(folder: Path, out: Path, parts: Sequence[str] = (), eye: Eye | None = 
         model = fit_layered(recordings, alike, SEED)
         bar.update()
     about = _seen(recordings) | {"figures": figures(held_out, recordings[0].classes), "trained": f"{date.today()}"}
+    about["smoothed_s"] = SMOOTHED_S
     looks, told = eye.learn(recordings, held_out) if eye else (None, None)
     about |= {"video": told} if told else {}
     bundle = Bundle(model, manifest.description.skeleton, manifest.description.classes, about, looks)
@@ -129,9 +130,9 @@ def fold_scores(others: Sequence[Recording], held: Sequence[Recording], alike: b
     return cached_arrays(paths.data() / "own", "fold", tuple(made_from), scores)
 
 
-def named(recording: Recording, scores: np.ndarray) -> Prediction:
-    """A recording's frames as the most probable class of the mean scores (T, C) around each."""
-    found = smooth(scores, max(1, round(SMOOTHED_S * recording.fps)))
+def named(recording: Recording, scores: np.ndarray, seconds: float = SMOOTHED_S) -> Prediction:
+    """A recording's frames as the most probable class of the mean scores (T, C) over so many seconds around each."""
+    found = smooth(scores, max(1, round(seconds * recording.fps)))
     return Prediction(recording.name, recording.labels, found.argmax(1), found, recording.fps)
 
 

@@ -37,7 +37,7 @@ def test_the_file_holds_the_embedder_its_head_and_what_it_is_worth(trained):
     bundle = load_bundle(trained[1])
     looks, told = bundle.looks, bundle.about["video"]
     assert looks.embedder.model == told["embedder"] == "pixels" and told["filmed"] == 3
-    assert dict(looks.identity) == PixelEmbedder(EmbedderSettings("pixels")).identity
+    assert looks.identity.items() > PixelEmbedder(EmbedderSettings("pixels")).identity.items()
     assert looks.head.width == 256 and len(looks.bias) == 3 and looks.trust >= 0
     assert 0.5 < told["f1_poses"] <= 1 and 0.5 < told["f1_with_video"] <= 1
 
