@@ -23,7 +23,7 @@ Data = Annotated[
     typer.Option(help="profile own: the folder with recordings.csv; kept for later commands", show_default=False),
 ]
 Model = Annotated[
-    str, typer.Option(help="profile calms21: the vision-language model, ID@COMMIT or a folder", show_default=False)
+    str, typer.Option(help="profiles calms21 and own: the embedder, ID@COMMIT or a folder", show_default=False)
 ]
 Source = Annotated[
     str,
@@ -59,9 +59,7 @@ def use_profile(
     """
     paths.check_profile(profile)
     if profile == paths.OWN and not poses:
-        raise InputError(
-            "profile own is poses alone: for run, book, verify, crate and diff; mbrepro train makes a model of it"
-        )
+        raise InputError("profile own is for run, book, verify, crate and diff; mbrepro train makes a model of it")
     if profile != paths.OWN and data:
         raise InputError("--data is for --profile own; leave it out, or give both")
     if data:
@@ -69,10 +67,10 @@ def use_profile(
         write_text(paths.artifacts(profile) / "folder.txt", str(data.resolve()))
     if profile == paths.OWN:
         paths.own_data()
-    if profile != "calms21" and (model or source):
-        option = "--model" if model else "--from"
+    if (source and profile != "calms21") or (model and profile == "demo"):
+        option = "--from is for --profile calms21" if source else "--model is for --profile calms21 or own"
         raise InputError(
-            f"{option} is for --profile calms21; the demo embeds simulated recordings with the stand-in, and "
+            f"{option}; the demo embeds simulated recordings with the stand-in, and "
             "mbrepro run 03_clip -p model FOLDER tries another model on them"
         )
     for name, value in (("MBREPRO_MODEL", local_model(model)), ("MBREPRO_CALMS21", source)):

@@ -67,7 +67,7 @@ def command(
     out: Annotated[Path, typer.Option(help="folder for the predictions", show_default=False)],
     files: Files = None,
     poses: Poses = None,
-    stage1_only: Annotated[bool, typer.Option("--stage1-only", help="find action from the poses alone")] = False,
+    stage1_only: Annotated[bool, typer.Option("--stage1-only", help="poses alone, no video")] = False,
     individuals: Animals = None,
     pairs: Pairs = None,
     parts: Parts = None,
@@ -109,9 +109,9 @@ def _labeller(model: str, stage1_only: bool, unused: Mapping[str, object]) -> La
     own = Path(model).is_file()
     if not own and not (model == OFFICIAL and stage1_only):
         return None
-    if given := [name for name, value in ({"stage1-only": own and stage1_only} | unused).items() if value]:
+    if given := [name for name, value in unused.items() if value]:
         raise InputError(f"--model {model} has no use for --{given[0]}; leave it out")
-    return own_model(Path(model)) if own else official_model()
+    return own_model(Path(model), stage1_only) if own else official_model()
 
 
 def _check_study(profile: str, model: str, source: str, cpu: bool, stage1_only: bool) -> str:

@@ -1,5 +1,7 @@
 """A trained model as one file that can be carried: a zip of JSON, a card to read, and trees as `skops` stores them.
 
+One that looks at video too names its embedder, and holds its head as safetensors.
+
 Nothing of a file is run: trees are opened with `skops`, which makes objects of scikit-learn's own types alone. A file
 that was changed or cut short, or whose scores this installation would give otherwise, is refused.
 """
@@ -14,49 +16,77 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 import skops.io
 from sklearn import __version__ as sklearn_version
 from sklearn.ensemble import HistGradientBoostingClassifier
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from mbrepro.artifacts import replacing, versions
+from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Skeleton
+from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, context, features
 from mbrepro.method.boosting import Boosted, BoostingSettings
 from mbrepro.method.context import Layered
+from mbrepro.method.heads import Head, head_arrays, head_of
 
 FORMAT = 1
 DESCRIPTION, CARD, TREES = "model.json", "card.md", ("first.skops", "second.skops")
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]  # beyond the types that skops trusts
+STAGE2 = "stage2.safetensors"  # of a model that looks at video
 SCHEMA = "schema.json"  # of a skops file
 MOST_BYTES = 2**28  # of a member; a model of 20 recordings has under 2**22
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same model is the same bytes
 
 
 @dataclass(frozen=True, eq=False)
+class Looks:
+    """Stage 2 of a model: its embedder by name with what its embeddings depend on, clips and view, and a linear head.
+
+    trust, bias: of the joint of the head's scores with the trees'.
+    """
+
+    embedder: EmbedderSettings
+    clips: ClipSettings
+    view: str
+    identity: Mapping[str, object]
+    head: Head
+    trust: float
+    bias: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """A trained model, the parts and the classes that it knows, and what is told of it.
 
-    about: plain values, such as what it was trained on and how good it was on animals that it had not seen.
+    looks: what it makes of a video, if it takes one. about: plain values, such as what it was trained on and how good
+    it was on animals that it had not seen.
     """
 
     model: Layered
     skeleton: Skeleton
     classes: tuple[str, ...]
     about: Mapping[str, Any]
+    looks: Looks | None = None
 
 
 def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
     """Write a model and its card as one file, whole or not at all."""
     first, second = bundle.model.first, bundle.model.second
     members = dict(zip(TREES, map(_stored, (first.trees, second)), strict=True)) | {CARD: card.encode()}
+    if looks := bundle.looks:
+        members[STAGE2] = safetensors.numpy.save(head_arrays(looks.head) | {"bias": looks.bias})
     told = {
         "format": FORMAT, "parts": bundle.skeleton.parts, "front": bundle.skeleton.front, "rear": bundle.skeleton.rear,
         "classes": bundle.classes, "fps": bundle.model.fps, "alike": bundle.model.alike,
         "settings": asdict(first.settings), "about": bundle.about,
         "versions": _versions(), "sha256": {name: _digest(content) for name, content in members.items()},
     }  # fmt: skip
+    if looks:
+        told["stage2"] = {key: getattr(looks, key) for key in ("view", "identity", "trust")}
+        told["stage2"] |= {"embedder": asdict(looks.embedder), "clips": asdict(looks.clips)}
     described = json.dumps(told, indent=1, sort_keys=True).encode()
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in {DESCRIPTION: described, **members}.items():
@@ -101,7 +131,8 @@ def load_bundle(path: Path) -> Bundle:
         settings = BoostingSettings(**told["settings"] | {"windows_s": tuple(told["settings"]["windows_s"])})
         skeleton, classes = Skeleton(tuple(told["parts"]), told["front"], told["rear"]), tuple(told["classes"])
         model = Layered(Boosted(trees[0], len(classes), settings), trees[1], float(told["fps"]), bool(told["alike"]))
-        return Bundle(model, skeleton, classes, told["about"])
+        looks = _looks(told["stage2"], members[STAGE2], len(classes)) if "stage2" in told else None
+        return Bundle(model, skeleton, classes, told["about"], looks)
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib, json and skops each raise errors of their own at bytes not theirs
@@ -109,10 +140,17 @@ def load_bundle(path: Path) -> Bundle:
         raise InputError(f"{path}: not a model of mbrepro train ({why}); name one, official or demo") from error
 
 
+def _looks(told: Mapping, content: bytes, classes: int) -> Looks:
+    arrays = safetensors.numpy.load(content)
+    embedder, clips = EmbedderSettings(**told["embedder"]), ClipSettings(**told["clips"])
+    head = head_of(arrays, classes)
+    return Looks(embedder, clips, told["view"], told["identity"], head, float(told["trust"]), arrays["bias"])
+
+
 def _members(path: Path) -> tuple[dict[str, bytes], dict]:
     """Every member's bytes and the description, once they are those that were written and these versions' own."""
     with zipfile.ZipFile(path) as file:
-        if {info.filename for info in file.infolist()} != {DESCRIPTION, CARD, *TREES}:
+        if {info.filename for info in file.infolist()} - {STAGE2} != {DESCRIPTION, CARD, *TREES}:
             raise InputError(f"{path}: not a model of mbrepro train, which holds {DESCRIPTION}, {CARD} and trees")
         if any(info.file_size > MOST_BYTES for info in file.infolist()):
             raise InputError(f"{path}: a part of it is too large to be a model of mbrepro train")

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,6 +180,25 @@ def fit_head(
     scaler = [StandardScaler()] if settings.standardise else []
     model = make_pipeline(*scaler, HEADS[settings.kind](settings, seed))
     return Head(classes, embeddings.shape[1], known, model.fit(embeddings, labels))
+
+
+def head_arrays(head: Head) -> dict[str, np.ndarray]:
+    """What a fitted linear head is, for a file; raises InputError for one whose training held one class only."""
+    if head.model is None:
+        raise InputError("the clips to learn from show one class only, so there is nothing to tell apart")
+    scaler, linear = (step for _, step in head.model.steps)
+    told = {"mean": scaler.mean_, "scale": scaler.scale_, "coef": linear.coef_, "intercept": linear.intercept_}
+    told |= {"known": head.known}
+    return {name: np.ascontiguousarray(values) for name, values in told.items()}  # safetensors takes bytes as they lie
+
+
+def head_of(arrays: Mapping[str, np.ndarray], classes: int) -> Head:
+    """The head of `head_arrays`, whose scores are the same."""
+    scaler, linear = StandardScaler(), LogisticRegression()
+    scaler.mean_, scaler.scale_, width = arrays["mean"], arrays["scale"], len(arrays["mean"])
+    linear.coef_, linear.intercept_, linear.classes_ = arrays["coef"], arrays["intercept"], arrays["known"]
+    scaler.n_features_in_ = linear.n_features_in_ = width
+    return Head(classes, width, arrays["known"], make_pipeline(scaler, linear))
 
 
 @dataclass(frozen=True, eq=False)

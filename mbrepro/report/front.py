@@ -1,6 +1,6 @@
 """The study's table on the first page: every row in one metric, beside the poster, the trivial answer and people."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,18 @@ from mbrepro.study.two_stages import ALWAYS
 METRIC = {"F1": "calms21_f1", "MAP": "calms21_map", METRICS[BOUT_F1]: BOUT_F1}  # the same under every protocol
 TUNED = ("baseline", "localization")  # rows that the simulator is tuned towards (page 00)
 WORSE = "▼"
-OWN = {  # what the table of one's own recordings calls its protocols, as `by_protocol` writes them
-    "published": "the published network, last pass kept",
-    "corrected": "the same, passes chosen on train animals",
-    "boosting, raw": "layered trees, each frame by itself",
-    "beyond": "layered trees, smoothed: mbrepro train",
+OWN = {  # what the table of one's own recordings calls its rows and protocols
+    ("baseline", "published"): "the published network, last pass kept",
+    ("baseline", "corrected"): "the same, passes chosen on train animals",
+    ("baseline", "boosting_raw"): "layered trees, each frame by itself",
+    ("baseline", "beyond"): "layered trees, smoothed: mbrepro train",
+    ("clip", "corrected"): poster.TITLES["clip"],
+    ("pose_vlm", "corrected"): poster.TITLES["pose_vlm"],
+    ("pose_vlm", "beyond_dense"): "Both stages' scores joined: mbrepro train with an embedder",
+    ("few_shot", "corrected"): "Few-shot, by poses: behaviours with few bouts",
 }
+UNSEEN = "no video, or no model named"
+LACKS = {"clip": UNSEEN, "pose_vlm": UNSEEN, "few_shot": "no such behaviour"}
 
 
 def study_table(rows: pd.DataFrame, watched: Mapping[str, float], source: str) -> str:
@@ -44,12 +50,20 @@ def study_table(rows: pd.DataFrame, watched: Mapping[str, float], source: str) -
     return table(pd.DataFrame(lines).fillna("")).data + _notes(shown, source)
 
 
+def own_lines(rows: pd.DataFrame, shown: Collection[str] = poster.ROWS) -> pd.DataFrame:
+    """A line a protocol of those rows of one's own recordings, or why there is none."""
+    kept = rows[rows["row"].isin(shown)]
+    named = kept.assign(protocol=[OWN[pair] for pair in zip(kept["row"], kept["protocol"], strict=True)])
+    found = by_protocol(named, {metric: title for title, metric in METRIC.items()}).astype(object)
+    for (row, _), title in OWN.items():
+        if row in shown and row in LACKS and title not in found.index:
+            found.loc[title] = LACKS[row]
+    return found.reindex([title for title in OWN.values() if title in found.index])
+
+
 def own_table(rows: pd.DataFrame) -> str:
-    """The table of one's own recordings as HTML: a line a localizer of poses, and rows that look at video without."""
-    found = by_protocol(rows, {metric: shown for shown, metric in METRIC.items()}).rename(index=OWN)
-    for row in ("clip", "pose_vlm", "few_shot"):
-        found.loc[poster.TITLES[row]] = "no video"
-    return table(found, "").data + line(
+    """The table of one's own recordings as HTML: a line a protocol of every row."""
+    return table(own_lines(rows), "").data + line(
         f"Means over behaviours; 95 % intervals by recording from {LEAST_VIDEOS} recordings on."
     )
 

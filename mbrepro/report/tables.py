@@ -165,7 +165,7 @@ def by_protocol(rows: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
             between = "" if np.isnan(told["low"]) else f" [{told['low']:.2f}, {told['high']:.2f}]"
             said = "not defined" if np.isnan(told["mean"]) else f"{told['mean']:.3f}{spread}{between}"
             lines.setdefault(protocol.replace("_", ", "), {})[metrics[metric]] = said
-    return pd.DataFrame(lines).T[list(metrics.values())]
+    return pd.DataFrame(lines).T.reindex(columns=list(metrics.values())).fillna("")
 
 
 _SCORES = {"f1": "F1", "map": "MAP", "ap": "average precision"}

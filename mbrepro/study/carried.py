@@ -5,7 +5,7 @@ The model is one that `mbrepro train` wrote, or CalMS21's official network.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -25,8 +25,8 @@ from mbrepro.data.tracking import reader_of
 from mbrepro.data.tracking.tracks import MissingParts
 from mbrepro.errors import InputError
 from mbrepro.method.bundle import load_bundle
-from mbrepro.study import predict
-from mbrepro.study.own import named
+from mbrepro.study import looking, predict
+from mbrepro.study.own import SMOOTHED_S, named
 from mbrepro.study.predict import LABELLED, REAL_MICE, Film, told_in
 
 WRITTEN = ("boris.csv", "annot", "pred.csv", "frames.csv", "pred.json")  # of each recording, in this order
@@ -36,13 +36,14 @@ WRITTEN = ("boris.csv", "annot", "pred.csv", "frames.csv", "pred.json")  # of ea
 class Labeller:
     """A model that names every frame: the points it takes, its classes, its file's SHA-256, and what scores frames.
 
-    score: (T, C) probabilities of a recording, and notes on how they came about.
+    score: (T, C) probabilities of a recording, and notes on how they came about. looks: whether at its video.
     """
 
     skeleton: Skeleton
     classes: tuple[str, ...]
     sha256: str
     score: Callable[[Recording], tuple[np.ndarray, dict]]
+    looks: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +56,28 @@ class Job:
     read: Callable[[], tuple[Recording, dict]]
 
 
-def own_model(path: Path) -> Labeller:
-    """A model that `mbrepro train` wrote; raises InputError as `load_bundle`."""
+def own_model(path: Path, poses_only: bool = False) -> Labeller:
+    """A model that `mbrepro train` wrote; poses_only: one that looks at video does without.
+
+    Raises InputError as `load_bundle`, if its embedder is not there, or for poses_only of one that looks at none.
+    """
     bundle = load_bundle(path)
+    if poses_only and not bundle.looks:
+        raise InputError(f"--model {path} has no use for --stage1-only; leave it out")
+    seconds = bundle.about.get("smoothed_s", SMOOTHED_S)  # files of versions before this one do not say
+    looks = None if poses_only else bundle.looks
+    embedder = looking.load(looks) if looks else None
 
     def score(recording: Recording) -> tuple[np.ndarray, dict]:
-        return named(recording, bundle.model.scores(recording)).scores, {}
+        if looks and recording.video is None:
+            raise InputError(f"{recording.name}: the model looks at video; name one, or give --stage1-only")
+        found = named(recording, bundle.model.scores(recording), seconds).scores
+        if looks is None:
+            return found, {"stages": 1}
+        recording = replace(recording, classes=bundle.classes)
+        return looking.joined(looks, recording, found, embedder), {"stages": 2, "embedder": looks.embedder.model}
 
-    return Labeller(bundle.skeleton, bundle.classes, file_hash(path), score)
+    return Labeller(bundle.skeleton, bundle.classes, file_hash(path), score, looks is not None)
 
 
 def official_model() -> Labeller:
@@ -153,7 +168,7 @@ def _labelled(
     files = job.poses, *job.made_from, *(compare or ())
     if missing := [path for path in files if isinstance(path, Path) and not path.exists()]:
         raise InputError(f"{missing[0]}: there is no such file")
-    made_from = fingerprint(model.sha256, *files)
+    made_from = fingerprint(model.sha256, model.looks, *files)
     suffixes = (*WRITTEN[:2], *([LABELLED] if film else []), *WRITTEN[2:])
     written = [out / f"{job.name}.{suffix}" for suffix in suffixes]
     if all(path.exists() for path in written) and told_in(written[-1]).get("made_from") == made_from:

@@ -73,11 +73,13 @@ class Joint:
 class Stages:
     """Both stages: on filmed train recordings out of fold, and on test recordings for each seed.
 
-    head, view: of stage 2. label: how labels are taken from scores of frames. joint: what joins both stages' scores.
+    head, view: of stage 2; fitted: the head, on all train recordings. label: how labels are taken from scores of
+    frames. joint: what joins both stages' scores.
     """
 
     head: str
     view: str
+    fitted: Head
     label: Labels
     train: tuple[Staged, ...]
     test: tuple[tuple[Staged, ...], ...]
@@ -101,13 +103,14 @@ def of_filmed(data: Dataset, scores: Scores) -> tuple[Dataset, Scores]:
 
 
 def both_stages(
-    data: Dataset, scores: Scores, seeds: int, label: Labels, protocol: Protocol, embedder: ClipEmbedder, folder: Path
+    data: Dataset, scores: Scores, seeds: int, label: Labels, protocol: Protocol, embedder: ClipEmbedder, folder: Path,
+    heads: Sequence[str] = (),
 ) -> Stages:  # fmt: skip
     """Run stage 2 on all that stage 1 proposes; a gate then says what of it would have been seen.
 
     data, scores: of recordings that the embedder can look at. The head is the one of `HEADS` and `FUSED`, and with the
     view "auto" the view that of the embedder's, with the highest macro-F1 of clips of held-out train animals. Raises
-    InputError as the pipeline does, or for fewer than `FEWEST` train animals.
+    InputError as the pipeline does, or for fewer than `FEWEST` train animals. heads: to choose among, in their place.
     """
     other, tests = other_index(data.classes), [scores.test[seed % len(scores.test)] for seed in range(seeds)]
     learned = [
@@ -123,7 +126,7 @@ def both_stages(
     views = embedder.views if protocol.view == "auto" else (protocol.view,)
     named = {
         (head, view): _out_of_fold(learned, train, _with(protocol, head, view), embedder, folder)
-        for head in HEADS + fused
+        for head in heads or HEADS + fused
         for view in views
     }
     best = max(named, key=lambda pair: _clip_f1(train, named[pair]))
@@ -131,10 +134,10 @@ def both_stages(
     fitted = pipeline.train_head(learned, chosen, embedder, folder, 0)
     said = [[fitted.scores(pipeline.embed(one, chosen, embedder, folder)) for one in part] for part in test]
     staged = [
-        tuple(Staged(p, s, _spans(p, protocol), n) for p, s, n in zip(*parts, strict=True))
+        tuple(Staged(p, s, spans_of(p, protocol), n) for p, s, n in zip(*parts, strict=True))
         for parts in ((train, scores.train, named[best]), *zip(test, tests, said, strict=True))
     ]
-    return Stages(*best, label, staged[0], tuple(staged[1:]), fit_joint(staged[0]))
+    return Stages(*best, fitted, label, staged[0], tuple(staged[1:]), fit_joint(staged[0]))
 
 
 def _with(protocol: Protocol, head: str, view: str) -> Protocol:
@@ -162,7 +165,8 @@ def _clip_f1(clips: Sequence[Proposed], named: Sequence[np.ndarray]) -> float:
     return evaluate(true, labels, None, clips[0].recording.classes)["f1"]
 
 
-def _spans(proposed: Proposed, protocol: Protocol) -> np.ndarray:
+def spans_of(proposed: Proposed, protocol: Protocol) -> np.ndarray:
+    """(N, 2) first frame and excluded last of the proposals' clips."""
     length = round(protocol.clips.seconds * proposed.recording.fps)
     return np.stack([proposed.starts, np.minimum(proposed.starts + length, len(proposed.recording))], 1)
 

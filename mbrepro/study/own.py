@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import sklearn
@@ -17,7 +18,7 @@ from mbrepro.data.own.manifest import Manifest, read_manifest, with_skeleton
 from mbrepro.data.recordings import UNLABELLED, Prediction, Recording, Skeleton, behaviours
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, context, features
-from mbrepro.method.bundle import Bundle, save_bundle
+from mbrepro.method.bundle import Bundle, Looks, save_bundle
 from mbrepro.method.context import FOLDS, fit_layered, folds_by_animal
 from mbrepro.method.decoding import smooth
 from mbrepro.metrics.frames import evaluate
@@ -30,22 +31,36 @@ SHOWN = ("f1", "precision", "recall", "bout_f1_50", "kappa")
 OF_CLASS = ("f1", "precision", "recall", "bout_f1_50")
 
 
-def train(folder: Path, out: Path, parts: Sequence[str] = ()) -> str:
+class Eye(Protocol):
+    """What a model learns to look at video with: `looking.Eye`, which this module lies below."""
+
+    def check(self, folder: Path, recordings: Sequence[Recording]) -> None: ...
+
+    def learn(self, recordings: Sequence[Recording], held_out: Sequence[Prediction]) -> tuple[Looks, dict]: ...
+
+
+def train(folder: Path, out: Path, parts: Sequence[str] = (), eye: Eye | None = None) -> str:
     """Train on the labelled recordings of a data set, write the model to `out`, and return its card.
 
-    parts: those to use, of the ones in `dataset.yml`. The figures of the card are of recordings of animals that the
+    parts: those to use, of the ones in `dataset.yml`. eye: what it looks at video with too, of at least two filmed
+    animals. The figures of the card are of recordings of animals that the
     scoring model never saw; scores of finished folds are kept, so that an interrupted training goes on from there.
     Raises InputError if a recording cannot be read, a behaviour is in fewer than two recordings, or labelled
     recordings are of fewer than three animals.
     """
     manifest = with_parts(read_manifest(folder), parts)
     recordings, alike = labelled(manifest), manifest.description.alike
+    if eye:
+        eye.check(folder, recordings)
     with tqdm(total=min(OUTER, _animals(recordings)) + 1, desc="train", unit="model", disable=None) as bar:
         held_out = out_of_fold(recordings, alike, bar.update)
         model = fit_layered(recordings, alike, SEED)
         bar.update()
     about = _seen(recordings) | {"figures": figures(held_out, recordings[0].classes), "trained": f"{date.today()}"}
-    bundle = Bundle(model, manifest.description.skeleton, manifest.description.classes, about)
+    about["smoothed_s"] = SMOOTHED_S
+    looks, told = eye.learn(recordings, held_out) if eye else (None, None)
+    about |= {"video": told} if told else {}
+    bundle = Bundle(model, manifest.description.skeleton, manifest.description.classes, about, looks)
     text = card(bundle)
     save_bundle(Path(out), bundle, text)
     return text
@@ -115,9 +130,9 @@ def fold_scores(others: Sequence[Recording], held: Sequence[Recording], alike: b
     return cached_arrays(paths.data() / "own", "fold", tuple(made_from), scores)
 
 
-def named(recording: Recording, scores: np.ndarray) -> Prediction:
-    """A recording's frames as the most probable class of the mean scores (T, C) around each."""
-    found = smooth(scores, max(1, round(SMOOTHED_S * recording.fps)))
+def named(recording: Recording, scores: np.ndarray, seconds: float = SMOOTHED_S) -> Prediction:
+    """A recording's frames as the most probable class of the mean scores (T, C) over so many seconds around each."""
+    found = smooth(scores, max(1, round(seconds * recording.fps)))
     return Prediction(recording.name, recording.labels, found.argmax(1), found, recording.fps)
 
 
@@ -162,4 +177,8 @@ def card(bundle: Bundle) -> str:
     for name, told in about["figures"].items():
         between = f"{told['low']:.3f} to {told['high']:.3f}" if "low" in told else ""
         lines.append(f"| {name} | {told['value']:.3f} | {between} |")
+    if told := about.get("video"):
+        lines += ["", f"It looks at video by {told['embedder']}: of the {told['filmed']} filmed recordings F1 is "
+                  f"{told['f1_with_video']:.3f}, by poses alone {told['f1_poses']:.3f}; the head never saw the animal "
+                  "either, the weights that join both stages' scores did."]  # fmt: skip
     return "\n".join(lines) + "\n"

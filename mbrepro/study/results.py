@@ -99,7 +99,7 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPL
     for metric, name in reading(row, protocol, _of_frames(runs)).items():
         by_seed = np.array([v[name][0] for v in values])
         low, high, undefined = interval(samples[name][1:], videos)
-        known = np.nan if runs[0].task == paths.OWN else poster.TABLE[row].get(metric, np.nan)
+        known = np.nan if runs[0].task.startswith(paths.OWN) else poster.TABLE[row].get(metric, np.nan)
         spread = (by_seed.mean(), by_seed.std(), low, high)
         rows.append((row, protocol, metric, *spread, len(seeds), videos, undefined, known, ""))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,7 +1,7 @@
 """New behaviours from 1, 3 or 10 labelled clips: every head over every embedding, in many draws, and the floors; and
 the model asked directly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mbrepro.data.recordings import Dataset, Recording
+from mbrepro.data.recordings import UNLABELLED, Dataset, Recording
 from mbrepro.embedding import pose
 from mbrepro.embedding.asked import can_be_asked
 from mbrepro.embedding.embedder import ClipEmbedder
@@ -33,6 +33,8 @@ RANDOM, SHUFFLED = "random embeddings", "shuffled labels"  # under the linear he
 PROMPTED = "prompt"  # no head
 MAJORITY, ALWAYS = "never", "always"  # "other" is the majority in each of these tasks
 FIGURES = ["F1", "AP", "bout F1"]
+COLUMNS = ["behaviour", "embedding", "head", "shots", *FIGURES, "AP sd"]
+Drawn = tuple[int, str, str, np.ndarray]  # shots, embedding, head, and (draws, 3) figures
 
 
 def means(drawn: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +52,10 @@ def best(drawn: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Clips that stage 1 proposes in one split of a task, and their embeddings (N, D) by their names."""
+    """Clips that stage 1 proposes in one split of a task, and their embeddings (N, D) by their names.
+
+    `RANDOM` is among them, and the first is what labels are shuffled for.
+    """
 
     proposed: tuple[Proposed, ...]
     embedded: dict[str, np.ndarray]
@@ -80,16 +85,26 @@ def shots(
         train, test = (
             _clips(part, model, protocol, embedder, folder, seed) for seed, part in enumerate((task.train, task.test))
         )
-        told = {"behaviour": task.behaviours[0]}
-        drawn = (_drawn(train, test, protocol, task.classes, count, draws) for count in counts)
-        for count, embedding, head, found in chain(*drawn, _asked(train, test, protocol, embedder, folder, asked)):
-            mean = dict(zip(FIGURES, found.mean(0), strict=True))
-            told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
-            lines.append(told | told_of | mean)
-        for name, answer in ((MAJORITY, 0.0), (ALWAYS, 1.0)):
-            figures = dict(zip(FIGURES, _constant(task, answer), strict=True))
-            lines.append(told | {"embedding": name, "head": "", "shots": 0, "AP sd": 0.0} | figures)
-    return pd.DataFrame(lines, columns=["behaviour", "embedding", "head", "shots", *FIGURES, "AP sd"])
+        more = _asked(train, test, protocol, embedder, folder, asked)
+        lines += drawn_lines(task, train, test, protocol, counts, draws, more)
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def drawn_lines(
+    task: Dataset, train: Clips, test: Clips, protocol: Protocol, counts: Sequence[int] = SHOTS, draws: int = DRAWS,
+    more: Iterable[Drawn] = (),
+) -> list[dict[str, object]]:  # fmt: skip
+    """The lines of `shots` of one task, from the clips of both of its splits, and of what else was drawn."""
+    told, lines = {"behaviour": task.behaviours[0]}, []
+    drawn = (_drawn(train, test, protocol, task.classes, count, draws) for count in counts)
+    for count, embedding, head, found in chain(*drawn, more):
+        mean = dict(zip(FIGURES, found.mean(0), strict=True))
+        told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
+        lines.append(told | told_of | mean)
+    for name, answer in ((MAJORITY, 0.0), (ALWAYS, 1.0)):
+        figures = dict(zip(FIGURES, _constant(task, answer), strict=True))
+        lines.append(told | {"embedding": name, "head": "", "shots": 0, "AP sd": 0.0} | figures)
+    return lines
 
 
 def _clips(
@@ -100,17 +115,23 @@ def _clips(
     fused = replace(protocol, head=replace(protocol.head, fusion="early"))
     both = np.concatenate([pipeline.embed(one, fused, embedder, folder) for one in found])
     video = both.shape[1] - pose.WIDTH
-    noise = np.random.default_rng(seed).normal(size=(len(both), video))
-    return Clips(found, {VIDEO: both[:, :video], POSES: both[:, video:], BOTH: both, RANDOM: noise})
+    return Clips(found, with_noise({VIDEO: both[:, :video], POSES: both[:, video:], BOTH: both}, seed))
+
+
+def with_noise(embedded: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Embeddings by their names, and behind them `RANDOM`, as wide as the first."""
+    shape = next(iter(embedded.values())).shape
+    return embedded | {RANDOM: np.random.default_rng(seed).normal(size=shape)}
 
 
 def _drawn(
     train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int
-) -> Iterator[tuple[int, str, str, np.ndarray]]:
+) -> Iterator[Drawn]:
     """The count, each embedding and head with its (draws, 3) figures; draw k is of the same clips for all."""
     known, rows = train.labels, [_draw(train.labels, count, k) for k in range(draws)]
-    ways = [(e, head, False) for e in (VIDEO, POSES, BOTH) for head in HEADS]
-    for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (VIDEO, "linear", True)]:
+    telling = [name for name in train.embedded if name != RANDOM]
+    ways = [(e, head, False) for e in telling for head in HEADS]
+    for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (telling[0], "linear", True)]:
         if head == "lda" and len(rows[0]) <= len(classes):  # of one clip a class no spread is known
             continue
         figures = []
@@ -127,7 +148,7 @@ def _drawn(
 
 def _asked(
     train: Clips, test: Clips, protocol: Protocol, model: ClipEmbedder, folder: Path, counts: Sequence[int]
-) -> Iterator[tuple[int, str, str, np.ndarray]]:
+) -> Iterator[Drawn]:
     """As `_drawn`, of the model's own answers: one draw of each number of shots, if it can be asked."""
     classes = test.proposed[0].recording.classes
     for count in counts if can_be_asked(model) else ():
@@ -155,5 +176,7 @@ def _constant(task: Dataset, answer: float) -> list[float]:
 
 
 def _measured(true: Arrays, labels: Arrays, scores: Arrays, classes: Sequence[str]) -> list[float]:
+    kept = [part != UNLABELLED for part in true]
+    true, labels, scores = ([v[k] for v, k in zip(part, kept, strict=True)] for part in (true, labels, scores))
     told = evaluate(true, labels, scores, classes)
     return [told["f1"], told["map"], float(found_bouts(true, labels, classes)["bout_f1_50"][0])]

@@ -13,11 +13,14 @@ import skops.io
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import MOUSE, TASK1_CLASSES
+from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
 from mbrepro.method import context
-from mbrepro.method.bundle import CARD, DESCRIPTION, TREES, Bundle, load_bundle, save_bundle
+from mbrepro.method.bundle import CARD, DESCRIPTION, STAGE2, TREES, Bundle, Looks, load_bundle, save_bundle
 from mbrepro.method.context import fit_layered
+from mbrepro.method.heads import HeadSettings, fit_head, head_arrays, head_of
 from tests.fixtures.near_and_far import FIRST, SECOND, made_recording
 
 
@@ -31,6 +34,45 @@ def bundle():
 def path(bundle, tmp_path):
     save_bundle(tmp_path / "model.zip", bundle, "# card\n")
     return tmp_path / "model.zip"
+
+
+@pytest.fixture
+def looks():
+    """A head that was fitted on clips, the classes in no order of the labels."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([3, 0, 1], 20)
+    head = fit_head(rng.normal(labels[:, None], 1, (60, 5)), labels, len(TASK1_CLASSES), HeadSettings(), 0)
+    identity = {"model": "pixels", "code": "1"}
+    return Looks(
+        EmbedderSettings("pixels"), ClipSettings(2.0), "mean", identity, head, 0.7, np.array([0.1, -0.2, 0, 0.3])
+    )
+
+
+def test_stage_2_read_back_names_clips_the_same(bundle, looks, tmp_path):
+    save_bundle(tmp_path / "model.zip", replace(bundle, looks=looks), "# card\n")
+    found = load_bundle(tmp_path / "model.zip").looks
+    clips = np.random.default_rng(1).normal(size=(9, 5))
+    np.testing.assert_array_equal(found.head.scores(clips), looks.head.scores(clips))
+    assert (found.embedder, found.clips, found.view) == (looks.embedder, looks.clips, looks.view)
+    assert (found.identity, found.trust) == (looks.identity, looks.trust) and (found.bias == looks.bias).all()
+    both = fit_head(clips[:8], np.repeat([2, 3], 4), len(TASK1_CLASSES), HeadSettings(), 0)
+    np.testing.assert_array_equal(head_of(head_arrays(both), 4).scores(clips), both.scores(clips))
+    with pytest.raises(InputError, match="one class only"):
+        head_arrays(fit_head(clips, np.zeros(9, int), 4, HeadSettings(), 0))
+
+
+def test_a_changed_head_or_one_that_is_gone_is_refused(bundle, looks, tmp_path):
+    path = tmp_path / "model.zip"
+    save_bundle(path, replace(bundle, looks=looks), "# card\n")
+    original = path.read_bytes()
+    rewritten(path, lambda members: members.update({STAGE2: members[STAGE2][:-1] + b"!"}), signed=False)
+    with pytest.raises(InputError, match="it was changed after it was written"):
+        load_bundle(path)
+    for change in (lambda members: members.pop(STAGE2), lambda members: members.update({STAGE2: b"none"})):
+        path.write_bytes(original)
+        rewritten(path, change)
+        with pytest.raises(InputError, match="not a model of mbrepro train"):
+            load_bundle(path)
 
 
 def rewritten(path, change, signed=True):

@@ -15,9 +15,10 @@ from mbrepro.data.own import read_recording
 from mbrepro.data.own.manifest import read_manifest
 from mbrepro.method import context
 from mbrepro.method.boosting import BoostingSettings
-from mbrepro.method.bundle import load_bundle
+from mbrepro.method.bundle import load_bundle, save_bundle
+from mbrepro.method.decoding import smooth
 from mbrepro.metrics.frames import evaluate
-from mbrepro.study import own
+from mbrepro.study import carried, own
 from tests.fixtures.rat_files import FRAMES, write_manifest, write_rats
 
 RIG = ("--fps", "30", "--frame-size", "1920", "1080")
@@ -77,6 +78,17 @@ def test_figures_are_those_of_the_held_out_labels(folder, monkeypatch):
     expected = evaluate(true, labels, told, recordings[0].classes)
     for name in ("f1", "precision", "f1_social", "map", "ap_aggression"):
         assert found[name]["value"] == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_a_file_tells_over_how_long_its_scores_are_means(model, folder, tmp_path):
+    bundle = load_bundle(model)
+    assert bundle.about["smoothed_s"] == own.SMOOTHED_S
+    other = tmp_path / "other.zip"
+    save_bundle(other, replace(bundle, about=bundle.about | {"smoothed_s": 3.0}), "")
+    manifest = read_manifest(folder)
+    recording, _ = read_recording(manifest, manifest.entries[0])
+    found, _ = carried.own_model(other).score(recording)
+    np.testing.assert_array_equal(found, smooth(bundle.model.scores(recording), 90))
 
 
 def test_predictions_of_a_folder_and_of_files_are_the_same_and_those_made_are_kept(model, folder, tmp_path, capsys):
