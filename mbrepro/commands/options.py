@@ -31,7 +31,7 @@ Source = Annotated[
         "--from", help="profile calms21: where fetch took the data from, if not the record", show_default=False
     ),
 ]
-Cpu = Annotated[bool, typer.Option("--cpu", help="profile calms21: go on without a GPU, however long it takes")]
+Cpu = Annotated[bool, typer.Option("--cpu", help="go on without a GPU, however long it takes")]
 Seeds = Annotated[int, typer.Option(min=1, help="networks trained, each from another seed")]
 Run = Annotated[str, typer.Option(help="a run of your own in place of the study", show_default=False)]
 Scale = Annotated[
@@ -91,12 +91,20 @@ def local_model(model: str) -> str:
     return model
 
 
-def check_patience(profile: str, cpu: bool, seeds: int) -> None:
-    """Raise InputError before anything runs if stage 2 with a real model would keep a CPU busy for hours."""
-    if profile == "calms21" and not cpu and seeds:
-        from mbrepro.study.estimate import estimate, refuse_slow
+def check_patience(profile: str, cpu: bool, seeds: int, model: str = "") -> None:
+    """Raise InputError before anything runs if stage 2 with a real model would keep a CPU busy for hours.
 
-        refuse_slow(estimate(profile, seeds))
+    model: of one's own recordings, if another than MBREPRO_MODEL.
+    """
+    if cpu or not seeds or profile == "demo":
+        return
+    from mbrepro.study import estimate, looking, profiles
+
+    if profile == "calms21":
+        estimate.refuse_slow(estimate.estimate(profile, seeds))
+    elif named := model or os.environ.get("MBREPRO_MODEL"):
+        recordings = profiles.load_dataset("task1", profile).recordings
+        estimate.refuse_slow(estimate.of_own(recordings, looking.settings_of(named)))
 
 
 def pair(option: str, form: str, text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mbrepro.commands.options import local_model, writable
+from mbrepro.commands.options import Cpu, local_model, writable
 from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
 from mbrepro.study.looking import Eye, settings_of
@@ -21,11 +21,12 @@ def command(
     embedder: Annotated[
         str, typer.Option(help="also look at the videos, by this model: ID@COMMIT or a folder", show_default=False)
     ] = "",
+    cpu: Cpu = False,
 ) -> None:
     """Train, write the model and print its card."""
     writable(out.parent)
     if out.is_dir():
         raise InputError(f"{out}: this is a folder; name the file to write, such as {out / 'model.zip'}")
-    eye = Eye(load_embedder(settings_of(local_model(embedder)))) if embedder else None
+    eye = Eye(load_embedder(settings_of(local_model(embedder))), patient=cpu) if embedder else None
     print(train(folder, out, parts or (), eye))
     print(f"{out}\nmbrepro predict POSES --model {out} --out predictions")

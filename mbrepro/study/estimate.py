@@ -1,17 +1,19 @@
 """How long stage 2 will take, told before it starts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import torch
 
-from mbrepro.data.recordings import FRAME_SIZE, Dataset
+from mbrepro import paths
+from mbrepro.data.recordings import FRAME_SIZE, Dataset, Recording
 from mbrepro.embedding import checkpoint, cost, embedder_class
+from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
 from mbrepro.method.proposals import propose
-from mbrepro.method.protocols import Protocol
+from mbrepro.method.protocols import Protocol, corrected
 from mbrepro.study.corrections import corrections
 from mbrepro.study.embed import filmed_sets
 from mbrepro.study.results import PROTOCOLS
@@ -32,9 +34,23 @@ def estimate(
     alone would take at the speed measured on the device just now, so a lower bound. Raises InputError if a model cannot
     be found or is of a kind that is not supported.
     """
+    sets = {
+        name: _steps(profile, scale, videos) if name == STEPS else filmed_sets(profile, name, tasks, scale, videos)
+        for name in names
+    }
+    return _costs(sets, seeds)
+
+
+def of_own(recordings: Sequence[Recording], model: EmbedderSettings) -> pd.DataFrame:
+    """As `estimate`, a line "own": each clip once that the corrected protocol cuts from one's own filmed recordings."""
+    filmed = tuple(r for r in recordings if r.video is not None)
+    data = Dataset(paths.OWN, recordings[0].classes, (), filmed, "")
+    return _costs({paths.OWN: [(data, corrected(model, 1))]}, 1)
+
+
+def _costs(by_name: Mapping[str, Sequence[tuple[Dataset, Protocol]]], seeds: int) -> pd.DataFrame:
     speed_on, rows = cache(cost.measured_tflops), {}
-    for name in names:
-        sets = _steps(profile, scale, videos) if name == STEPS else filmed_sets(profile, name, tasks, scale, videos)
+    for name, sets in by_name.items():
         clips = tflop = hours = 0
         for data, protocol in sets:
             settings = protocol.embedder

@@ -20,6 +20,7 @@ from mbrepro.method.protocols import Protocol, corrected
 from mbrepro.metrics.frames import evaluate
 from mbrepro.study import gated
 from mbrepro.study.beyond import Scores
+from mbrepro.study.estimate import of_own, refuse_slow
 
 VIEW = "video_100"  # of a vision-language model; of another embedder its first
 HEAD = "linear"  # which a file holds as arrays
@@ -49,18 +50,21 @@ def most_probable(scores: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Eye:
-    """An embedder that a model of one's own is to look at videos with."""
+    """An embedder that a model of one's own is to look at videos with; patient: on a CPU too, however long it takes."""
 
     embedder: ClipEmbedder
+    patient: bool = False
 
     def check(self, folder: Path, recordings: Sequence[Recording]) -> None:
-        """Raise InputError, before anything long, unless enough animals were filmed to hold some out."""
+        """Raise InputError, before anything long, unless enough animals were filmed to hold some out, or for hours."""
         count = len({r.animal for r in recordings if r.video is not None})
         if count < gated.FEWEST:
             raise InputError(
                 f"{folder}: --embedder looks at videos of at least {gated.FEWEST} animals, and labelled recordings of "
                 f"{count} have one; name them in recordings.csv, or leave out --embedder"
             )
+        if not self.patient:
+            refuse_slow(of_own(recordings, self.embedder.settings))
 
     def learn(self, recordings: Sequence[Recording], held_out: Sequence[Prediction]) -> tuple[Looks, dict]:
         """A head on clips of filmed recordings, a joint of its scores with the trees', and what is told of both.

@@ -16,7 +16,7 @@ from mbrepro.errors import InputError
 from mbrepro.method import context
 from mbrepro.method.boosting import BoostingSettings
 from mbrepro.method.bundle import load_bundle
-from mbrepro.study import looking
+from mbrepro.study import estimate, looking
 from tests.fixtures.rat_files import NAMES, write_filmed_rats
 
 
@@ -91,3 +91,17 @@ def test_another_embedder_under_the_name_is_refused_and_too_few_films_are_before
     table.write_text(f"{table.read_text()}\n{third}\n")
     assert cli.main(["train", str(folder), "--out", str(tmp_path / "m.zip"), "--embedder", "pixels"]) == 2
     assert "--embedder looks at videos of at least 2 animals" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_hours_on_a_cpu_are_refused_before_anything_is_learned(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(estimate.cost, "measured_tflops", lambda *_: 1e-9)
+    monkeypatch.setattr(PixelEmbedder, "cost", classmethod(lambda *_: (1, 1.0)))
+    monkeypatch.setenv("MBREPRO_ROOT", str(tmp_path))
+    monkeypatch.setenv("MBREPRO_MODEL", "pixels")
+    study = ["run", "own_stages", "--profile", "own", "--data", str(trained[0])]
+    for command in (["train", str(trained[0]), "--out", str(tmp_path / "a.zip"), "--embedder", "pixels"], study):
+        assert cli.main(command) == 2
+        assert "no CUDA GPU here, and on this CPU stage 2 would take at least" in " ".join(
+            capsys.readouterr().err.split()
+        )
+    assert not (tmp_path / "a.zip").exists() and not (tmp_path / "results").exists()
