@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from mbrepro.artifacts import cached_arrays
 from mbrepro.data.recordings import OTHER
 from mbrepro.errors import InputError
+from mbrepro.method.processes import one_thread
 from mbrepro.metrics.frames import confusion
 from mbrepro.metrics.resampling import draw, interval
 
@@ -278,7 +279,8 @@ def umap_map(points: np.ndarray, seed: int, folder: Path, name: str, near: int =
 
     def make() -> dict[str, np.ndarray]:
         reducer = umap.UMAP(n_neighbors=near, random_state=seed, n_jobs=1)
-        return {"coordinates": reducer.fit_transform(points).astype(np.float32)}
+        with one_thread():  # numba leaves torch with as many as there are cores, which round otherwise
+            return {"coordinates": reducer.fit_transform(points).astype(np.float32)}
 
     made_from = points, seed, near, umap.__version__
     return cached_arrays(folder, f"umap-{name.replace(' ', '_')}", made_from, make)["coordinates"]
