@@ -30,7 +30,7 @@ def learning(points: pd.DataFrame, laws: pd.DataFrame, classes: Sequence[str]) -
         axis.errorbar(ahead["amount"], ahead["value"], errors, fmt="o", color="black", markerfacecolor="white")
         axis.axvline(steps["minutes"].max(), **DOTTED)
         axis.set(xscale="log", xlabel="labelled minutes", title=TITLES[measure], ylim=(0, 1.02))
-        marked = [*steps["minutes"].iloc[[0, -1]], *ahead["amount"]]
+        marked = [*steps["minutes"].iloc[[0, -1]], *ahead["amount"].iloc[-1:]]
         axis.set_xticks(marked, labels=[f"{minutes:.3g}" for minutes in marked])
         axis.minorticks_off()
     axes[0].legend(fontsize=8)
