@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -210,3 +211,15 @@ def test_files_of_any_time_are_used(moment, tmp_path):
     before = fingerprint(stored)
     os.utime(stored, (moment + 1, moment + 1))
     assert fingerprint(stored) == before
+
+
+def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path):
+    with contextlib.suppress(KeyboardInterrupt), replacing(tmp_path / "a.csv") as temporary:
+        temporary.write_text("half")
+        left = tmp_path / temporary.name
+        kept = left.read_bytes()
+        raise KeyboardInterrupt
+    left.write_bytes(kept)  # SIGKILL leaves it
+    (tmp_path / "a.csv").write_text("whole")
+    artifacts.remove_partial(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from mbrepro import paths
+from mbrepro.artifacts import remove_partial
 from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, use_profile, writable
 from mbrepro.errors import InputError
 from mbrepro.report.labelled_video import write_labelled_video
@@ -82,7 +83,7 @@ def command(
     profile: Profile = "", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Write the labels of every frame and print the files' names."""
-    writable(out)
+    remove_partial(writable(out))
     if (poses and len(files or []) > 1) or not (poses or files):
         raise InputError("name the poses of one recording with --poses and its video, or several pose files without it")
     video, film = files[0] if poses and files else None, write_labelled_video if video_out else None

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mbrepro import paths
-from mbrepro.artifacts import file_hash, fingerprint, replacing, write_json, write_text
+from mbrepro.artifacts import file_hash, fingerprint, remove_partial, replacing, write_json, write_text
 from mbrepro.data.recordings import Prediction
 from mbrepro.errors import InputError
 from mbrepro.metrics.frames import check_arrays, weighted_metrics
@@ -282,8 +282,7 @@ def write_table(folder: Path) -> None:
 def tidy(folder: Path) -> None:
     """Remove what killed writes have left in a results folder, and write its table anew."""
     for part in (folder, *(folder / name for name in ("rows", "predictions", "notebooks"))):
-        for path in part.glob(".*.partial*"):
-            path.unlink(missing_ok=True)
+        remove_partial(part)
     if (folder / "rows").exists():
         write_table(folder)
 
