@@ -12,14 +12,18 @@ import errno
 import functools
 import hashlib
 import json
+import os
+import platform
 import re
 import uuid
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import requires, version
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import psutil
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -119,7 +123,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.partial{path.suffix}")
+    temporary = partial_path(path, os.getpid())
     try:
         yield temporary
         temporary.replace(path)
@@ -129,10 +133,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def partial_path(path: Path, process: int) -> Path:
+    """A new name beside `path` for what this machine's process of a number writes."""
+    return path.with_name(f".{uuid.uuid4().hex[:8]}-{_machine()}-{process}.partial{path.suffix}")
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
 def remove_partial(folder: Path) -> None:
-    """Remove what `replacing` left in a folder when it was killed."""
+    """Remove what processes of this machine that have ended, killed in `replacing`, left in a folder."""
     for path in Path(folder).glob(".*.partial*"):
-        path.unlink(missing_ok=True)
+        named = re.match(rf"\.[0-9a-f]{{8}}-{_machine()}-(\d+)\.partial", path.name)
+        if named and not psutil.pid_exists(int(named[1])):
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,3 @@
-import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from mbrepro.artifacts import (
     write_json,
     write_texts,
 )
+from tests.fixtures.killed import killed_write
 
 
 @dataclass(frozen=True)
@@ -213,13 +213,15 @@ def test_files_of_any_time_are_used(moment, tmp_path):
     assert fingerprint(stored) == before
 
 
-def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path):
-    with contextlib.suppress(KeyboardInterrupt), replacing(tmp_path / "a.csv") as temporary:
-        temporary.write_text("half")
-        left = tmp_path / temporary.name
-        kept = left.read_bytes()
-        raise KeyboardInterrupt
-    left.write_bytes(kept)  # SIGKILL leaves it
-    (tmp_path / "a.csv").write_text("whole")
-    artifacts.remove_partial(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+def test_only_what_a_killed_write_of_this_machine_left_is_removed(tmp_path, monkeypatch):
+    gone = killed_write(tmp_path / "a.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts.platform, "node", lambda: "another")
+        elsewhere = killed_write(tmp_path / "a.csv")
+    mine = tmp_path / ".a.partial.csv"
+    mine.write_text("a user's own")
+    with replacing(tmp_path / "b.csv") as written:
+        written.write_text("half")
+        artifacts.remove_partial(tmp_path)
+        assert not gone.exists() and elsewhere.exists() and mine.exists()
+    assert (tmp_path / "b.csv").read_text() == "half"

@@ -10,6 +10,7 @@ from nbformat.v4 import new_code_cell
 
 from mbrepro.commands import copies, runner
 from mbrepro.errors import InputError
+from tests.fixtures.killed import killed_write
 from tests.fixtures.notebooks import BODY, printed, times_run, write_notebook, write_parameters
 from tests.fixtures.tiny_checkpoint import write_checkpoint
 
@@ -67,7 +68,7 @@ def test_an_unknown_notebook_is_refused_with_the_names_there_are(study):
 
 
 def test_what_a_kill_left_of_a_notebook_is_no_notebook(study):
-    (study / "notebooks/.1234.partial.ipynb").write_text("{")
+    killed_write(study / "notebooks/toy.ipynb")
     assert runner.notebook_names() == ["toy"]
 
 
@@ -243,8 +244,6 @@ def test_a_run_whose_results_or_executed_copy_are_not_as_it_left_them_is_run_aga
 
 
 def test_what_a_killed_run_left_is_cleared_away(study):
-    left = study / "results/demo/notebooks/.ab12cd34.partial.ipynb"
-    left.parent.mkdir(parents=True)
-    left.write_text("{")
+    left = killed_write(study / "results/demo/notebooks/toy.ipynb")
     runner.run_study("demo", {})
     assert not left.exists()

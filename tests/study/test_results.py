@@ -16,6 +16,7 @@ from mbrepro.errors import InputError
 from mbrepro.metrics.resampling import estimates
 from mbrepro.report import front
 from mbrepro.study import poster, results
+from tests.fixtures.killed import killed_write
 from tests.fixtures.runs import random_runs, shuffled
 
 
@@ -260,9 +261,7 @@ def test_verify_names_the_line_of_a_changed_table_and_what_is_missing(study):
 
 def test_what_a_killed_write_leaves_is_no_row_and_is_taken_away(study):
     results.record("clip", "corrected", random_runs(), "demo", source="simulated")
-    left = [study / name for name in ("rows/.ab12cd34.partial.json", ".ab12cd34.partial.csv")]
-    for path in left:
-        path.write_text("{")
+    left = [killed_write(study / name) for name in ("rows/clip.json", "table.csv")]
     assert results.sources(study) == {"simulated"} and len(results.verify("demo")) == len(results.read_rows(study))
     (study / "table.csv").unlink()
     results.tidy(study)
@@ -291,7 +290,7 @@ def test_what_a_killed_write_left_is_read_by_nobody(study):
     results.record("clip", "corrected", random_runs(), "demo")
     for folder in ("rows", "predictions", "."):
         for ending in ("json", "safetensors", "csv"):
-            (study / folder / f".1234abcd.partial.{ending}").write_text("{")
+            killed_write(study / folder / f"clip.{ending}")
     assert results.sources(study) == {""}
     assert len(results.verify("demo")) == len(results.read_rows(study))
 
