@@ -34,8 +34,7 @@ def command(
         return
     names = runner.notebook_names(profile) if every else [notebook]
     plan = runner.check_run(names, profile, parameters)
-    named = next((str(values["model"]) for values in plan.values() if values.get("model")), "")
-    check_patience(profile, cpu, runner.stage2_seeds(plan), named)
+    check_patience(profile, cpu, runner.stage2_seeds(plan), runner.named_model(plan))
     run = runner.run_name(runner.given_in(plan, parameters))
     done = runner.run_study(profile, parameters, names, run)
     folder = paths.results(profile, run) / "notebooks"

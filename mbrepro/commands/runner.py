@@ -101,6 +101,11 @@ def stage2_seeds(plan: Mapping[str, Mapping[str, Any]]) -> int:
     return max((values.get("seeds", 1) for name, values in plan.items() if runs_stage2(name)), default=0)
 
 
+def named_model(plan: Mapping[str, Mapping[str, object]]) -> str:
+    """The model that notebooks of `check_run` are given as a parameter, or none."""
+    return next((str(values["model"]) for values in plan.values() if values.get("model")), "")
+
+
 def run_name(given: Mapping[str, Any]) -> str:
     """The name of a run with these parameters: what they are, cut short, and a hash; its `run` if that is given."""
     if not given or given.get("run"):

@@ -55,7 +55,8 @@ def sweep(notebook: str, profile: str, grid: Sequence[dict[str, object]], cpu: b
     All are checked before the first runs. One that fails is told and the others go on; then InputError says which did.
     """
     plans = [runner.check_run([notebook], profile, given) for given in grid]
-    check_patience(profile, cpu, max(map(runner.stage2_seeds, plans)))
+    for model in dict.fromkeys(map(runner.named_model, plans)):
+        check_patience(profile, cpu, max(map(runner.stage2_seeds, plans)), model)
     done, failed, begun = 0, [], time.monotonic()
     with contextlib.closing(WarmKernel()) as kernel:
         for number, (given, plan) in enumerate(zip(grid, plans, strict=True), 1):

@@ -1,5 +1,6 @@
 """Checkpoints: finding a model's folder, reading it safely, and saying in one sentence what is wrong with it."""
 
+import abc
 import contextlib
 import json
 import math
@@ -209,7 +210,7 @@ def identity(folder: Path) -> dict[str, object]:
     }
 
 
-class CheckpointEmbedder:
+class CheckpointEmbedder(abc.ABC):
     """What embedders that load a checkpoint share: it is found, checked and loaded once, and described for keys.
 
     library: the library's class that reads it. chosen: settings that the embeddings depend on. code: of the modules
@@ -246,9 +247,9 @@ class CheckpointEmbedder:
             **self.code,
         }
 
+    @abc.abstractmethod
     def read(self, folder: Path) -> None:
         """Read what of the folder is needed besides the weights."""
-        raise NotImplementedError
 
     @classmethod
     def untrained(cls, config: transformers.PretrainedConfig) -> torch.nn.Module:

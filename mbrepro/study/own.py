@@ -43,8 +43,8 @@ def train(folder: Path, out: Path, parts: Sequence[str] = (), eye: Eye | None = 
     """Train on the labelled recordings of a data set, write the model to `out`, and return its card.
 
     parts: those to use, of the ones in `dataset.yml`. eye: what it looks at video with too, of at least two filmed
-    animals. The figures of the card are of recordings of animals that the
-    scoring model never saw; scores of finished folds are kept, so that an interrupted training goes on from there.
+    animals. The figures of the card are of recordings of animals that the scoring model never saw; scores of finished
+    folds are kept, so that an interrupted training goes on from there.
     Raises InputError if a recording cannot be read, a behaviour is in fewer than two recordings, or labelled
     recordings are of fewer than three animals.
     """

@@ -85,10 +85,10 @@ def score(row: str, protocol: str, runs: Sequence[Run], resamples: int = RESAMPL
 
     Several tasks (few-shot) are scored one by one and averaged. The interval is a percentile bootstrap over each task's
     test videos of the mean over seeds and tasks. n_videos: test videos of the task that has fewest, as the interval is
-    no better founded than there; under 8 low and high are NaN. undefined: resamples without a value (no
-    frame of a behaviour, for average precision), which the interval leaves out. published: the poster's figure, for f1
-    and map, NaN of one's own data. A mean is NaN if a seed or task has no value. Where predictions have an fps,
-    `OF_FRAMES` are scored too. Raises InputError without any run.
+    no better founded than there; under `resampling.LEAST_VIDEOS` low and high are NaN. undefined: resamples without a
+    value (no frame of a behaviour, for average precision), which the interval leaves out. published: the poster's
+    figure, for f1 and map, NaN of one's own data. A mean is NaN if a seed or task has no value. Where predictions have
+    an fps, `OF_FRAMES` are scored too. Raises InputError without any run.
     """
     if not runs:
         raise InputError(f"{row} has no predictions to score: seeds must be at least 1")
