@@ -29,10 +29,12 @@ from sklearn.metrics import accuracy_score, f1_score
 from mbrepro import artifacts, paths
 from mbrepro.commands.bench import cpu_model, in_turn, timed
 from mbrepro.commands.throughput import FPS, Trial, apart, cutting, large_clips, peak_gb, random_embedder, speed
+from mbrepro.data.recordings import TASK1_CLASSES
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.demo.standin.model import RELEASED
 from mbrepro.embedding import checkpoint, cuda, load_embedder, lora
-from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
+from mbrepro.embedding.asked import Asked
+from mbrepro.embedding.embedder import PROMPT, STAND_IN, EmbedderSettings
 from mbrepro.embedding.packing import PatchLayout, pack_clips
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
@@ -179,6 +181,21 @@ def devices(trial: Trial) -> dict:
     return found
 
 
+def asking(trial: Trial, name: str = "Qwen2-VL-2B", batch_size: int = 8, shots: int = 3) -> dict:
+    """Clips a second asked for all answers at once, and how far from asked one by one, as a share of their spread."""
+    embedder, frames = random_embedder(trial, name, batch_size), large_clips(trial)[: 2 * batch_size]
+    found, words = {"model": name, "batch_size": batch_size}, TASK1_CLASSES
+    for count in (0, shots):
+        shown = list(zip(frames, words[:count], strict=False))
+        asked = Asked(embedder, PROMPT, words, shown)
+        together = asked.embed(frames, FPS)["answers"]
+        alone = [Asked(embedder, PROMPT, [word], shown).embed(frames, FPS)["answers"] for word in words]
+        apart = np.abs(together - np.concatenate(alone, axis=1)).max() / together.std()
+        seconds = timed(partial(asked.embed, frames, FPS))
+        found[f"shots_{count}"] = {"clips_per_s": len(frames) / seconds, "largest": float(apart)}
+    return found
+
+
 def fine_tuning(trial: Trial, name: str = "Qwen2-VL-2B", batch_size: int = 4, steps: int = 5) -> dict:
     """Seconds of a LoRA step with a released shape, and the most memory (GB) the GPU held meanwhile."""
     settings, losses = lora.LoraSettings(batch_size=batch_size), []
@@ -225,6 +242,7 @@ PARTS: dict[str, tuple[Callable[[Trial], dict], bool]] = {
         for part, work in (("", speed), ("-cutting", cutting))
     },
     "precision": (precision, True),
+    "asking": (asking, True),
     "fine_tuning": (fine_tuning, True),
     "processors": (processors, False),
 }

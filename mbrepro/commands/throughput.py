@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from mbrepro.commands.bench import loop_against_forward, timed
-from mbrepro.data.clips import ClipSettings
+from mbrepro.data.clips import ClipSettings, cut_clips
 from mbrepro.data.recordings import FPS as FILMED_FPS
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import write_video
@@ -38,7 +38,7 @@ class Trial:
 
     half: the dtype compared with float32. smaller: values in place of the released language models' own. film_s,
     drawn, size: a video's seconds, its different frames and its px. clips: that are in memory. batches: sizes of
-    batches that are tried; batch: where none are. workers: numbers of threads that cut. side: of the
+    batches that are tried; batch: where none are. workers: numbers of processes that cut. side: of the
     matrices multiplied to measure the device. recordings: simulated ones for train and test of the head.
     """
 
@@ -53,7 +53,7 @@ class Trial:
     clips: int = 128
     batches: tuple[int, ...] = (8, 16, 32, 64)
     batch: int = 32
-    workers: tuple[int, ...] = (8, 16)
+    workers: tuple[int, ...] = (8, 12, 16)
     side: int = 8192
     recordings: tuple[int, int] = (8, 6)
 
@@ -112,7 +112,7 @@ def shown(trial: Trial) -> ClipSettings:
 def large_clips(trial: Trial) -> list[np.ndarray]:
     """Clips of the film, in memory."""
     recording, starts = film(trial)
-    return cut_together(recording, starts[: trial.clips], shown(trial), torch.get_num_threads())
+    return cut_clips(recording, starts[: trial.clips], shown(trial))
 
 
 @cache
@@ -176,16 +176,15 @@ def peak_gb() -> float:
 
 
 def cutting(trial: Trial, name: str) -> dict:
-    """Clips a second that are cut from a film, and that come from it into a new store, by the threads that cut."""
+    """Clips a second that are cut from a film, and that come from it into a new store, by the processes that cut."""
     (recording, starts), embedder, settings = film(trial), released(trial, name), shown(trial)
     resize(embedder, trial.batch)
     embedder.embed(large_clips(trial)[: trial.batch], FPS)
     found = asked(trial, embedder) | {"clips": len(starts)}
     for workers in (1, *trial.workers):
-        few = starts[: 8 * workers]
-        found[f"cut_by_{workers}_clips_per_s"] = len(few) / timed(
-            partial(cut_together, recording, few, settings, workers)
-        )
+        few, cut = starts[: 8 * workers], partial(cut_together, recording, settings=settings, workers=workers)
+        list(cut([few[:workers]]))  # until they have started
+        found[f"cut_by_{workers}_clips_per_s"] = len(few) / timed(partial(list, cut([few])))
     for workers in trial.workers:
         what = recording, starts, settings, embedder, trial.folder / f"{name}-{workers}"
         seconds = timed(partial(embed_recording, *what, workers=workers))

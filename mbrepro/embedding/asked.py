@@ -60,8 +60,8 @@ class Asked:
         before = inputs["input_ids"].shape[1] - len(self.tokens)  # the question's length
         hidden = model.model(**inputs, use_cache=False).last_hidden_state
         places = torch.where(self.step == 0, before - 1, before - 1 + torch.arange(len(self.tokens)))
-        found = model.lm_head(hidden[:, places]).float().log_softmax(-1).cpu()  # (N, A, vocabulary)
-        each = found.gather(2, self.tokens.expand(len(clips), -1)[..., None])[..., 0]
+        found = model.lm_head(hidden[:, places]).float().log_softmax(-1)  # (N, A, vocabulary)
+        each = found.gather(2, self.tokens.to(found.device).expand(len(clips), -1)[..., None])[..., 0].cpu()
         return torch.zeros(len(clips), int(self.owner.max()) + 1).index_add_(1, self.owner, each).numpy()
 
     def prepare(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, torch.Tensor]:

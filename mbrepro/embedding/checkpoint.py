@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -264,6 +264,14 @@ class CheckpointEmbedder(abc.ABC):
             weight_files(folder)
             if memory:
                 check_memory(folder, device, dtype)
+
+    @abc.abstractmethod
+    def embed(self, clips: Sequence[np.ndarray], fps: float) -> dict[str, np.ndarray]:
+        """See `ClipEmbedder`."""
+
+    def embed_each(self, batches: Iterable[Sequence[np.ndarray]], fps: float) -> Iterator[dict[str, np.ndarray]]:
+        """What `embed` gives of each batch of clips, one after the other as they are asked for."""
+        return (self.embed(batch, fps) for batch in batches)
 
     def batches(self, clips: Sequence[np.ndarray]) -> Iterator[Sequence[np.ndarray]]:
         """Consecutive clips, so what a clip is batched with depends on its place alone."""

@@ -1,7 +1,7 @@
 """Stage 2 with Qwen2-VL (Wang et al. 2024, arXiv 2409.12191) or Qwen2.5-VL (Bai et al. 2025, arXiv 2502.13923)."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
 from math import prod
 from pathlib import Path
@@ -17,7 +17,7 @@ from mbrepro.data.clips import ClipSettings, frame_count
 from mbrepro.embedding import checkpoint, cuda, packing
 from mbrepro.embedding.embedder import EmbedderSettings, picture_shape
 from mbrepro.embedding.packing import PatchLayout, Space, pack_clips, resized_shape
-from mbrepro.embedding.store import made_ahead
+from mbrepro.embedding.store import ahead
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when a view holds other values
@@ -79,9 +79,12 @@ class QwenVLEmbedder(checkpoint.CheckpointEmbedder):
         pairs = sorted({-(-len(clip) // self.layout.frames) for clip in clips})
         if len(pairs) > 1:
             raise InputError(f"clips embedded together must be as long as each other, not {pairs} pairs of frames")
+        return self.gather(list(self.embed_each(self.batches(clips), fps)))
+
+    def embed_each(self, batches: Iterable[Sequence[np.ndarray]], fps: float) -> Iterator[dict[str, np.ndarray]]:
+        """See `CheckpointEmbedder.embed_each`; the next batch is packed meanwhile."""
         spaces = cycle([Space(), Space()])  # one is filled while the model looks at the other
-        packed = made_ahead(lambda batch: self.prepare(batch, fps, next(spaces)), self.batches(clips))
-        return self.gather([self.forward(inputs) for inputs in packed])
+        return map(self.forward, ahead(self.prepare(batch, fps, next(spaces)) for batch in batches))
 
     @torch.inference_mode()
     def caption(self, clips: Sequence[np.ndarray], fps: float, max_new_tokens: int = 80) -> list[str]:

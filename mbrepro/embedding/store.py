@@ -7,12 +7,12 @@ new. The order in which clips were asked for leaves no trace, as a file holds th
 
 import dataclasses
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import cv2
@@ -23,14 +23,15 @@ from safetensors.numpy import save_file
 
 from mbrepro.artifacts import file_hash, fingerprint, locked, replacing, versions
 from mbrepro.data import clips, video
-from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
+from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, frame_count, sampled_rate
+from mbrepro.data.processes import shared_out
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import check_video
 from mbrepro.embedding.embedder import ClipEmbedder, PosesEmbedder
 
 BLOCK_BATCHES, BLOCK_CLIPS = 8, 64  # at most, in memory at a time: the most work that a kill can cost
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+_END = object()
 STARTS = "starts"  # the index of a file: each row's first frame, ascending
 
 
@@ -41,9 +42,9 @@ def embed_recording(
     """Embed the clips that begin at frames `starts`: view → (N, D) float32, in their order.
 
     Clips that `folder` holds are read, the others embedded and added to it; a process that wants the same recording at
-    the same time waits. views: those that are wanted; all are stored. workers: threads that cut clips, which leave no
-    trace; None for as many as torch has, or one where the embedder computes with those. Raises InputError if the
-    recording's video is missing or damaged, or a clip would lie outside it.
+    the same time waits. views: those that are wanted; all are stored. workers: processes that cut clips, which leave no
+    trace; None for as many as torch has threads, or this alone where the embedder computes with those. Raises
+    InputError if the recording's video is missing or damaged, or a clip would lie outside it.
     """
     views = embedder.views if views is None else views
     if len(starts) == 0:
@@ -94,7 +95,7 @@ def _missing(stored: dict[str, np.ndarray], starts: Sequence[int]) -> np.ndarray
 
 
 def cutters(embedder: ClipEmbedder) -> int:
-    """How many threads cut clips for an embedder: a GPU takes more than one gives it, a CPU has work enough."""
+    """How many processes cut clips for an embedder: a GPU takes more than one gives it, a CPU has work enough."""
     return torch.get_num_threads() if getattr(embedder, "device", "cpu") != "cpu" else 1
 
 
@@ -109,29 +110,43 @@ def _embed_missing(
     missing = _missing(stored, starts).tolist()
     blocks = [missing[first : first + size] for first in range(0, len(missing), size)]
     metadata = {"made_from": json.dumps(described(recording, settings, embedder), sort_keys=True)}
-    cut_block = partial(_cut, recording, settings, embedder, workers)
-    for block, cut in zip(blocks, made_ahead(cut_block, blocks), strict=True):
-        stored = _joined(stored, {STARTS: np.array(block), **_embed(recording, cut, settings, embedder)})
+    found = _embedded(recording, blocks, settings, embedder, workers)
+    for block, rows in zip(blocks, found, strict=True):
+        stored = _joined(stored, {STARTS: np.array(block), **rows})
         with replacing(path) as temporary:
             save_file(stored, temporary, metadata)
 
 
-def _cut(
-    recording: Recording, settings: ClipSettings, embedder: ClipEmbedder, workers: int, block: list[int]
-) -> list[np.ndarray]:
-    """A block of clips: their pictures, or the frames they would be, for poses."""
+def _embedded(
+    recording: Recording, blocks: Sequence[Sequence[int]], settings: ClipSettings, embedder: ClipEmbedder, workers: int
+) -> Iterator[dict[str, np.ndarray]]:  # fmt: skip
+    """The rows of each block of clips, frames being cut ahead: a block of them here, or a batch where others cut.
+
+    Poses are given the frames that their clips' pictures would be of.
+    """
     if embedder.takes == "poses":
-        return [clip_frames(start, recording, settings) for start in block]
-    return cut_together(recording, block, settings, workers)
+        cut = ([clip_frames(start, recording, settings) for start in block] for block in blocks)
+    elif workers == 1:
+        cut = ahead(cut_clips(recording, block, settings) for block in blocks)
+    else:
+        size, rate = embedder.settings.batch_size, sampled_rate(settings, frame_count(settings))
+        batches = [block[first : first + size] for block in blocks for first in range(0, len(block), size)]
+        model: Any = embedder  # a `CheckpointEmbedder`, as no other computes elsewhere
+        rows = model.embed_each(cut_together(recording, batches, settings, workers), rate)
+        yield from (model.gather(list(islice(rows, -(-len(block) // size)))) for block in blocks)
+        return
+    yield from (_embed(recording, clips, settings, embedder) for clips in cut)
 
 
-def cut_together(recording: Recording, starts: Sequence[int], settings: ClipSettings, workers: int) -> list[np.ndarray]:
-    """As `clips.cut_clips`, each of some threads cutting a share of the clips."""
-    share = -(-len(starts) // workers)
-    parts = [starts[first : first + share] for first in range(0, len(starts), share)]
-    threads = 1 if len(parts) > 1 else 0
-    cut = made_ahead(lambda part: cut_clips(recording, part, settings, threads), parts, workers)
-    return [clip for part in cut for clip in part]
+def cut_together(
+    recording: Recording, batches: Iterable[Sequence[int]], settings: ClipSettings, workers: int
+) -> Iterator[list[np.ndarray]]:
+    """As `clips.cut_clips` of each batch, by processes that each cut a few of its clips: threads hold each other up."""
+    batches = list(batches)
+    share = max(1, len(batches[0]) // workers)
+    parts = [batch[first : first + share] for batch in batches for first in range(0, len(batch), share)]
+    clips = chain.from_iterable(shared_out(partial(cut_clips, recording, settings=settings, threads=1), parts, workers))
+    return (list(islice(clips, len(batch))) for batch in batches)
 
 
 def _embed(
@@ -168,12 +183,10 @@ def _read(path: Path, views: Sequence[str]) -> dict[str, np.ndarray]:
         return {}
 
 
-def made_ahead(make: Callable[[Item], Made], items: Iterable[Item], workers: int = 1) -> Iterator[Made]:
-    """Yield `make(item)` of each item in order; while one is used, as many of the next are made, a thread each."""
-    with ThreadPoolExecutor(workers) as beside:
-        waiting = deque()
-        for item in items:
-            waiting.append(beside.submit(make, item))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        yield from (last.result() for last in waiting)
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items, a thread making the next one while one is used."""
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = beside.submit(next, items, _END)
+            yield item

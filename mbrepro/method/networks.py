@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from mbrepro.artifacts import fingerprint, versions, write_json
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import Dataset, Recording, split_by_animal
 from mbrepro.errors import InputError
 from mbrepro.method import localizer, training
 from mbrepro.method.localizer import LocalizerSettings, PoseCNN, action_labels, load_localizer, save_localizer
-from mbrepro.method.processes import one_thread, side_by_side
-from mbrepro.method.training import fit_localizer
+from mbrepro.method.training import fit_localizer, one_thread
 
 DIVISIONS = 3  # of the train animals, on whose mean the number of epochs is chosen
 

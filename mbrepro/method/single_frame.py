@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mbrepro.artifacts import fingerprint, replacing, versions
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import Dataset, Prediction
 from mbrepro.method.localizer import FEATURES, pose_features
-from mbrepro.method.processes import one_thread, side_by_side
+from mbrepro.method.training import one_thread
 
 VERSION = 1  # raise it when training gives other weights
 

@@ -16,14 +16,14 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from mbrepro.artifacts import cached_arrays, stored_at, versions
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import Recording
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, dilated, features, localizer, training
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.dilated import DilatedSettings, fit_dilated
 from mbrepro.method.localizer import BASELINE
-from mbrepro.method.processes import one_thread, side_by_side
-from mbrepro.method.training import fit_localizer
+from mbrepro.method.training import fit_localizer, one_thread
 
 FOLDS = 3  # of the train animals
 REACH = "reach of "  # before a recording's name, of what is stored

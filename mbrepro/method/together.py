@@ -9,11 +9,12 @@ import numpy as np
 from tqdm import tqdm
 
 from mbrepro.data.clips import ClipSettings
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import Recording
 from mbrepro.embedding import load_embedder
 from mbrepro.embedding.embedder import ClipEmbedder, EmbedderSettings
 from mbrepro.embedding.store import embed_recording, missing
-from mbrepro.method.processes import one_thread, side_by_side
+from mbrepro.method.training import one_thread
 
 WORTH = 200  # clips; with fewer to embed, starting interpreters takes longer than it saves
 

@@ -1,5 +1,6 @@
 """How stage 1 is trained: on dense crops, in place of the published single windows."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -110,3 +111,14 @@ def _validation_f1(model: PoseCNN, validation: Sequence[tuple[Recording, np.ndar
     classes = model.settings.classes
     kept = [0] if classes == 2 else [k for k in range(classes) if k != other_index(validation[0][0].classes)]
     return float(f1_score(true, predicted, labels=kept, average="macro", zero_division=0))
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread while the block runs, for sums that do not depend on the number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from mbrepro.artifacts import cached_arrays
 from mbrepro.data.recordings import OTHER
 from mbrepro.errors import InputError
-from mbrepro.method.processes import one_thread
+from mbrepro.method.training import one_thread
 from mbrepro.metrics.frames import confusion
 from mbrepro.metrics.resampling import draw, interval
 

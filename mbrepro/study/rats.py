@@ -27,8 +27,7 @@ from mbrepro.method.boosting import BoostingSettings, fit_boosting
 from mbrepro.method.decoding import count_bouts, decode, smooth
 from mbrepro.method.localizer import BASELINE, LOCALIZER, LocalizerSettings, localize
 from mbrepro.method.networks import best_epochs, train_localizers, validation_curves
-from mbrepro.method.processes import one_thread
-from mbrepro.method.training import fit_localizer
+from mbrepro.method.training import fit_localizer, one_thread
 from mbrepro.metrics.frames import confusion, evaluate, weighted_metrics
 from mbrepro.metrics.labels import label_metrics
 from mbrepro.metrics.resampling import BY_VIDEO, interval, whole_and_drawn

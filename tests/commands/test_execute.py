@@ -21,7 +21,7 @@ from tests.fixtures.processes import gone
 STARTED = """
 import os
 from pathlib import Path
-from mbrepro.method.processes import side_by_side
+from mbrepro.data.processes import side_by_side
 from tests.fixtures.processes import note_and_sleep
 os.cpu_count = lambda: 2
 Path("pids").mkdir()

@@ -51,12 +51,13 @@ def test_a_released_shape_runs_through_its_parts(trial, name):
 
 
 def test_the_other_parts_run(trial):
-    parts = gpu.measure(trial, trial.folder / "gpu.json", ["devices", "precision", "fine_tuning"])["parts"]
+    parts = gpu.measure(trial, trial.folder / "gpu.json", ["devices", "precision", "asking", "fine_tuning"])["parts"]
     assert not [part["failed"] for part in parts.values() if "failed" in part]
     assert parts["devices"]["packing_largest"] == 0.0
     assert max(parts["devices"]["as_it_is"].values()) < 1e-4
     same = [part["largest"] for part in parts["precision"]["stand_in_cosine"].values()]
     assert max(same) < 1e-6 and parts["precision"]["head_video_100"]["named_otherwise"] == 0
+    assert max(parts["asking"][shots]["largest"] for shots in ("shots_0", "shots_3")) < 1e-3
     assert len(parts["fine_tuning"]["losses"]) == 6 and parts["fine_tuning"]["losses"][-1] > 0
 
 

@@ -40,7 +40,7 @@ def test_a_kernel_kept_warm_gives_the_bytes_of_one_for_each(study):
 
 def test_every_notebook_of_a_warm_kernel_can_work_in_several_processes(study):
     """As training networks side by side does."""
-    body = 'from mbrepro.method.processes import side_by_side\nside_by_side([(abs, -1), (abs, -2)], "a", "b", 2)'
+    body = 'from mbrepro.data.processes import side_by_side\nside_by_side([(abs, -1), (abs, -2)], "a", "b", 2)'
     write_notebook(study / "notebooks", "toy", body)
     sweep.sweep("toy", "demo", sweep.combinations(["count=1,2,3"]))
 

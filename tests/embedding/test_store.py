@@ -2,6 +2,7 @@ import json
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from types import SimpleNamespace
 
@@ -259,7 +260,7 @@ def test_frames_are_cut_while_the_model_works(recording, tmp_path, monkeypatch):
     asked, original = [], store.cut_clips
     cut = threading.Event()
 
-    def cut_clips(recording, starts, settings, threads):
+    def cut_clips(recording, starts, settings):
         asked.append(starts[0])
         if len(asked) == 2:
             cut.set()
@@ -301,11 +302,13 @@ def test_every_kind_of_embedder_goes_through_the_store(recording, tmp_path):
     assert {view: rows.shape[:-1] for view, rows in made.items()} == dict.fromkeys(encoder.views, (3,))
 
 
-@pytest.mark.parametrize("workers", [2, 3, 16])
-def test_threads_that_cut_leave_no_trace(recording, tmp_path, workers):
-    """More clips than a block, more threads than clips, and clips that share frames: the stored bytes are the same."""
-    starts, embedder = list(range(0, 44, 2)), Brightness()
-    for folder, count in (("alone", 1), ("together", workers)):
+@pytest.mark.parametrize("write", [write_checkpoint, partial(write_encoder, kind="dinov3_vit")])
+def test_processes_that_cut_leave_no_trace(recording, tmp_path, write, monkeypatch):
+    """More clips than a block, batches that are not whole, clips that share frames: the stored bytes are the same."""
+    monkeypatch.setattr(store, "BLOCK_CLIPS", 6)
+    model, starts = str(write(tmp_path / "model")), list(range(0, 42, 3))
+    embedder = load_embedder(EmbedderSettings(model, max_pixels=10_000, batch_size=3))
+    for folder, count in (("alone", 1), ("together", 2)):
         store.embed_recording(recording, starts, CLIPS, embedder, tmp_path / folder, workers=count)
     (one,), (other,) = (list((tmp_path / folder).glob("*.safetensors")) for folder in ("alone", "together"))
     assert one.name == other.name and one.read_bytes() == other.read_bytes()
@@ -319,6 +322,6 @@ def test_a_block_holds_a_batch_or_so_many_that_its_frames_fit_into_memory(record
         assert [count for count, _ in embedder.calls] == calls
 
 
-def test_a_gpu_is_given_clips_by_all_of_torchs_threads_and_a_cpu_by_one():
+def test_a_gpu_is_given_clips_by_as_many_processes_as_torch_has_threads_and_a_cpu_by_one():
     there, here = SimpleNamespace(device="cuda"), SimpleNamespace(device="cpu")
     assert [store.cutters(e) for e in (there, here, Brightness())] == [torch.get_num_threads(), 1, 1]

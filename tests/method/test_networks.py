@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from mbrepro.data import processes
 from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
-from mbrepro.method import networks, processes, protocols
+from mbrepro.method import networks, protocols
 from mbrepro.method.localizer import PoseCNN
 from mbrepro.method.networks import best_epochs, train_localizers, validation_curves
 from mbrepro.method.pipeline import localize_action

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from mbrepro.commands import soak
+from mbrepro.data import processes
 from mbrepro.embedding import load_embedder
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.embedding.store import embed_recording
-from mbrepro.method import processes, together
+from mbrepro.method import together
 
 
 @dataclass

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mbrepro.errors import InputError
-from mbrepro.method.processes import one_thread
+from mbrepro.method.training import one_thread
 from mbrepro.study import embedding_space as space
 
 RNG = np.random.default_rng(0)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mbrepro.data import processes
 from mbrepro.data.recordings import UNLABELLED
 from mbrepro.errors import InputError
-from mbrepro.method import processes
 from mbrepro.method.boosting import BoostingSettings
 from mbrepro.metrics.agreement import kappa, matthews
 from mbrepro.metrics.frames import count_metrics, evaluate

@@ -11,10 +11,10 @@ import numpy as np
 
 from mbrepro.artifacts import cached_arrays, fingerprint, versions
 from mbrepro.data import video
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import FPS, Dataset, Recording, task_classes
 from mbrepro.demo.simulated import cage, frames, poses, schedule, tracker
 from mbrepro.errors import InputError
-from mbrepro.method.processes import side_by_side
 
 VERSION = 2  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
 _MADE_BY = (VERSION, schedule.STATISTICS, versions(np))

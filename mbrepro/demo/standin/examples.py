@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, mice_square, sampled_rate
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import Recording
 from mbrepro.data.video import check_video
 from mbrepro.demo.standin.phrases import caption, measure
 from mbrepro.embedding.packing import resize_frames
 from mbrepro.embedding.standin import STAND_IN_PIXELS
-from mbrepro.method.processes import side_by_side
 
 SEGMENT_SECONDS = 5.0
 SEGMENTS = 10  # of each recording, every view cut from each

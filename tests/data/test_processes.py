@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mbrepro.data.processes import side_by_side
 from mbrepro.errors import InputError
-from mbrepro.method.processes import side_by_side
 from tests.fixtures.processes import gone, note_and_sleep
 
 
@@ -61,7 +61,7 @@ def test_a_failed_job_stops_the_others_at_once(tmp_path):
 def test_no_worker_outlives_its_parent(tmp_path, kill):
     code = (
         "import os; os.cpu_count = lambda: 2\n"
-        "from pathlib import Path\nfrom mbrepro.method.processes import side_by_side\n"
+        "from pathlib import Path\nfrom mbrepro.data.processes import side_by_side\n"
         "from tests.fixtures.processes import note_and_sleep\n"
         f"if __name__ == '__main__': side_by_side([(note_and_sleep, Path({str(tmp_path)!r}))] * 2, 'sleep', 'job')"
     )

@@ -5,15 +5,23 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from typing import TypeVar
 
-import torch
 from tqdm import tqdm
 
 from mbrepro.errors import InputError
 
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+KILLED = (
+    "a worker process was killed, most likely because memory ran out; what was finished is kept, so free some memory "
+    "and start again"
+)
 WATCH_S = 0.5  # how often a worker looks whether the process that started it is still there
 
 
@@ -45,6 +53,28 @@ def side_by_side(
     return [job.result() for job in waiting]
 
 
+def shared_out(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
+    """Yield `make(item)` of each item in order, made ahead by workers that stay for the next call, two for each.
+
+    They end with this process. Raises InputError if one was killed; the next call then starts others.
+    """
+    waiting = deque()
+    try:
+        for item in items:
+            waiting.append(_staying(workers).submit(make, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        yield from (last.result() for last in waiting)
+    except BrokenProcessPool as error:
+        _staying.cache_clear()
+        raise InputError(KILLED) from error
+
+
+@cache
+def _staying(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(), None))
+
+
 @contextlib.contextmanager
 def _ending_workers() -> Iterator[None]:
     """End the workers if the block fails: the pool itself would wait until each has done its job."""
@@ -55,10 +85,7 @@ def _ending_workers() -> Iterator[None]:
         for worker in set(multiprocessing.active_children()) - others:
             worker.kill()
         if isinstance(error, BrokenProcessPool):
-            raise InputError(
-                "a worker process was killed, most likely because memory ran out; what was finished is kept, so free "
-                "some memory and start again"
-            ) from error
+            raise InputError(KILLED) from error
         raise
 
 
@@ -73,14 +100,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(WATCH_S)
     os._exit(1)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread while the block runs, for sums that do not depend on the number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
