@@ -11,10 +11,12 @@ import pandas as pd
 from mbrepro.data.recordings import Dataset, Recording
 from mbrepro.embedding import load_embedder
 from mbrepro.embedding.embedder import POSES, ClipEmbedder, EmbedderSettings
-from mbrepro.method.localizer import PoseCNN
+from mbrepro.method import stage1
+from mbrepro.method.localizer import PoseCNN, action_probability
 from mbrepro.method.networks import train_localizers
 from mbrepro.method.pipeline import localize_action, propose, write_frames
 from mbrepro.method.protocols import Protocol
+from mbrepro.method.stage1 import Job
 from mbrepro.study.corrections import corrections, mean_and_sd, with_gains
 from mbrepro.study.results import READINGS, Run, score
 from mbrepro.study.two_stages import by_seed
@@ -89,7 +91,8 @@ def step_scores(
 
     The changes: from another recording's video, as the poster's code may have paired them (`mispaired`), to its own;
     from the poster's metric to CalMS21's; all of `tasks`, means over them; the protocol, by `STEPS`; poses in place of
-    the embedding; and clips over everything in place of what stage 1 proposes. Steps that change nothing are left out.
+    the embedding; and in place of what stage 1 proposes what boosted features do (`boosted`), and clips over
+    everything. Steps that change nothing are left out.
     """
     one = [task for task in tasks if task.behaviours[0] == named]
     poses, embedder_of = corrected.with_model(POSES, "pose"), cache(embedder_of)
@@ -112,8 +115,17 @@ def step_scores(
         lines.append([f"all {len(tasks)} behaviours" if one else first[0], *figures(tasks, first[1])])
     lines += [[step, *figures(tasks, protocol)] for step, protocol in steps]
     lines.append(["poses in place of the embedding", *figures(tasks, poses)])
+    lines.append(["proposals of boosted features", *figures(tasks, poses, localize=boosted(data, tasks, folder))])
     lines.append(["clips over everything", *figures(tasks, poses, localize=everywhere)])
     return with_gains(lines)
+
+
+def boosted(data: Dataset, tasks: Sequence[Dataset], folder: Path) -> Callable[[PoseCNN, Recording], np.ndarray]:
+    """P(action) (T,) of the tasks' recordings by boosted features, trained on `data` as the network was."""
+    others = tuple({r.name: r for task in tasks for r in task.recordings}.values())
+    (scores,) = stage1.scored([Job("boosting", None, 0, data.train, others)], folder)
+    found = {r.name: action_probability(part) for r, part in zip(others, scores, strict=True)}
+    return lambda _, recording: found[recording.name]
 
 
 def everywhere(_: PoseCNN, recording: Recording) -> np.ndarray:

@@ -1,8 +1,9 @@
 """New behaviours from 1, 3 or 10 labelled clips: every head over every embedding, in many draws, and the floors; and
 the model asked directly."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from mbrepro.method.together import embed_together
 from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import Arrays, evaluate
 from mbrepro.study import asking
+from mbrepro.study.few_shot import boosted, everywhere
 
 SHOTS, DRAWS = (1, 3, 10), 20
 ASKED = (0, 1)  # clips of each class shown to a model that is asked, each of which it looks at again with every clip
@@ -50,6 +52,21 @@ def best(drawn: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([chosen, always]).sort_values("behaviour", kind="stable", ignore_index=True)
 
 
+def by_source(
+    data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, folder: Path,
+    count: int = max(SHOTS), draws: int = DRAWS,
+) -> pd.DataFrame:  # fmt: skip
+    """`means` of so many shots under the linear head, by what the clips of train and test recordings are cut for."""
+    sources = {"the network": localize_action, "boosted features": boosted(data, tasks, folder), "nothing": everywhere}
+    how = {"counts": [count], "draws": draws, "asked": (), "heads": ["linear"]}
+    found = {
+        name: means(shots(data, tasks, protocol, embedder, folder, localize=localize, **how))
+        for name, localize in sources.items()
+    }
+    together = pd.concat(found, names=["proposed by"]).reset_index(0)
+    return together[~together["embedding"].isin([MAJORITY, ALWAYS])].drop(columns=["head", "shots"])
+
+
 @dataclass(frozen=True, eq=False)
 class Clips:
     """Clips that stage 1 proposes in one split of a task, and their embeddings (N, D) by their names.
@@ -69,7 +86,8 @@ class Clips:
 @threadpool_limits.wrap(limits=1)  # thousands of fits so small that threads only get into each other's way
 def shots(
     data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, folder: Path,
-    counts: Sequence[int] = SHOTS, draws: int = DRAWS, asked: Sequence[int] = ASKED,
+    counts: Sequence[int] = SHOTS, draws: int = DRAWS, asked: Sequence[int] = ASKED, heads: Sequence[str] = HEADS,
+    localize: Callable[[PoseCNN, Recording], np.ndarray] = localize_action,
 ) -> pd.DataFrame:  # fmt: skip
     """F1, AP and bout F1 (tIoU .5) of the test frames of each behaviour: a line for each embedding, head and number of
     shots, means over draws, and the standard deviation of AP over them ("AP sd").
@@ -77,26 +95,28 @@ def shots(
     A draw is so many train clips that hold the behaviour and as many that do not, fewer where there are not so many.
     Clips are what the first seed's localizer, trained on Task 1 (`data`), proposes. tasks: those whose every recording
     has video. `RANDOM`, `SHUFFLED`, `MAJORITY` and `ALWAYS` are floors; the last two learn from no shot.
-    asked: of how many shots the model itself is told, in one draw, and asked (`PROMPTED`), where it can be.
+    asked: of how many shots the model itself is told, in one draw, and asked (`PROMPTED`), where it can be. localize:
+    P(action) (T,) of a recording by that localizer, or in its place.
     """
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
     lines = []
     for task in tasks:
         train, test = (
-            _clips(part, model, protocol, embedder, folder, seed) for seed, part in enumerate((task.train, task.test))
+            _clips(part, partial(localize, model), protocol, embedder, folder, seed)
+            for seed, part in enumerate((task.train, task.test))
         )
         more = _asked(train, test, protocol, embedder, folder, asked)
-        lines += drawn_lines(task, train, test, protocol, counts, draws, more)
+        lines += drawn_lines(task, train, test, protocol, counts, draws, more, heads)
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
 def drawn_lines(
     task: Dataset, train: Clips, test: Clips, protocol: Protocol, counts: Sequence[int] = SHOTS, draws: int = DRAWS,
-    more: Iterable[Drawn] = (),
+    more: Iterable[Drawn] = (), heads: Sequence[str] = HEADS,
 ) -> list[dict[str, object]]:  # fmt: skip
     """The lines of `shots` of one task, from the clips of both of its splits, and of what else was drawn."""
     told, lines = {"behaviour": task.behaviours[0]}, []
-    drawn = (_drawn(train, test, protocol, task.classes, count, draws) for count in counts)
+    drawn = (_drawn(train, test, protocol, task.classes, count, draws, heads) for count in counts)
     for count, embedding, head, found in chain(*drawn, more):
         mean = dict(zip(FIGURES, found.mean(0), strict=True))
         told_of = {"embedding": embedding, "head": head, "shots": count, "AP sd": found[:, 1].std()}
@@ -108,9 +128,10 @@ def drawn_lines(
 
 
 def _clips(
-    recordings: Sequence[Recording], model: PoseCNN, protocol: Protocol, embedder: ClipEmbedder, folder: Path, seed: int
-) -> Clips:
-    found = tuple(pipeline.propose(r, localize_action(model, r), protocol) for r in recordings)
+    recordings: Sequence[Recording], localize: Callable[[Recording], np.ndarray], protocol: Protocol,
+    embedder: ClipEmbedder, folder: Path, seed: int,
+) -> Clips:  # fmt: skip
+    found = tuple(pipeline.propose(r, localize(r), protocol) for r in recordings)
     embed_together(found, protocol.clips, embedder, folder)
     fused = replace(protocol, head=replace(protocol.head, fusion="early"))
     both = np.concatenate([pipeline.embed(one, fused, embedder, folder) for one in found])
@@ -125,12 +146,12 @@ def with_noise(embedded: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarr
 
 
 def _drawn(
-    train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int
+    train: Clips, test: Clips, protocol: Protocol, classes: Sequence[str], count: int, draws: int, heads: Sequence[str]
 ) -> Iterator[Drawn]:
     """The count, each embedding and head with its (draws, 3) figures; draw k is of the same clips for all."""
     known, rows = train.labels, [_draw(train.labels, count, k) for k in range(draws)]
     telling = [name for name in train.embedded if name != RANDOM]
-    ways = [(e, head, False) for e in telling for head in HEADS]
+    ways = [(e, head, False) for e in telling for head in heads]
     for embedding, head, shuffled in [*ways, (RANDOM, "linear", False), (telling[0], "linear", True)]:
         if head == "lda" and len(rows[0]) <= len(classes):  # of one clip a class no spread is known
             continue

@@ -14,6 +14,7 @@ from mbrepro.method import protocols
 from mbrepro.study import asking
 from mbrepro.study import shots as shots_module
 from mbrepro.study.clip_index import FoundClips
+from mbrepro.study.few_shot import everywhere
 from mbrepro.study.shots import PROMPTED, means, shots
 from tests.fixtures.tiny_checkpoint import write_checkpoint
 
@@ -77,8 +78,7 @@ def test_few_shot_has_a_line_for_each_number_of_clips_that_the_model_is_shown(mo
     parts = [(filmed(tmp_path, f"mouse{k}", k, classes, labels),) for k in range(2)]
     task = Dataset("task3/mount_attempt", classes, *parts, "made")
     monkeypatch.setattr(shots_module, "train_localizers", lambda *_: [None])
-    monkeypatch.setattr(shots_module, "localize_action", lambda *_: np.ones(120, np.float32))
     protocol = protocols.corrected_few_shot(model.settings, 1, 0.5, 8.0, "frame", "video_100")
-    table = shots(task, [task], protocol, model, tmp_path, counts=(1,), draws=1, asked=(0, 2))
+    table = shots(task, [task], protocol, model, tmp_path, counts=(1,), draws=1, asked=(0, 2), localize=everywhere)
     lines = means(table).set_index(["embedding", "shots"]).loc[PROMPTED]
     assert lines.index.tolist() == [0, 2] and lines[["F1", "AP"]].notna().all(axis=None)

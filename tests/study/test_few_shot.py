@@ -9,9 +9,11 @@ import pytest
 from mbrepro.data.recordings import Dataset, Prediction, Recording
 from mbrepro.embedding.embedder import POSES, EmbedderSettings
 from mbrepro.method import protocols
+from mbrepro.method.pipeline import localize_action
 from mbrepro.study import few_shot as study
 from mbrepro.study.few_shot import STEPS, everywhere, mispaired, step_scores
 from mbrepro.study.results import Run
+from tests.fixtures.near_and_far import made_recording
 from tests.fixtures.telling import CLASSES, Telling, recording
 
 PUBLISHED = protocols.published_few_shot(EmbedderSettings(model="one"))
@@ -63,13 +65,15 @@ def test_a_line_changes_one_thing_and_reads_its_metric(monkeypatch):
         ]  # fmt: skip
 
     monkeypatch.setattr(study, "few_shot", few_shot)
+    monkeypatch.setattr(study, "boosted", lambda *_: "boosted")
     groom, dig, data = task("groom", 50), task("dig", 50), task("attack", 60)
     table = step_scores(data, [groom, dig], "groom", PUBLISHED, CORRECTED, 2, None, lambda settings: settings)
     assert [videos for _, videos, _ in asked[:4]] == [["attack0_"], ["groom0_"], ["groom0_"], ["groom0_", "dig0_"]]
     protocols_ = [protocol for protocol, *_ in asked]
-    assert protocols_[:4] == [PUBLISHED] * 4 and protocols_[-3] == CORRECTED
-    assert protocols_[-2] == protocols_[-1] == CORRECTED.with_model(POSES, "pose")
-    assert [localize for *_, localize in asked].count(everywhere) == 1 and asked[-1][-1] is everywhere
+    assert protocols_[:4] == [PUBLISHED] * 4 and protocols_[-4] == CORRECTED
+    assert protocols_[-3:] == [CORRECTED.with_model(POSES, "pose")] * 3
+    sources = [localize for *_, localize in asked]
+    assert sources[-2:] == ["boosted", everywhere] and set(sources[:-2]) == {localize_action}
     assert table["F1"].tolist() == pytest.approx([1 / 2] * 3 + [3 / 4] * (len(table) - 3))
     assert table["MAP"].tolist() == pytest.approx([1 / 2] * 2 + [1] * (len(table) - 2))
     assert table["F1 sd"].eq(0).all() and table["F1 gain"].tolist()[3] == pytest.approx(1 / 4)
@@ -92,3 +96,14 @@ def test_clips_over_everything_find_what_stage_1_leaves_out(tmp_path, monkeypatc
     true = np.concatenate([r.labels for r in made.test])
     nothing = found(lambda _, r: np.zeros(len(r), np.float32))
     assert not nothing.any() and (found(everywhere) == true).mean() > 0.9
+
+
+def test_boosted_features_trained_on_task_1_say_where_action_is(tmp_path):
+    """Task 1 has action where the animals are close; of a task's recordings nothing but the poses is looked at."""
+    made = [made_recording(f"mouse{k:03}_task", 600, k) for k in range(7)]
+    data, hidden = (Dataset(r[0].name, made[0].classes, tuple(r), (), "made") for r in (made[:4], made[4:]))
+    hidden = replace(hidden, train=tuple(replace(r, labels=0 * r.labels) for r in hidden.train))
+    found = study.boosted(data, [hidden, hidden], tmp_path)
+    for asked, true in zip(hidden.train, made[4:], strict=True):
+        probability = found(None, asked)
+        assert probability.shape == (600,) and ((probability > 0.5) == true.action).mean() > 0.9

@@ -23,9 +23,24 @@ def table(tmp_path_factory):
     action = np.tile(np.r_[np.zeros(60), np.ones(60)], 6).astype(np.float32)  # every other second and a half
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "train_localizers", lambda *_: [None])
-        patch.setattr(study, "localize_action", lambda *_: action)
         folder = tmp_path_factory.mktemp("store")
-        yield task, study.shots(task, [task], PROTOCOL, Telling(), folder, counts=(1, 5), draws=6)
+        made = study.shots(
+            task, [task], PROTOCOL, Telling(), folder, counts=(1, 5), draws=6, localize=lambda *_: action
+        )
+        yield task, made
+
+
+def test_clips_of_another_source_are_shots_of_it(table, monkeypatch, tmp_path):
+    """Where stage 1 proposes the first second alone, less is found than where clips lie over everything."""
+    task, _ = table
+    early = (np.arange(720) < 120).astype(np.float32)
+    monkeypatch.setattr(study, "train_localizers", lambda *_: [None])
+    monkeypatch.setattr(study, "localize_action", lambda *_: early)
+    monkeypatch.setattr(study, "boosted", lambda *_: lambda *_: 1 - early)
+    by = study.by_source(task, [task], PROTOCOL, Telling(), tmp_path, count=5, draws=6)
+    assert set(by["proposed by"]) == {"the network", "boosted features", "nothing"}
+    f1 = by.set_index(["proposed by", "embedding"])["F1"]
+    assert f1["the network", VIDEO] < 0.5 < f1["boosted features", VIDEO] < f1["nothing", VIDEO]
 
 
 def test_every_head_over_every_embedding_at_every_number_of_shots_and_the_floors(table):
