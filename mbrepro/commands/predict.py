@@ -8,7 +8,7 @@ import typer
 
 from mbrepro import paths
 from mbrepro.artifacts import remove_partial
-from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, use_profile, writable
+from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, positive, use_profile, writable
 from mbrepro.errors import InputError
 from mbrepro.report.labelled_video import write_labelled_video
 from mbrepro.study.carried import Labeller, label, official_model, own_model
@@ -79,6 +79,7 @@ def command(
     align: Align = None,
     min_score: Annotated[float, typer.Option(help="keypoints of less confidence are interpolated")] = 0.0,
     compare: Compare = None,
+    point_seconds: Annotated[float | None, typer.Option(help="how long its point events last, if it has any")] = None,
     video_out: Annotated[bool, typer.Option("--video-out", help="also a video with poses, labels and scores")] = False,
     profile: Profile = "", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
@@ -87,6 +88,10 @@ def command(
     if (poses and len(files or []) > 1) or not (poses or files):
         raise InputError("name the poses of one recording with --poses and its video, or several pose files without it")
     video, film = files[0] if poses and files else None, write_labelled_video if video_out else None
+    if point_seconds is not None and not compare:
+        raise InputError("--point-seconds is for point events of --compare; leave it out")
+    if point_seconds is not None:
+        compare = (*compare, positive("--point-seconds", point_seconds))
     named = dict(pair("--parts", PARTS, text) for text in parts or [])
     how = {
         "individuals": individuals, "parts": named, "sequence": sequence, "compare": compare, "film": film,
