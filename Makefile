@@ -19,7 +19,7 @@ export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter calms21,$(PROFILE)),0,1)
 
-.PHONY: help reproduce data simulate test verify crate book bench gpu soak ladder ablation standin record extras golden lock clean purge
+.PHONY: help reproduce data simulate test verify crate book bench gpu soak ladder ablation standin record extras movement golden lock clean purge
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -77,6 +77,10 @@ golden: .venv/installed-test ## record the outputs of modules whose VERSION has 
 	MBREPRO_GOLDEN=write HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/test_golden.py
 
 extras: .venv/installed-test ## add what mbrepro finetune, Ray and the tests need besides (0.7 GB)
+
+movement: .venv/installed ## add the library movement, for pose files that it alone reads: SLEAP slp, NWB, its own nc (0.5 GB)
+	$(BIN)/python -m pip install --quiet --no-compile --constraint requirements.lock --constraint requirements-test.lock \
+	  --no-build-isolation --editable '.[movement]'
 
 # The second lock holds what the extras add to an environment that holds the first.
 FREEZE = .venv-lock/bin/pip freeze --all --exclude pip --exclude mbrepro | sed 's/+cpu$$//'

@@ -1,5 +1,8 @@
 """`mbrepro evaluate`: two labellings of the same recordings, a model's and a person's or two people's, compared."""
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +11,7 @@ import typer
 
 from mbrepro.artifacts import json_text, write_texts
 from mbrepro.commands.options import pair, positive, writable
+from mbrepro.data.annotations import check_points
 from mbrepro.data.annotations.paired import entries_of, paired_files, read_labelled
 from mbrepro.data.own.manifest import TABLE, read_manifest
 from mbrepro.data.recordings import OTHER
@@ -20,6 +24,9 @@ WRITTEN = ("evaluation.md", "evaluation.json", "bouts.csv", "tidied.csv")
 Rename = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=CLASS", help="the class that a file's behaviour is; other is none of them"),
+]
+Lengths = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=SECONDS", help="how long point events of BORIS last, by behaviour")
 ]
 Fill = Annotated[list[float] | None, typer.Option(min=0, help="s, gaps of the prediction to fill in turn")]
 Drop = Annotated[list[float] | None, typer.Option(min=0, help="s, under which its bouts are dropped in turn")]
@@ -35,6 +42,7 @@ def command(
     behaviours: Annotated[list[str] | None, typer.Option(help="those to compare, if not all")] = None,
     rename: Rename = None,
     ignore: Annotated[list[str] | None, typer.Option(help="behaviours whose frames count nowhere")] = None,
+    point_seconds: Lengths = None,
     tiou: Annotated[float, typer.Option(help="shared part of two bouts from which on they match")] = 0.5,
     edges: Annotated[float, typer.Option(help="s by which the ends of matching bouts may differ")] = 0.5,
     fill: Fill = None,
@@ -44,11 +52,12 @@ def command(
     criteria, folder = Criteria(tiou, edges), writable(out)
     renamed = dict(pair("--rename", "NAME=CLASS, such as fight=attack", text) for text in rename or [])
     fps = None if fps is None else positive("--fps", fps)
-    (pairs, alone), said = paired_files(predicted, true), _manifest(true)
+    (pairs, alone), said, points = paired_files(predicted, true), _manifest(true), _lengths(point_seconds or [])
+    check_points((path for pair_of in pairs.values() for path in pair_of), points)
     labelled, classes = read_labelled(
         pairs, fps=fps, channels=(predicted_channel, channel or said["channel"]),
         only=behaviours or (), renamed=renamed | dict.fromkeys(ignore or (), ""), known=said["known"],
-        between=said["between"], entries=(entries_of(predicted), entries_of(true)),
+        between=said["between"], entries=(entries_of(predicted), entries_of(true)), points=said["points"] | points,
     )  # fmt: skip
     found = evaluation(labelled, classes, criteria)
     tidied = sweep(labelled, classes, criteria, fill or SECONDS, drop or SECONDS)
@@ -65,10 +74,17 @@ def command(
         print(folder / name)
 
 
+def _lengths(options: Sequence[str]) -> dict[str, float]:
+    """Behaviour → seconds of its point events, as the option has it."""
+    told = dict(pair("--point-seconds", "NAME=SECONDS, such as bite=0.5", text) for text in options)
+    numbers = {name: float(text) if re.fullmatch(r"\d*\.?\d+", text) else math.nan for name, text in told.items()}
+    return {name: positive("--point-seconds", number) for name, number in numbers.items()}
+
+
 def _manifest(folder: Path) -> dict[str, object]:
     """What a data set's description says of its labels; of any other folder or file, that nothing is special."""
     if not (folder / TABLE).exists():
-        return {"channel": "", "known": {}, "between": OTHER}
+        return {"channel": "", "known": {}, "between": OTHER, "points": {}}
     told = read_manifest(folder).description
     known = {label: name or "" for label, name in told.meaning.items()}
-    return {"channel": told.channel, "known": known, "between": told.between}
+    return {"channel": told.channel, "known": known, "between": told.between, "points": told.points}

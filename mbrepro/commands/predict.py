@@ -8,11 +8,11 @@ import typer
 
 from mbrepro import paths
 from mbrepro.artifacts import remove_partial
-from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, use_profile, writable
+from mbrepro.commands.options import Cpu, Profile, Source, check_patience, pair, positive, use_profile, writable
 from mbrepro.errors import InputError
 from mbrepro.report.labelled_video import write_labelled_video
 from mbrepro.study.carried import Labeller, label, official_model, own_model
-from mbrepro.study.predict import predict
+from mbrepro.study.predict import Compared, predict
 
 OFFICIAL, DEMO = "official", "demo"
 SEVERAL = "FILE, of mbrepro train, or --model official --stage1-only, CalMS21's own network of real mice"
@@ -79,6 +79,7 @@ def command(
     align: Align = None,
     min_score: Annotated[float, typer.Option(help="keypoints of less confidence are interpolated")] = 0.0,
     compare: Compare = None,
+    point_seconds: Annotated[float | None, typer.Option(help="how long its point events last, if it has any")] = None,
     video_out: Annotated[bool, typer.Option("--video-out", help="also a video with poses, labels and scores")] = False,
     profile: Profile = "", model: AnyModel = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
@@ -89,8 +90,8 @@ def command(
     video, film = files[0] if poses and files else None, write_labelled_video if video_out else None
     named = dict(pair("--parts", PARTS, text) for text in parts or [])
     how = {
-        "individuals": individuals, "parts": named, "sequence": sequence, "compare": compare, "film": film,
-        "fps": fps, "frame_size": frame_size, "offset": offset, "align": align, "min_score": min_score,
+        "individuals": individuals, "parts": named, "sequence": sequence, "film": film, "fps": fps, "align": align,
+        "compare": _compare(compare, point_seconds), "frame_size": frame_size, "offset": offset, "min_score": min_score,
     }  # fmt: skip
     unused = {"profile": profile, "from": source, "cpu": cpu}
     if labeller := _labeller(model, stage1_only, unused):
@@ -99,10 +100,15 @@ def command(
         profile = _check_study(profile, model, source, cpu, stage1_only)
         if pairs or not poses:
             raise InputError(f"several recordings and --pairs need --model {SEVERAL}")
-        official = model == OFFICIAL
-        written = predict(video, poses, out, profile, official=official, stage1_only=stage1_only, **how)
+        written = predict(video, poses, out, profile, official=model == OFFICIAL, stage1_only=stage1_only, **how)
     for path in written:
         print(path)
+
+
+def _compare(compare: tuple[Path, str] | None, seconds: float | None) -> Compared | None:
+    if seconds is not None and not compare:
+        raise InputError("--point-seconds is for point events of --compare; leave it out")
+    return compare if seconds is None else (*compare, positive("--point-seconds", seconds))
 
 
 def _labeller(model: str, stage1_only: bool, unused: Mapping[str, object]) -> Labeller | None:

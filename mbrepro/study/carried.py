@@ -27,7 +27,7 @@ from mbrepro.errors import InputError
 from mbrepro.method.bundle import load_bundle
 from mbrepro.study import looking, predict
 from mbrepro.study.own import SMOOTHED_S, named
-from mbrepro.study.predict import LABELLED, REAL_MICE, Film, told_in
+from mbrepro.study.predict import LABELLED, REAL_MICE, Compared, Film, told_in
 
 WRITTEN = ("boris.csv", "annot", "pred.csv", "frames.csv", "pred.json")  # of each recording, in this order
 
@@ -94,7 +94,7 @@ def official_model() -> Labeller:
 
 def label(
     sources: Sequence[Path], model: Labeller, out: Path, *, pairs: bool = False, video: Path | None = None,
-    compare: tuple[Path, str] | None = None, film: Film | None = None, **how: object,
+    compare: Compared | None = None, film: Film | None = None, **how: object,
 ) -> Iterator[Path]:  # fmt: skip
     """Label the frames of pose files, or of the recordings of data sets, and yield each file written into `out`.
 
@@ -163,7 +163,7 @@ def _read(skeleton: Skeleton, read: Callable, /, *what: object, **how: object) -
 
 
 def _labelled(
-    job: Job, model: Labeller, out: Path, compare: tuple[Path, str] | None, film: Film | None
+    job: Job, model: Labeller, out: Path, compare: Compared | None, film: Film | None
 ) -> Iterator[Path]:  # fmt: skip
     files = job.poses, *job.made_from, *(compare or ())
     if missing := [path for path in files if isinstance(path, Path) and not path.exists()]:
@@ -176,7 +176,7 @@ def _labelled(
     poses = predict.unless_taken(out, job.name, job.poses)
     recording, told = job.read()
     predict.check_film(recording, film)
-    there, events = ~absent(recording), predict.behaviour_frames(*compare, recording) if compare else None
+    there, events = ~absent(recording), predict.behaviour_frames(recording, *compare) if compare else None
     scores, notes = model.score(recording)
     action = 1 - scores[:, other_index(model.classes)]
     told |= {"model": model.sha256, "made_from": made_from, "poses_fingerprint": poses, **notes}

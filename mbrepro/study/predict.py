@@ -32,12 +32,13 @@ REAL_MICE = "CalMS21's real mice"  # which the official network has seen
 LABELLED = "labelled.mp4"
 
 
+Compared = tuple[Path, str] | tuple[Path, str, float]  # a label file, its behaviour, seconds of its point events if any
 Film = Callable[[Path, Recording, Sequence[str], np.ndarray, np.ndarray], None]  # `report.write_labelled_video`
 
 
 def predict(
     video: Path | None, poses: Path, out: Path, profile: str = "demo", *, official: bool = False,
-    stage1_only: bool = False, compare: tuple[Path, str] | None = None, film: Film | None = None, **how: object,
+    stage1_only: bool = False, compare: Compared | None = None, film: Film | None = None, **how: object,
 ) -> list[Path]:  # fmt: skip
     """Label every frame of one recording with a profile's models; return the files written into `out`.
 
@@ -52,7 +53,7 @@ def predict(
     recording, notes = read_own(video, poses, **how)
     check_film(recording, film)
     notes["poses_fingerprint"] = unless_taken(Path(out), (video or poses).stem, poses)
-    there, events = ~absent(recording), behaviour_frames(*compare, recording) if compare else None
+    there, events = ~absent(recording), behaviour_frames(recording, *compare) if compare else None
     published = official_network() if official else None  # if it was not fetched, before recordings are made
     folder, data = paths.artifacts(profile), load_dataset("task1", profile)
     protocol = protocols.corrected(embedder_settings(profile, "corrected"), training_epochs(profile, "localizer"))
@@ -83,9 +84,9 @@ def check_film(recording: Recording, film: Film | None) -> None:
         )
 
 
-def behaviour_frames(path: Path, behaviour: str, recording: Recording) -> np.ndarray:
+def behaviour_frames(recording: Recording, path: Path, behaviour: str, *seconds: float) -> np.ndarray:
     """(T,) bool, where a label file has a behaviour; InputError unless scorable frames with and without it exist."""
-    events = read_behaviour(path, behaviour, recording.clock, len(recording))
+    events = read_behaviour(path, behaviour, recording.clock, len(recording), *seconds)
     check_both(events[~absent(recording)])
     return events
 

@@ -36,7 +36,9 @@ def needed() -> list[Requirement]:
 
 
 def extras() -> list[Requirement]:
-    return [Requirement(line) for extra in project()["optional-dependencies"].values() for line in extra]
+    """What the second lock holds; movement is in none."""
+    named = project()["optional-dependencies"].items()
+    return [Requirement(line) for name, extra in named for line in extra if name != "movement"]
 
 
 def reached(requirements: Iterable[Requirement]) -> set[str]:

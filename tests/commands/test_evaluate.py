@@ -78,6 +78,23 @@ def test_what_cannot_be_compared_is_refused_and_nothing_is_written(folders, caps
     assert words in said and said.count("\n") == 1 and not (folders / "found").exists()
 
 
+def test_point_events_are_compared_with_the_length_that_they_are_given(folders, capsys):
+    for side, at in (("one", 1.0), ("other", 1.2)):
+        (folders / f"{side}.csv").write_text(f"Time,Total length,FPS,Behavior,Status\n{at},4,25,bite,POINT\n")
+    command = ["evaluate", "one.csv", "other.csv", "--out", "found"]
+    for options, words in {
+        "": "bite at 1.2 s is a point event",
+        "--point-seconds groom=1": "'groom' has no point events",
+        "--point-seconds bite=x": "--point-seconds must be a positive number, not nan",
+        "--point-seconds 1": "--point-seconds takes NAME=SECONDS",
+    }.items():
+        assert cli.main([*command, *options.split()]) == 2
+        assert words in capsys.readouterr().err.replace("at 1.0 s", "at 1.2 s") and not (folders / "found").exists()
+    assert cli.main([*command, "--point-seconds", "bite=0.4"]) == 0
+    figures = json.loads((folders / "found" / "evaluation.json").read_text())
+    assert figures["confusion"] == [[5, 5], [5, 85]]  # ten frames each, five of them shared
+
+
 @pytest.mark.parametrize(
     "command", ["evaluate boris bento --predicted-channel resident", "predict --poses no.csv --stage1-only"]
 )

@@ -162,9 +162,33 @@ def test_boris_cases_hold_the_events_of_the_plain_file(cases, name):
     assert read_behaviour(cases / name, "investigation", 30, 600).mean() == pytest.approx(0.463, abs=5e-4)
 
 
-def test_boris_case_of_points_is_refused_truly(cases):
+def test_boris_case_of_points_is_refused_truly_or_read_with_their_length(cases):
+    path = cases / "07-boris-point-and-close" / "point.csv"
     with pytest.raises(InputError, match=r"point\.csv: attack at 3\.000 s is a point event, which has no length"):
-        read_bouts(cases / "07-boris-point-and-close" / "point.csv", 30)
+        read_bouts(path, 30)
+    assert read_bouts(path, 30, points={"attack": 0.2}) == [Bout("attack", at, at + 6, "resident") for at in (90, 270)]
+
+
+def test_point_events_have_the_length_that_they_are_given(tmp_path):
+    """At 10 frames a second: half a second each, cut at the media's end at 9 s, and one frame for a hundredth."""
+    points = [(1.0, "a", "bite", "POINT"), (1.2, "b", "bite", "POINT"), (8.8, "a", "bite", "POINT")]
+    groom = [(2, "a", "groom", "START"), (9, "a", "groom", "STOP")]
+    path = write_boris(tmp_path / "a.csv", [*points, *groom])
+    bites = [Bout("bite", 10, 15, "a"), Bout("bite", 12, 17, "b"), Bout("bite", 88, 90, "a")]
+    assert read_bouts(path, 30, "bite", {"bite": 0.5})[2].stop == 9 * 30  # as the file has it, 9 s at 30 a second
+    wider = path.read_text().replace(",9,30,", ",9,10,")
+    assert read_bouts(write(path, wider), 10, points={"bite": 0.5}) == [*bites, Bout("groom", 20, 90, "a")]
+    assert np.flatnonzero(read_behaviour(path, "bite", 10, 90, 0.5)).tolist() == [*range(10, 17), 88, 89]
+    for length in ({"bite": 0.01}, None):
+        assert [bout.stop - bout.start for bout in read_bouts(path, 10, "bite", length)] == [1, 1, 1]
+    aggregated = write(tmp_path / "b.csv", AGGREGATED + "pair,adult,bite,,POINT,1.5,1.5,NA\n")
+    assert read_bouts(aggregated, 10, "bite", {"bite": 1}) == [Bout("bite", 15, 25, "adult")]
+    with pytest.raises(
+        InputError, match=r"bite at 1\.0 s is a point event, .* one, point_seconds in dataset\.yml or --p"
+    ):
+        read_bouts(path, 10, points={"groom": 1})
+    with pytest.raises(InputError, match=r"a\.csv: 'groom' has no point events; leave its seconds out"):
+        read_behaviour(path, "groom", 10, 90, 0.5)
 
 
 def write(path, text, newline="\n"):

@@ -19,61 +19,21 @@ from mbrepro.data.tracking.deeplabcut import read_h5, unpickle_plain
 from mbrepro.data.video import probe
 from mbrepro.errors import InputError
 from tests.fixtures.changed import changed_bytes
+from tests.fixtures.pose_files import (
+    PARTS,
+    SLEAP,
+    THREE,
+    columns_of,
+    values_of,
+    write_csv,
+    write_fixed,
+    write_sleap,
+    write_table,
+)
 from tests.fixtures.sequences import sequence, write_release
 
-PARTS = ("nose", "leftear", "Right Ear", "neck", "left_hip", "righthip", "tail base", "tail tip")
+H5 = "DeepLabCut or SLEAP analysis h5, SLEAP slp, NWB, movement nc"
 RIG = {"fps": 30, "frame_size": (1000, 800)}
-
-
-def columns_of(individuals=("adult", "juvenile"), parts=PARTS, cells=("x", "y", "likelihood")):
-    return [("DLC_net", *names) for names in itertools.product(individuals, parts, cells)]
-
-
-def values_of(columns, frames=6):
-    """Values that spell their frame and column; likelihoods stay within 0 to 1."""
-    values = np.arange(frames)[:, None] * 1000.0 + np.arange(len(columns)) + 0.5
-    scored = [column[3] == "likelihood" for column in columns]
-    values[:, scored] = values[:, scored] % 97 / 97
-    return values
-
-
-def write_csv(path, columns, values):
-    levels = ("scorer", "individuals", "bodyparts", "coords")[-len(columns[0]) :]
-    levels = ("scorer", *levels[1:])  # of one animal without the individuals
-    header = [",".join([level, *names]) for level, names in zip(levels, zip(*columns, strict=True), strict=True)]
-    rows = [
-        ",".join([str(frame), *("" if np.isnan(v) else repr(float(v)) for v in row)])
-        for frame, row in enumerate(values)
-    ]
-    path.write_text("\n".join(header + rows) + "\n")
-    return path
-
-
-def write_fixed(path, columns, values):
-    """pandas' fixed form, as DeepLabCut 3 and AmadeusGPT write it: sorted levels and codes, no pickles."""
-    with h5py.File(path, "w") as file:
-        group = file.create_group("df_with_missing")
-        group.attrs.update({"pandas_type": np.bytes_("frame"), "nblocks": 1, "block0_items_nlevels": 4})
-        for level, names in enumerate(zip(*columns, strict=True)):
-            known = sorted(set(names))
-            group[f"block0_items_level{level}"] = np.array(known, "S")
-            group[f"block0_items_label{level}"] = np.array([known.index(name) for name in names], np.int8)
-        group["axis1"] = np.arange(len(values))
-        group["block0_values"] = values
-        group["block0_values"].attrs["transposed"] = np.uint8(1)
-    return path
-
-
-def write_table(path, columns, values, labels=None):
-    """pandas' table form, as DeepLabCut 2 writes it through PyTables: column labels pickled with protocol 0."""
-    with h5py.File(path, "w") as file:
-        group = file.create_group("df_with_missing")
-        group.attrs["pandas_type"] = np.bytes_("frame_table")
-        rows = np.zeros(len(values), [("index", "<i8"), ("values_block_0", "<f8", (len(columns),))])
-        rows["index"], rows["values_block_0"] = np.arange(len(values)), values
-        group["table"] = rows
-        group["table"].attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(columns, 0) if labels is None else labels)
-    return path
 
 
 WRITERS = {"poses.csv": write_csv, "fixed.h5": write_fixed, "table.h5": write_table}
@@ -435,7 +395,7 @@ def test_every_form_in_the_registry_is_told_by_its_first_bytes_alone(tmp_path):
     csv = write_csv(tmp_path / "c", columns, values_of(columns))
     written = {
         "CalMS21 or MARS JSON": write_release(tmp_path / "a", {"mine": sequence(6)}),
-        "DeepLabCut or SLEAP analysis h5": write_fixed(tmp_path / "b", columns, values_of(columns)),
+        H5: write_fixed(tmp_path / "b", columns, values_of(columns)),
         "DeepLabCut csv": csv,
         "MABe arrays (npy, npz)": write_array(tmp_path / "f.npy"),
         "SLEAP analysis csv": sleap,
@@ -446,7 +406,7 @@ def test_every_form_in_the_registry_is_told_by_its_first_bytes_alone(tmp_path):
         others[name] = [tmp_path / f"{name} marked", tmp_path / f"{name} of Excel"]
         others[name][0].write_bytes(b"\xef\xbb\xbf" + written[name].read_bytes())
         others[name][1].write_text(written[name].read_text().replace(",", ";").replace(".", ","), encoding="utf-8-sig")
-    others["DeepLabCut or SLEAP analysis h5"] = [write_sleap(tmp_path / "e")]
+    others[H5] = [write_sleap(tmp_path / "e")]
     np.savez(tmp_path / "g.npz", a=np.zeros((4, 2, 7, 2)))
     others["MABe arrays (npy, npz)"] = [tmp_path / "g.npz"]
     for name, path in written.items():
@@ -456,31 +416,6 @@ def test_every_form_in_the_registry_is_told_by_its_first_bytes_alone(tmp_path):
     expected = read_tracking(csv, **RIG).keypoints
     for other in others["DeepLabCut csv"]:
         np.testing.assert_array_equal(read_tracking(other, **RIG).keypoints, expected)
-
-
-SLEAP = """track,frame_idx,instance.score,nose.x,nose.y,nose.score,ear.x,ear.y,ear.score,tail.x,tail.y,tail.score
-left,0,0.9,1,2,0.1,3,4,0.2,5,6,0.3
-right,0,0.9,11,12,0.4,13,14,0.5,15,16,0.6
-left,2,0.9,3,6,0.7,,,,9,14,0.8
-right,3,0.9,41,42,0.9,43,44,1.0,45,46,0.5
-"""
-THREE = Skeleton(("tail", "nose", "ear"), "nose", "tail")
-
-
-def write_sleap(path, names=("left", "right")):
-    """The arrays of `SLEAP` as SLEAP's h5 holds them: (track, x and y, node, frame)."""
-    values = np.full((2, 3, 3, 4), np.nan)  # (track, node, x y score, frame)
-    for line in SLEAP.splitlines()[1:]:
-        track, frame, _, *cells = line.split(",")
-        values[("left", "right").index(track), :, :, int(frame)] = np.array([float(c or "nan") for c in cells]).reshape(
-            3, 3
-        )
-    with h5py.File(path, "w") as file:
-        file["node_names"] = np.array(["nose", "ear", "tail"], "S")
-        file["track_names"] = np.array(names, "S5")
-        file["tracks"] = values[:, :, :2].transpose(0, 2, 1, 3)
-        file["point_scores"] = values[:, :, 2]
-    return path
 
 
 def write_array(path, parts=12):

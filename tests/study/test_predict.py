@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 from mbrepro import cli
 from mbrepro.artifacts import file_hash
 from mbrepro.data.alignment import to_training_scale
-from mbrepro.data.annotations import read_behaviour
+from mbrepro.data.annotations import read_behaviour, read_bouts
+from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout
 from mbrepro.data.own.fitted import read_own
 from mbrepro.data.recordings import KEYPOINTS, TASK1_CLASSES, Recording
 from mbrepro.data.video import probe, write_video
@@ -254,12 +255,19 @@ def test_options_without_a_use_are_refused_before_anything_is_trained(monkeypatc
     write_video(video, [np.zeros((16, 16, 3), np.uint8)] * 90, 30, 16, 16)
     events = tmp_path / "events.csv"
     events.write_text("Time,Subject,Behavior,Status\n0,a,groom,START\n3,a,groom,STOP\n")
+    points = tmp_path / "points.csv"
+    points.write_text("Time,Subject,Behavior,Status\n1,a,bite,POINT\n0,a,bite,POINT\n")
     for options, words in {
         ("--fps", 30, "--align", "end"): "tracked.csv: without a video, leave out --align, and give --fps and --frame",
         ("--fps", 0): "fps must be a positive number, not 0.0",
         (video, "--fps", 30): "a.mp4: --fps is not used",
         (video, "--align", "middle"): "align must be start or end, not 'middle'",
         (video, "--offset", 9, 0): "of the points lie outside the picture of 16 x 16 px",
+        (video, "--point-seconds", 1): "--point-seconds is for point events of --compare; leave it out",
+        (video, "--point-seconds", 0, "--compare", events, "groom"): "--point-seconds must be a positive number",
+        (video, "--point-seconds", 1, "--compare", events, "groom"): "events.csv: 'groom' has no point events",
+        (video, "--compare", points, "bite"): "points.csv: bite at 1 s is a point event, which has no length",
+        (video, "--point-seconds", 3, "--compare", points, "bite"): "a comparison needs frames with the behaviour and",
         (video, "--compare", events, "groom"): "a comparison needs frames with the behaviour and frames without it",
         (video, "--parts", "nose=tail_base"): "nose and tail_base lie on one spot, so its animals have no length",
     }.items():
@@ -462,6 +470,23 @@ def test_official_network_on_real_poses(real_data, monkeypatch, tmp_path):
     # In the video mouse2 joins the two that huddle at 39 s and one leaves at 42 s; before it is at the other side.
     assert frames["p_action"][1200:1260].min() > 0.9 and frames["p_action"][:1100].max() < 0.1
     assert notes["points_outside_the_training_frame"] > 0.9  # its arena is many times CalMS21's
+
+
+def test_tables_are_read_back_to_the_frame_by_pandas_and_by_the_reader(tmp_path):
+    """Labels drawn in stretches of 1 to 20 frames, some not scorable, on an uneven clock."""
+    rng, names = np.random.default_rng(4), [*TASK1_CLASSES, NOT_SCORABLE]
+    labels = np.repeat(rng.integers(-1, 4, 60), rng.integers(1, 20, 60))
+    times = np.cumsum(rng.choice([1 / 30, 1 / 15], len(labels))) - 1 / 30
+    recording = Recording("uneven", np.full((len(labels), 2, 7, 2), 50, np.float32), times=times)
+    scores = np.full((len(labels), 4), 0.25, np.float32)
+    predict.write_prediction(tmp_path, "uneven", recording, TASK1_CLASSES, labels, scores, scores[:, 0], {})
+    frames, bouts = (pd.read_csv(tmp_path / f"uneven.{kind}.csv") for kind in ("frames", "pred"))
+    assert frames["label"].tolist() == [names[label] for label in labels]
+    assert np.repeat(bouts["label"], bouts["stop_frame"] - bouts["start_frame"]).tolist() == frames["label"].tolist()
+    np.testing.assert_allclose(bouts["start_s"], times[bouts["start_frame"]], atol=1e-6)
+    expected = [Bout(*row) for row in bouts[["label", "start_frame", "stop_frame"]].itertuples(index=False)]
+    for kind in ("frames", "pred"):
+        assert read_bouts(tmp_path / f"uneven.{kind}.csv", times) == expected
 
 
 def test_frames_of_a_long_recording_have_times_of_their_own(tmp_path):

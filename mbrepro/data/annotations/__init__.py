@@ -1,20 +1,24 @@
 """Label files: one reader for each form, in one dictionary, and what makes labels of frames of their bouts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from mbrepro.data.annotations import plain
-from mbrepro.data.annotations.boris import extent_of_boris, is_boris, read_boris
+from mbrepro.data.annotations.boris import extent_of_boris, is_boris, point_behaviours, read_boris
 from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout, Extent, check_wanted
 from mbrepro.data.annotations.caltech import extent_of_bento, read_bento, read_caltech
 from mbrepro.data.recordings import UNLABELLED, Clock, mean_rate
 from mbrepro.errors import InputError
 
-Reader = Callable[[Path, str, Clock, str | None], list[Bout]]  # of a file, its text, its clock, what is wanted of it
+Points = Mapping[str, float]  # behaviour → seconds that its point events last
+NO_POINTS: Points = MappingProxyType({})
+# of a file, its text, its clock, what is wanted of it, and the length of its points
+Reader = Callable[[Path, str, Clock, str | None, Points | None], list[Bout]]
 
 
 class Form(NamedTuple):
@@ -36,14 +40,15 @@ READERS = {  # by a form's name
 SPARE_S = 1.0  # how far bouts may reach beyond a recording's last pose: videos and poses differ by some frames
 
 
-def read_bouts(path: Path, clock: Clock, wanted: str | None = None) -> list[Bout]:
+def read_bouts(path: Path, clock: Clock, wanted: str | None = None, points: Points | None = NO_POINTS) -> list[Bout]:
     """Bouts of a label file of one of the forms in `READERS`, told apart by content, in the file's order.
 
-    clock: of the recording, for files that hold times. wanted: the one behaviour to read, all by default.
+    clock: of the recording, for files that hold times. wanted: the one behaviour to read, all by default. points: of
+    those that point events may be of, or None for points of a frame each, where only their names count.
     Raises InputError for a file that is damaged or of no such form, or that lacks the behaviour.
     """
     text, form = _text_and_form(Path(path))
-    bouts = form.read(Path(path), text, clock, wanted)
+    bouts = form.read(Path(path), text, clock, wanted, points)
     check_wanted(path, {bout.behaviour for bout in bouts}, wanted)
     return [bout for bout in bouts if wanted in (None, bout.behaviour)]
 
@@ -55,6 +60,15 @@ def read_extent(path: Path) -> Extent:
     """
     text, form = _text_and_form(Path(path))
     return form.extent(Path(path), text)
+
+
+def check_points(paths: Iterable[Path], points: Points) -> None:
+    """Raise InputError if point events of a behaviour are given a length, and no file has any."""
+    texts = {path: _text_and_form(path) for path in paths if points}
+    found = {name for path, (text, form) in texts.items() if form.read is read_boris
+             for name in point_behaviours(path, text)}  # fmt: skip
+    if unused := [name for name in points if name not in found]:
+        raise InputError(f"{next(iter(texts))}: {unused[0]!r} has no point events; leave its seconds out")
 
 
 def read_scores(path: Path) -> pd.DataFrame:
@@ -77,21 +91,24 @@ def _text_and_form(path: Path) -> tuple[str, Form]:
     return text, form
 
 
-def read_behaviour(path: Path, behaviour: str, clock: Clock, frames: int) -> np.ndarray:
-    """(frames,) bool, where one behaviour of a label file happens, whoever does it.
+def read_behaviour(
+    path: Path, behaviour: str, clock: Clock, frames: int, point_seconds: float | None = None
+) -> np.ndarray:
+    """(frames,) bool, where one behaviour of a label file happens, whoever does it; its points last so many seconds.
 
-    Raises InputError as `read_bouts`, and if a bout lies over `SPARE_S` beyond the last frame.
+    Raises InputError as `read_bouts`, if there are no points, and if a bout lies over `SPARE_S` beyond the last frame.
     """
-    happening = np.zeros(frames, bool)
-    for bout in read_bouts(path, clock, behaviour):
+    happening, points = np.zeros(frames, bool), {} if point_seconds is None else {behaviour: point_seconds}
+    check_points([path], points)
+    for bout in read_bouts(path, clock, behaviour, points):
         _check_end(path, bout, clock, frames)
         happening[bout.start : bout.stop] = True
     return happening
 
 
-def read_frame_labels(path: Path, clock: Clock, *what: object, **how: object) -> np.ndarray:
+def read_frame_labels(path: Path, clock: Clock, *what: object, points: Points = NO_POINTS, **how: object) -> np.ndarray:
     """`frame_labels` of the bouts that a label file has; raises as it and `read_bouts` do."""
-    return frame_labels(path, read_bouts(path, clock), clock, *what, **how)
+    return frame_labels(path, read_bouts(path, clock, points=points), clock, *what, **how)
 
 
 def frame_labels(

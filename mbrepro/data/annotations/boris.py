@@ -6,7 +6,7 @@ observation's time offset (olivierfriard/BORIS, export_events.py). Tabular files
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from mbrepro.data.tables import SEPARATORS
 from mbrepro.errors import InputError
 
 STATUS = ("Status", "Behavior type")  # of START and STOP; the second from version 8 on
+POINT = "POINT"
 SPAN = ("Start (s)", "Stop (s)")
 OFFSET = "Time offset (s)"
 RATE = ("FPS", "FPS (frame/s)")  # the second in the newest versions
@@ -39,11 +40,15 @@ def is_boris(text: str) -> bool:
     return "Behavior" in text and any(name in text for name in STATUS)
 
 
-def read_boris(path: Path, text: str, clock: Clock, wanted: str | None = None) -> list[Bout]:
+def read_boris(
+    path: Path, text: str, clock: Clock, wanted: str | None = None, points: Mapping[str, float] | None = None
+) -> list[Bout]:
     """Bouts, each from a START up to its STOP, paired by behaviour, subject and modifiers; the channel is the subject.
 
-    Raises InputError for another file, events of several observations or media, a point event, a START without STOP,
-    times before the offset, or a behaviour that is wanted and not there.
+    points: seconds that a behaviour's point events last, from their time to the media's end at most, and a frame at
+    least; None for a frame each. Raises InputError for another file, events of several observations or media, a point
+    event that is given no length, a START without STOP, times before the offset, or a behaviour that is wanted and not
+    there.
     """
     events = _events(path, text)
     check_wanted(path, {event["Behavior"] for event in events}, wanted)
@@ -53,8 +58,10 @@ def read_boris(path: Path, text: str, clock: Clock, wanted: str | None = None) -
             some = ", ".join(sorted(names)[:3])
             raise InputError(f"{path}: {column} has {len(names)} values ({some}); export each to a file of its own")
     bouts = []
-    for start, stop in _pairs(path, [e for e in events if wanted in (None, e["Behavior"])]):
+    end = extent_of_boris(path, text).frames or math.inf
+    for start, stop in _pairs(path, [e for e in events if wanted in (None, e["Behavior"])], points):
         first, last = _frame(path, start, start[SPAN[0]], clock), _frame(path, stop, stop[SPAN[1]], clock)
+        last = last if start[STATUS[0]] != POINT else max(first + 1, int(min(last, end)))
         bouts.append(Bout(start["Behavior"], first, last, start.get("Subject", "")))
     return bouts
 
@@ -85,6 +92,11 @@ def _events(path: Path, text: str) -> list[Event]:
     return events
 
 
+def point_behaviours(path: Path, text: str) -> set[str]:
+    """The behaviours that have point events."""
+    return {event["Behavior"] for event in _events(path, text) if event[STATUS[0]] == POINT}
+
+
 def extent_of_boris(path: Path, text: str) -> Extent:
     """The rate and the length of the media, if the rows tell one of each."""
     events = _events(path, text)
@@ -106,16 +118,22 @@ def _is_header(names: set[str]) -> bool:
     return "Behavior" in names and (names >= {*SPAN} or ("Time" in names and bool(names & {*STATUS})))
 
 
-def _pairs(path: Path, events: list[Event]) -> list[tuple[Event, Event]]:
+def _pairs(path: Path, events: list[Event], points: Mapping[str, float] | None) -> list[tuple[Event, Event]]:
     """The rows in which each bout starts and stops, one and the same in the aggregated form, in the order of STOPs."""
     pairs, begun = [], {}
     for event in events:
         modifiers = tuple(cell for column, cell in event.items() if column.startswith("Modifier"))
         key = event["Behavior"], event.get("Subject", ""), modifiers
         status, told = event[STATUS[0]], f"{event['Behavior']} at {event[SPAN[0]]} s"
-        if status == "POINT":
-            raise InputError(f"{path}: {told} is a point event, which has no length; code the behaviour as a state")
-        if status == "STATE":
+        if status == POINT and points is not None and event["Behavior"] not in points:
+            raise InputError(
+                f"{path}: {told} is a point event, which has no length; give it one, point_seconds in dataset.yml or "
+                "--point-seconds, or code the behaviour as a state"
+            )
+        if status == POINT:
+            stop = _seconds(path, event[SPAN[0]]) + (points or {}).get(event["Behavior"], 0)
+            pairs.append((event, event | {SPAN[1]: str(stop)}))
+        elif status == "STATE":
             pairs.append((event, event))
         elif status not in ("START", "STOP") or (status == "STOP") != (key in begun):
             raise InputError(f"{path}: {told} is {status or 'nothing'} out of turn; mend it in BORIS")

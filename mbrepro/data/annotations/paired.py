@@ -6,7 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mbrepro.data.annotations import SPARE_S, frame_labels, read_bouts, read_extent, read_scores
+from mbrepro.data.annotations import (
+    NO_POINTS,
+    SPARE_S,
+    Points,
+    frame_labels,
+    read_bouts,
+    read_extent,
+    read_scores,
+)
 from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout
 from mbrepro.data.own.manifest import TABLE, Entry, read_manifest
 from mbrepro.data.recordings import OTHER, UNLABELLED, Clock, behaviours, mean_rate
@@ -90,7 +98,7 @@ def entries_of(folder: Path) -> dict[str, Entry]:
 def read_labelled(
     pairs: Mapping[str, tuple[Path, Path]], *, fps: float | None = None, channels: tuple[str, str] = ("", ""),
     only: Sequence[str] = (), renamed: Mapping[str, str] | None = None, known: Mapping[str, str] | None = None,
-    between: str | None = OTHER, entries: Sequence[Mapping[str, Entry]] = ({}, {}),
+    between: str | None = OTHER, entries: Sequence[Mapping[str, Entry]] = ({}, {}), points: Points = NO_POINTS,
 ) -> tuple[list[Labelled], tuple[str, ...]]:  # fmt: skip
     """Every recording's two labellings, and the classes: all behaviours that either knows, sorted, and other.
 
@@ -98,10 +106,10 @@ def read_labelled(
     and the true ones. only: the behaviours that count, others being other. renamed: a file's behaviour → its class,
     other, or "" for frames that count nowhere; known: the same of behaviours that files may have. between: the class of
     frames in no bout of the true files, or None; of the predicted ones it is other. entries: of both sides' manifests,
-    outside whose start and stop nothing is labelled. Raises InputError for what a file leaves open, an option that is
-    not used, or files of unlike length.
+    outside whose start and stop nothing is labelled. points: as of `read_bouts`. Raises InputError for what a file
+    leaves open, an option that is not used, or files of unlike length.
     """
-    read = {name: _read(pair, fps) for name, pair in pairs.items()}
+    read = {name: _read(pair, fps, points) for name, pair in pairs.items()}
     for side, channel in enumerate(channels):
         _choose_channel([both[side] for *_, both in read.values()], channel)
     there = {bout.behaviour for *_, both in read.values() for _, found in both for bout in found} - {NOT_SCORABLE}
@@ -110,10 +118,12 @@ def read_labelled(
     return [_labelled(name, *each, meaning, classes, between, cut[name]) for name, each in read.items()], classes
 
 
-def _read(pair: tuple[Path, Path], fps: float | None) -> tuple[Clock, int, list[tuple[Path, list[Bout]]]]:
+def _read(
+    pair: tuple[Path, Path], fps: float | None, points: Points
+) -> tuple[Clock, int, list[tuple[Path, list[Bout]]]]:
     """A recording's clock, its frames, and both files' bouts."""
     clock, frames = _extent(*pair, fps)
-    both = [(path, read_bouts(path, clock)) for path in pair]
+    both = [(path, read_bouts(path, clock, points=points)) for path in pair]
     frames = frames or max((bout.stop for _, found in both for bout in found), default=0)
     if not frames:
         raise InputError(f"{pair[0]} and {pair[1]}: neither has a bout or tells how long the recording is")

@@ -37,7 +37,7 @@ def read_labels(manifest: Manifest, entry: Entry, recording: Recording) -> np.nd
     what = manifest.description
     labels = read_frame_labels(
         entry.labels, recording.clock, len(recording), what.meaning, what.classes, channel=what.channel,
-        between=what.between,
+        between=what.between, points=what.points,
     )  # fmt: skip
     labels[~entry.counted(recording.edges[:-1])] = UNLABELLED
     return labels

@@ -50,7 +50,7 @@ def _checked(manifest: Manifest, entry: Entry) -> tuple[dict, list[str], list[st
     try:
         recording, about = read_poses(manifest, entry)
     except InputError as error:
-        return line, [str(error), *_label_errors(entry)], []
+        return line, [str(error), *_label_errors(manifest, entry)], []
     line |= {
         "frames": len(recording), "fps": round(recording.fps, 3), "missing": about["points_filled"],
         "absent_s": about["frames_not_scorable"] / recording.fps,
@@ -67,11 +67,11 @@ def _checked(manifest: Manifest, entry: Entry) -> tuple[dict, list[str], list[st
     return line, [], list(_notes(entry, recording, about, labels))
 
 
-def _label_errors(entry: Entry) -> list[str]:
+def _label_errors(manifest: Manifest, entry: Entry) -> list[str]:
     """What is wrong with a label file by itself, where there are no poses to hold it against."""
     try:
         if entry.labels is not None:
-            read_bouts(entry.labels, entry.fps or FPS)
+            read_bouts(entry.labels, entry.fps or FPS, points=manifest.description.points)
     except InputError as error:
         return [str(error)]
     return []

@@ -74,7 +74,7 @@ def _read(path: Path, fps: float) -> Tracks | list[Bout]:
     try:
         reader = reader_of(path)
     except InputError:
-        return read_bouts(path, fps)
+        return read_bouts(path, fps, points=None)
     return _summary(reader(path, None))
 
 

@@ -38,6 +38,7 @@ KEYS = {  # of the description, and what each holds
     "ignored": "labels whose frames count nowhere",
     "unlabelled": "frames that no label covers: other, or nowhere if they count nowhere",
     "channel": "which channel, stream or subject of the label files; empty if they have one",
+    "point_seconds": "how long point events last, from their time on: label: seconds; empty: they are refused",
     "frame_size": "width and height in px of the picture that was tracked; empty: the video's",
     "offset": "x and y to add to the poses, px, if a part of the picture was tracked; empty: none",
     "align": "start or end, the end that poses and a trimmed video have in common; empty: they are as long",
@@ -47,7 +48,7 @@ NEEDED = {"roles", "parts", "front", "rear", "behaviours", "unlabelled"}
 ALIKE, DIFFERENT = "alike", "different"
 NOWHERE = "nowhere"
 _KINDS = dict.fromkeys(KEYS, str) | dict.fromkeys(("individuals", "parts", "ignored", "frame_size", "offset"), list)
-_KINDS |= {"part_names": dict, "behaviours": dict}
+_KINDS |= dict.fromkeys(("part_names", "behaviours", "point_seconds"), dict)
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Description:
     """What the recordings have in common, as in `KEYS`.
 
     alike: whether labels do not say which animal does it. meaning: label → class, or None where its frames count
-    nowhere. between: the class of frames without a label, or None. reading: keywords of `read_own` that every recording
-    is read with.
+    nowhere. between: the class of frames without a label, or None. points: label → seconds of its point
+    events. reading: keywords of `read_own` that every recording is read with.
     """
 
     skeleton: Skeleton
@@ -64,6 +65,7 @@ class Description:
     meaning: Mapping[str, str | None]
     channel: str
     between: str | None
+    points: Mapping[str, float]
     reading: Mapping[str, object]
 
     @property
@@ -195,8 +197,11 @@ def _description(path: Path) -> Description:
         raise InputError(f"{path}: unlabelled must be {OTHER} or {NOWHERE}, not {of['unlabelled']!r}")
     if of["roles"] not in (ALIKE, DIFFERENT):
         raise InputError(f"{path}: roles must be {ALIKE} or {DIFFERENT}, not {of['roles']!r}")
-    between = None if of["unlabelled"] == NOWHERE else OTHER
-    return Description(skeleton, of["roles"] == ALIKE, meaning, of["channel"], between, _reading(path, of, skeleton))
+    points = {name: _number(f"{path}: point_seconds", text) for name, text in of["point_seconds"].items()}
+    if wrong := [name for name, seconds in points.items() if name not in meaning or not seconds]:
+        raise InputError(f"{path}: point_seconds must be above 0, and of a label of behaviours or ignored: {wrong[0]}")
+    between, alike = None if of["unlabelled"] == NOWHERE else OTHER, of["roles"] == ALIKE
+    return Description(skeleton, alike, meaning, of["channel"], between, points, _reading(path, of, skeleton))
 
 
 def _check_kind(path: Path, key: str, value: Any) -> None:

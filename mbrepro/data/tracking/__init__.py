@@ -1,5 +1,6 @@
 """Pose files in: one reader for each form, in one dictionary, and what makes a recording of what they hold."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mbrepro.data.calms21.read import read_groups, sequence_poses
 from mbrepro.data.recordings import KEYPOINTS, MICE, MOUSE, Recording, Skeleton
 from mbrepro.data.tracking.arrays import read_arrays
 from mbrepro.data.tracking.deeplabcut import read_csv, read_h5
+from mbrepro.data.tracking.movement import kind_of, read_by_movement
 from mbrepro.data.tracking.sleap import is_analysis, read_analysis_csv, read_analysis_h5
 from mbrepro.data.tracking.tracks import Tracks, joined, one_of, picked
 from mbrepro.errors import InputError
@@ -70,7 +72,8 @@ def reader_of(path: Path) -> Reader:
     for is_its_start, reader in READERS.values():
         if is_its_start(start):
             return reader
-    raise InputError(f"{path}: none of the pose files that can be read, which are {', '.join(READERS)}")
+    told = next((why for begins, why in UNFIT.items() if re.match(begins, start)), "none of the pose files")
+    raise InputError(f"{path}: {told} that can be read, which are {', '.join(READERS)}")
 
 
 def _read_calms21(path: Path, wanted: str | None) -> Tracks:
@@ -82,7 +85,9 @@ def _read_calms21(path: Path, wanted: str | None) -> Tracks:
 
 
 def _read_h5(path: Path, wanted: str | None) -> Tracks:
-    return read_analysis_h5(path) if is_analysis(path) else read_h5(path)
+    if is_analysis(path):
+        return read_analysis_h5(path)
+    return read_by_movement(path) if kind_of(path) else read_h5(path)
 
 
 def _read_folder(path: Path, wanted: str | None) -> Tracks:
@@ -94,10 +99,18 @@ def _read_folder(path: Path, wanted: str | None) -> Tracks:
 # A form's name → whether a file's first bytes are those of the form, and its reader.
 READERS: dict[str, tuple[Callable[[bytes], bool], Reader]] = {
     "CalMS21 or MARS JSON": (lambda start: start.lstrip().startswith(b"{"), _read_calms21),
-    "DeepLabCut or SLEAP analysis h5": (lambda start: start.startswith(b"\x89HDF\r\n\x1a\n"), _read_h5),
+    "DeepLabCut or SLEAP analysis h5, SLEAP slp, NWB, movement nc": (
+        lambda start: start.startswith(b"\x89HDF\r\n\x1a\n"),
+        _read_h5,
+    ),
     "DeepLabCut csv": (lambda start: b"scorer" in start[:9].lower(), read_csv),  # after a byte order mark
     "MABe arrays (npy, npz)": (lambda start: start.startswith((b"\x93NUMPY", b"PK\x03\x04")), read_arrays),
     "SLEAP analysis csv": (lambda start: b"track" in start[:8] and b"frame_idx" in start[:18], read_analysis_csv),
+}
+
+UNFIT = {  # how files begin that hold no points of two animals in a picture, though movement reads them
+    rb"filename,file_size,": "boxes of VIA, which are no points; track points and export one of the pose files",
+    rb"[^,\n]+_x,[^,\n]+_y,[^,\n]+_z": "points in space, of Anipose; take those of the camera above, one of the files",
 }
 
 

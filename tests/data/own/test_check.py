@@ -49,6 +49,18 @@ def test_every_problem_is_told_at_once_and_forbids_going_on(folder, capsys):
     assert "rats10" in out and "nothing forbids" not in out
 
 
+def test_point_events_need_a_length_in_the_manifest(folder):
+    """A file of events in place of one of frames: social for 2 s, and two bites of .1 s each."""
+    events = "Time,Subject,Behavior,Status\n1,S1,social,START\n3,S1,social,STOP\n4,S1,bite,POINT\n5,S1,bite,POINT\n"
+    (folder / "labels" / "1_annot.txt").write_text(events)
+    meaning = "{aggression: aggression, bite: aggression, social: social, nonsocial: other}"
+    write_manifest(folder, behaviours=meaning)
+    (error,) = check(read_manifest(folder)).errors
+    assert "1_annot.txt: bite at 4 s is a point event, which has no length; give it one, point_seconds in" in error
+    found = check(read_manifest(write_manifest(folder, behaviours=meaning, point_seconds="{bite: 0.1}")))
+    assert found.errors == () and found.table["bouts_aggression"].tolist() == [2, 1, 1, 1]
+
+
 def test_a_class_of_one_recording_cannot_be_learned_and_one_without_labels_is_noted(folder):
     for number in (1, 4, 7):
         path = folder / "labels" / f"{number}_annot.txt"

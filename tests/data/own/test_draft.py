@@ -12,6 +12,15 @@ from tests.fixtures.annotations import BENTO
 from tests.fixtures.rat_files import write_rats
 
 
+def test_a_file_of_point_events_is_matched_and_their_length_is_left_to_check(tmp_path):
+    folder = write_rats(tmp_path, (1, 4)) / "rat_dyads"
+    (folder / "labels" / "4_annot.txt").write_text("Time,Subject,Behavior,Status\n1,S1,bite,POINT\n2,S1,bite,POINT\n")
+    assert draft.write_draft(folder, 30.0) == (2, {})
+    manifest = read_manifest(folder)
+    assert manifest.entries[1].labels.name == "4_annot.txt" and manifest.description.points == {}
+    assert "bite: bite  # 2 bouts in 1 files" in (folder / "dataset.yml").read_text()
+
+
 @pytest.mark.parametrize(
     ("poses", "labels", "pairs"),
     [

@@ -96,6 +96,11 @@ def test_a_wrong_line_is_named(folder, rows, sentence):
         ({"individuals": "[one]"}, "individuals must be two"),
         ({"frame_size": "[0, 10]"}, "frame_size must be a number of at least 1, not '0'"),
         ({"offset": "[a, b]"}, "offset must be a number, not 'a'"),
+        ({"point_seconds": "{social: 0}"}, "point_seconds must be above 0, .*: social"),
+        (
+            {"point_seconds": "{bite: 1}"},
+            "point_seconds must be above 0, and of a label of .*: bite",
+        ),
         ({"min_score": "high"}, "min_score must be a number"),
         ({"channel": "{"}, "not YAML"),
     ],
