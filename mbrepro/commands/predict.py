@@ -59,6 +59,14 @@ Parts = Annotated[
 Offset = Annotated[
     tuple[float, float] | None, typer.Option(metavar="X Y", help="px to add to the poses, if a crop was tracked")
 ]
+Share = Annotated[
+    float | None,
+    typer.Option(
+        help="with a model of mbrepro train that looks at video: of the seconds of what poses propose, how much is "
+        "looked at, from 0 to 1; its own if not given",
+        show_default=False,
+    ),
+]
 Align = Annotated[
     str | None, typer.Option(metavar="start|end", help="the end that poses and a trimmed video have in common")
 ]
@@ -77,6 +85,7 @@ def command(
     frame_size: Annotated[tuple[int, int] | None, typer.Option(metavar="WIDTH HEIGHT", help="px, likewise")] = None,
     offset: Offset = None,
     align: Align = None,
+    share: Share = None,
     min_score: Annotated[float, typer.Option(help="keypoints of less confidence are interpolated")] = 0.0,
     compare: Compare = None,
     point_seconds: Annotated[float | None, typer.Option(help="how long its point events last, if it has any")] = None,
@@ -94,7 +103,7 @@ def command(
         "compare": _compare(compare, point_seconds), "frame_size": frame_size, "offset": offset, "min_score": min_score,
     }  # fmt: skip
     unused = {"profile": profile, "from": source, "cpu": cpu}
-    if labeller := _labeller(model, stage1_only, unused):
+    if labeller := _labeller(model, stage1_only, share, unused):
         written = label([poses] if poses else files, labeller, out, pairs=pairs is not None, video=video, **how)
     else:
         profile = _check_study(profile, model, source, cpu, stage1_only)
@@ -114,11 +123,13 @@ def _compare(compare: tuple[Path, str] | None, seconds: float | None) -> Compare
 def _labeller(model: str, stage1_only: bool, unused: Mapping[str, object]) -> Labeller | None:
     """The model that names every frame by itself, if it is one; InputError for an option that it has no use for."""
     own = Path(model).is_file()
+    if share is not None and not own:
+        raise InputError("--share is for --model FILE, of mbrepro train --embedder; leave it out")
     if not own and not (model == OFFICIAL and stage1_only):
         return None
     if given := [name for name, value in unused.items() if value]:
         raise InputError(f"--model {model} has no use for --{given[0]}; leave it out")
-    return own_model(Path(model), stage1_only) if own else official_model()
+    return own_model(Path(model), stage1_only, share) if own else official_model()
 
 
 def _check_study(profile: str, model: str, source: str, cpu: bool, stage1_only: bool) -> str:

@@ -1,6 +1,6 @@
 """A trained model as one file that can be carried: a zip of JSON, a card to read, and trees as `skops` stores them.
 
-One that looks at video too names its embedder, and holds its head as safetensors.
+One that looks at video too names its embedder, and holds its head and gate as safetensors.
 
 Nothing of a file is run: trees are opened with `skops`, which makes objects of scikit-learn's own types alone. A file
 that was changed or cut short, or whose scores this installation would give otherwise, is refused.
@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,13 @@ from mbrepro.errors import InputError
 from mbrepro.method import boosting, context, features
 from mbrepro.method.boosting import Boosted, BoostingSettings
 from mbrepro.method.context import Layered
+from mbrepro.method.gate import BESIDE, Forest
 from mbrepro.method.heads import Head, head_arrays, head_of
 
 FORMAT = 1
 DESCRIPTION, CARD, TREES = "model.json", "card.md", ("first.skops", "second.skops")
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]  # beyond the types that skops trusts
-STAGE2 = "stage2.safetensors"  # of a model that looks at video
+STAGE2, GATE = "stage2.safetensors", "gate_"  # of a model that looks at video; its gate's arrays in it
 SCHEMA = "schema.json"  # of a skops file
 MOST_BYTES = 2**28  # of a member; a model of 20 recordings has under 2**22
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same model is the same bytes
@@ -45,7 +46,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same model is the 
 class Looks:
     """Stage 2 of a model: its embedder by name with what its embeddings depend on, clips and view, and a linear head.
 
-    trust, bias: of the joint of the head's scores with the trees'.
+    trust, bias: of the joint of the head's scores with the trees'. gate: what says which clips are shown, and budget
+    the share of their seconds that is.
     """
 
     embedder: EmbedderSettings
@@ -55,6 +57,8 @@ class Looks:
     head: Head
     trust: float
     bias: np.ndarray
+    gate: Forest
+    budget: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,8 @@ def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
     first, second = bundle.model.first, bundle.model.second
     members = dict(zip(TREES, map(_stored, (first.trees, second)), strict=True)) | {CARD: card.encode()}
     if looks := bundle.looks:
-        members[STAGE2] = safetensors.numpy.save(head_arrays(looks.head) | {"bias": looks.bias})
+        arrays = {f"{GATE}{name}": values for name, values in vars(looks.gate).items()} | {"bias": looks.bias}
+        members[STAGE2] = safetensors.numpy.save(head_arrays(looks.head) | arrays)
     told = {
         "format": FORMAT, "parts": bundle.skeleton.parts, "front": bundle.skeleton.front, "rear": bundle.skeleton.rear,
         "classes": bundle.classes, "fps": bundle.model.fps, "alike": bundle.model.alike,
@@ -85,7 +90,7 @@ def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
         "versions": _versions(), "sha256": {name: _digest(content) for name, content in members.items()},
     }  # fmt: skip
     if looks:
-        told["stage2"] = {key: getattr(looks, key) for key in ("view", "identity", "trust")}
+        told["stage2"] = {key: getattr(looks, key) for key in ("view", "identity", "trust", "budget")}
         told["stage2"] |= {"embedder": asdict(looks.embedder), "clips": asdict(looks.clips)}
     described = json.dumps(told, indent=1, sort_keys=True).encode()
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
@@ -131,7 +136,7 @@ def load_bundle(path: Path) -> Bundle:
         settings = BoostingSettings(**told["settings"] | {"windows_s": tuple(told["settings"]["windows_s"])})
         skeleton, classes = Skeleton(tuple(told["parts"]), told["front"], told["rear"]), tuple(told["classes"])
         model = Layered(Boosted(trees[0], len(classes), settings), trees[1], float(told["fps"]), bool(told["alike"]))
-        looks = _looks(told["stage2"], members[STAGE2], len(classes)) if "stage2" in told else None
+        looks = _looks(path, told["stage2"], members[STAGE2], len(classes)) if "stage2" in told else None
         return Bundle(model, skeleton, classes, told["about"], looks)
     except InputError:
         raise
@@ -140,11 +145,16 @@ def load_bundle(path: Path) -> Bundle:
         raise InputError(f"{path}: not a model of mbrepro train ({why}); name one, official or demo") from error
 
 
-def _looks(told: Mapping, content: bytes, classes: int) -> Looks:
+def _looks(path: Path, told: Mapping, content: bytes, classes: int) -> Looks:
+    if "budget" not in told:
+        raise InputError(f"{path}: it was made before models had a gate; train again")
     arrays = safetensors.numpy.load(content)
     embedder, clips = EmbedderSettings(**told["embedder"]), ClipSettings(**told["clips"])
-    head = head_of(arrays, classes)
-    return Looks(embedder, clips, told["view"], told["identity"], head, float(told["trust"]), arrays["bias"])
+    head, joint = head_of(arrays, classes), (float(told["trust"]), arrays["bias"])
+    gate = Forest(**{field.name: arrays[f"{GATE}{field.name}"] for field in fields(Forest)})
+    if gate.feature.max() >= classes + BESIDE:
+        raise InputError(f"{path}: its gate asks for more than descriptions of proposals hold")
+    return Looks(embedder, clips, told["view"], told["identity"], head, *joint, gate, float(told["budget"]))
 
 
 def _members(path: Path) -> tuple[dict[str, bytes], dict]:

@@ -52,25 +52,62 @@ def right_share(labels: np.ndarray, true: np.ndarray, proposals: Sequence[Propos
     return counts[0] / np.maximum(counts[1], 1)
 
 
-def fit_gate(described: np.ndarray, gain: np.ndarray) -> RandomForestRegressor:
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """A random forest as arrays that a file can hold, its trees' nodes one behind another.
+
+    roots: (trees,) the first node of each. children: (N, 2) the nodes that follow where the feature (N,), below 0 in a
+    leaf, is at most the threshold (N,), and where it is above. value: (N,) of leaves. Raises InputError if a way
+    through them leads out or back.
+    """
+
+    roots: np.ndarray
+    children: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    value: np.ndarray
+
+    def __post_init__(self) -> None:
+        nodes, inner = len(self.value), np.flatnonzero(self.feature >= 0)
+        same = self.children.shape == (nodes, 2) and len(self.feature) == len(self.threshold) == nodes
+        ways = [(self.roots, 0), (self.children[inner], inner[:, None] + 1)]
+        if not (same and all(((to >= least) & (to < nodes)).all() for to, least in ways)):
+            raise InputError("a gate holds trees that lead nowhere, which are not followed")
+
+    def predict(self, described: np.ndarray) -> np.ndarray:
+        """(N,) means over trees for descriptions (N, F), to the bit as scikit-learn has them."""
+        values, rows = described.astype(np.float32), np.arange(len(described))[:, None]
+        place = np.tile(self.roots, (len(values), 1))
+        while (inner := self.feature[place] >= 0).any():
+            above = values[rows, self.feature[place]] > self.threshold[place]
+            place = np.where(inner, self.children[place, above.astype(int)], place)
+        return self.value[place].cumsum(1)[:, -1] / len(self.roots)
+
+
+def fit_gate(described: np.ndarray, gain: np.ndarray) -> Forest:
     """What predicts from descriptions (N, F) how much more stage 2 is right than stage 1, gain (N,) from -1 to 1.
 
     Both are of proposals in train animals that neither stage learned from. Raises InputError without any.
     """
     if not len(gain):
         raise InputError("stage 1 proposes nothing in the train recordings, so no gate can be fitted")
-    return RandomForestRegressor(TREES, min_samples_leaf=LEAST, random_state=0, n_jobs=1).fit(described, gain)
+    fitted = RandomForestRegressor(TREES, min_samples_leaf=LEAST, random_state=0, n_jobs=1).fit(described, gain)
+    trees = [one.tree_ for one in fitted.estimators_]
+    roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
+    ways = [np.stack([t.children_left, t.children_right], 1) + root for t, root in zip(trees, roots, strict=True)]
+    rest = ([getattr(tree, name).ravel() for tree in trees] for name in ("feature", "threshold", "value"))
+    return Forest(roots, *map(np.concatenate, (ways, *rest)))
 
 
 def worth(
-    gate: str, described: np.ndarray, classes: int, fitted: RandomForestRegressor, gain: np.ndarray, seed: int
+    gate: str, described: np.ndarray, classes: int, fitted: Forest, gain: np.ndarray, seed: int
 ) -> np.ndarray:  # fmt: skip
     """(N,) what showing each proposal is worth a second of it, by one of `GATES`.
 
     described: of `describe`, with so many classes. gain: true ones, which the oracle alone knows.
     """
     if gate == "difference":
-        return fitted.predict(described) if len(described) else np.zeros(0)
+        return fitted.predict(described)
     if gate == "random":
         return np.random.default_rng(seed).random(len(described))
     known = {"confidence": 1 - described[:, classes], "margin": 1 - described[:, classes + 1], "oracle": gain}

@@ -36,14 +36,15 @@ WRITTEN = ("boris.csv", "annot", "pred.csv", "frames.csv", "pred.json")  # of ea
 class Labeller:
     """A model that names every frame: the points it takes, its classes, its file's SHA-256, and what scores frames.
 
-    score: (T, C) probabilities of a recording, and notes on how they came about. looks: whether at its video.
+    score: (T, C) probabilities of a recording, and notes on how they came about. looks: the share of the seconds of its
+    proposals at whose video it looks; None if it takes no video.
     """
 
     skeleton: Skeleton
     classes: tuple[str, ...]
     sha256: str
     score: Callable[[Recording], tuple[np.ndarray, dict]]
-    looks: bool = False
+    looks: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +57,22 @@ class Job:
     read: Callable[[], tuple[Recording, dict]]
 
 
-def own_model(path: Path, poses_only: bool = False) -> Labeller:
+def own_model(path: Path, poses_only: bool = False, share: float | None = None) -> Labeller:
     """A model that `mbrepro train` wrote; poses_only: one that looks at video does without.
 
-    Raises InputError as `load_bundle`, if its embedder is not there, or for poses_only of one that looks at none.
+    share: of the seconds of what poses propose, from 0 to 1, those that are looked at, if not the model's own. Raises
+    InputError as `load_bundle`, if its embedder is not there, or for poses_only or share of one that looks at none.
     """
     bundle = load_bundle(path)
     if poses_only and not bundle.looks:
         raise InputError(f"--model {path} has no use for --stage1-only; leave it out")
     seconds = bundle.about.get("smoothed_s", SMOOTHED_S)  # files of versions before this one do not say
     looks = None if poses_only else bundle.looks
+    if share is not None and not looks:
+        raise InputError(f"--model {path} looks at no video here, so --share is not used; leave it out")
+    share = looks.budget if looks and share is None else share
+    if share is not None and not 0 <= share <= 1:
+        raise InputError(f"--share must lie between 0 and 1, not {share}")
     embedder = looking.load(looks) if looks else None
 
     def score(recording: Recording) -> tuple[np.ndarray, dict]:
@@ -75,9 +82,10 @@ def own_model(path: Path, poses_only: bool = False) -> Labeller:
         if looks is None:
             return found, {"stages": 1}
         recording = replace(recording, classes=bundle.classes)
-        return looking.joined(looks, recording, found, embedder), {"stages": 2, "embedder": looks.embedder.model}
+        both, told = looking.joined(looks, recording, found, embedder, share)
+        return both, {"stages": 2, "embedder": looks.embedder.model, **told}
 
-    return Labeller(bundle.skeleton, bundle.classes, file_hash(path), score, looks is not None)
+    return Labeller(bundle.skeleton, bundle.classes, file_hash(path), score, share)
 
 
 def official_model() -> Labeller:

@@ -246,9 +246,21 @@ def gains(parts: Sequence[Staged], stages: Stages) -> np.ndarray:
 def gate_values(stages: Stages) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
     """What showing each proposal is taken for: (N,) frames gained, of all recordings in order.
 
-    First by the difference gate of train recordings, by a gate that never saw their animal; then by each of
-    `gate.GATES` of test recordings, for each seed. Raises InputError if fewer than `FEWEST` train animals have
-    proposals.
+    First of train recordings, as `train_gate` has it; then by each of `gate.GATES` of test recordings, for each seed.
+    """
+    fitted, held_out = train_gate(stages)
+    classes, values = stages.train[0].scores.shape[1], []
+    for seed, part in enumerate(stages.test):
+        described, truly = _described(part), gains(part, stages)
+        each = {name: gate.worth(name, described, classes, fitted, truly, seed) for name in gate.GATES}
+        values.append({name: _frames(part) * found for name, found in each.items()})
+    return held_out, values
+
+
+def train_gate(stages: Stages) -> tuple[gate.Forest, np.ndarray]:
+    """The difference gate of train recordings; (N,) frames that each of their proposals gains by one of other animals.
+
+    Raises InputError if fewer than `FEWEST` train animals have proposals.
     """
     train, gain = _described(stages.train), gains(stages.train, stages)
     names = [one.proposed.recording.animal for one in stages.train for _ in one.spans]
@@ -259,12 +271,12 @@ def gate_values(stages: Stages) -> tuple[np.ndarray, list[dict[str, np.ndarray]]
     held_out = np.empty(len(gain))
     for fit, held in GroupKFold(min(FOLDS, count)).split(train, groups=names):
         held_out[held] = gate.fit_gate(train[fit], gain[fit]).predict(train[held])
-    fitted, classes, values = gate.fit_gate(train, gain), stages.train[0].scores.shape[1], []
-    for seed, part in enumerate(stages.test):
-        described, truly = _described(part), gains(part, stages)
-        each = {name: gate.worth(name, described, classes, fitted, truly, seed) for name in gate.GATES}
-        values.append({name: _frames(part) * found for name, found in each.items()})
-    return _frames(stages.train) * held_out, values
+    return gate.fit_gate(train, gain), _frames(stages.train) * held_out
+
+
+def expected(fitted: gate.Forest, one: Staged) -> np.ndarray:
+    """(N,) frames that showing each proposal of a recording gains, as a fitted gate has it."""
+    return _frames([one]) * fitted.predict(_described([one]))
 
 
 def _described(parts: Sequence[Staged]) -> np.ndarray:

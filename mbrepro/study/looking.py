@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from mbrepro.method import pipeline
 from mbrepro.method.bundle import Looks
 from mbrepro.method.protocols import Protocol, corrected
 from mbrepro.metrics.frames import evaluate
-from mbrepro.study import gated
+from mbrepro.study import gate_curves, gated
 from mbrepro.study.beyond import Scores
 from mbrepro.study.estimate import of_own, refuse_slow
 
 VIEW = "video_100"  # of a vision-language model; of another embedder its first
 HEAD = "linear"  # which a file holds as arrays
+SHARE = 0.4  # of the video, the most that the gate's budget shows on animals held out, as on the study's page
 MACHINE = {"device", "dtype"}  # of what an embedder is known by: another machine may compute elsewhere
 
 
@@ -67,7 +69,7 @@ class Eye:
             refuse_slow(of_own(recordings, self.embedder.settings))
 
     def learn(self, recordings: Sequence[Recording], held_out: Sequence[Prediction]) -> tuple[Looks, dict]:
-        """A head on clips of filmed recordings, a joint of its scores with the trees', and what is told of both.
+        """A head on clips of filmed recordings, its joint with the trees, a gate, and what is told of them.
 
         held_out: of each recording the scores by trees that never saw its animal. Clips embedded before are read.
         """
@@ -78,17 +80,16 @@ class Eye:
         found = Scores([scores[r.name] for r in filmed], [], [])
         stages = gated.both_stages(data, found, 0, most_probable, protocol, embedder, folder, (HEAD,))
         chosen = (embedder.settings, protocol.clips, protocol.view, identity_of(embedder), stages.fitted)
-        looks = Looks(*chosen, stages.joint.trust, stages.joint.bias)
-        shown = [np.ones(len(one.spans), bool) for one in stages.train]
-        joined = gated.run_at(stages.train, shown, stages, data).videos
-        names = {r.name for r in filmed}
-        alone = [replace(p, labels=p.scores.argmax(1)).labelled() for p in held_out if p.name in names]
-        f1 = [
-            evaluate([v.true for v in part], [v.labels for v in part], None, data.classes)["f1"]
-            for part in (alone, joined)
-        ]
-        told = {"embedder": embedder.settings.model, "filmed": len(filmed), "f1_poses": f1[0], "f1_with_video": f1[1]}
-        return looks, told
+        gate, values = gated.train_gate(stages)
+        budget = gate_curves.choose_budget(stages, values, data, protocol, SHARE)
+        ends = np.cumsum([len(one.spans) for one in stages.train])[:-1]
+        told = {"embedder": embedder.settings.model, "filmed": len(filmed), "budget": budget}
+        for name, spent in {"f1_poses": 0.0, "f1_with_video": budget, "f1_all_clips": 1.0}.items():
+            pairs = zip(stages.train, np.split(values, ends), strict=True)
+            shown = [gated.shown_at([one], own, spent)[0] for one, own in pairs]  # of each recording, as predict does
+            true, labels, _ = gated.run_at(stages.train, shown, stages, data).arrays()
+            told[name] = evaluate(true, labels, None, data.classes)["f1"]
+        return Looks(*chosen, stages.joint.trust, stages.joint.bias, gate, budget), told
 
 
 def load(looks: Looks) -> ClipEmbedder:
@@ -104,10 +105,19 @@ def load(looks: Looks) -> ClipEmbedder:
     return embedder
 
 
-def joined(looks: Looks, recording: Recording, scores: np.ndarray, embedder: ClipEmbedder) -> np.ndarray:
-    """(T, C) scores of both stages of a recording with a video, from the trees' (T, C)."""
+def joined(
+    looks: Looks, recording: Recording, scores: np.ndarray, embedder: ClipEmbedder, share: float
+) -> tuple[np.ndarray, dict]:  # fmt: skip
+    """(T, C) scores of both stages of a recording with a video, from the trees' (T, C), and what was looked at.
+
+    share: of the seconds of what is proposed, those of which clips are cut and embedded, by the gate's choice.
+    """
     protocol = replace(protocol_of(embedder), clips=looks.clips, view=looks.view)
     proposed = pipeline.propose(recording, 1 - scores[:, other_index(recording.classes)], protocol)
-    named = looks.head.scores(pipeline.embed(proposed, protocol, embedder, paths.data() / "own"))
+    named = np.zeros((len(proposed.starts), scores.shape[1]))  # and so where it is not looked
     one = gated.Staged(proposed, scores, gated.spans_of(proposed, protocol), named)
-    return gated.joined(one, gated.Joint(looks.trust, looks.bias), np.ones(len(named), bool))
+    (shown,) = gated.shown_at([one], gated.expected(looks.gate, one), share)
+    kept = replace(proposed, proposals=tuple(compress(proposed.proposals, shown)), starts=proposed.starts[shown])
+    named[shown] = looks.head.scores(pipeline.embed(kept, protocol, embedder, paths.data() / "own"))
+    told = {"clips_proposed": len(shown), "clips_looked_at": int(shown.sum()), "share": share}
+    return gated.joined(one, gated.Joint(looks.trust, looks.bias), shown), told

@@ -178,7 +178,8 @@ def card(bundle: Bundle) -> str:
         between = f"{told['low']:.3f} to {told['high']:.3f}" if "low" in told else ""
         lines.append(f"| {name} | {told['value']:.3f} | {between} |")
     if told := about.get("video"):
-        lines += ["", f"It looks at video by {told['embedder']}: of the {told['filmed']} filmed recordings F1 is "
-                  f"{told['f1_with_video']:.3f}, by poses alone {told['f1_poses']:.3f}; the head never saw the animal "
-                  "either, the weights that join both stages' scores did."]  # fmt: skip
+        lines += ["", f"It looks at video by {told['embedder']}, at {told['budget']:.0%} of the seconds of what poses "
+                  f"propose: of the {told['filmed']} filmed recordings F1 is {told['f1_with_video']:.3f}, by poses "
+                  f"alone {told['f1_poses']:.3f}, at all of it {told['f1_all_clips']:.3f}. Head and gate never saw the "
+                  "animal either, the weights that join both stages' scores and a share's choice did."]  # fmt: skip
     return "\n".join(lines) + "\n"

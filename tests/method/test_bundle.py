@@ -20,6 +20,7 @@ from mbrepro.errors import InputError
 from mbrepro.method import context
 from mbrepro.method.bundle import CARD, DESCRIPTION, STAGE2, TREES, Bundle, Looks, load_bundle, save_bundle
 from mbrepro.method.context import fit_layered
+from mbrepro.method.gate import BESIDE, fit_gate
 from mbrepro.method.heads import HeadSettings, fit_head, head_arrays, head_of
 from tests.fixtures.near_and_far import FIRST, SECOND, made_recording
 
@@ -42,10 +43,9 @@ def looks():
     rng = np.random.default_rng(0)
     labels = np.repeat([3, 0, 1], 20)
     head = fit_head(rng.normal(labels[:, None], 1, (60, 5)), labels, len(TASK1_CLASSES), HeadSettings(), 0)
-    identity = {"model": "pixels", "code": "1"}
-    return Looks(
-        EmbedderSettings("pixels"), ClipSettings(2.0), "mean", identity, head, 0.7, np.array([0.1, -0.2, 0, 0.3])
-    )
+    identity, joint = {"model": "pixels", "code": "1"}, (0.7, np.array([0.1, -0.2, 0, 0.3]))
+    gate = fit_gate(described := rng.random((90, len(TASK1_CLASSES) + BESIDE)), described[:, 2] - described[:, -1])
+    return Looks(EmbedderSettings("pixels"), ClipSettings(2.0), "mean", identity, head, *joint, gate, 0.4)
 
 
 def test_stage_2_read_back_names_clips_the_same(bundle, looks, tmp_path):
@@ -55,6 +55,9 @@ def test_stage_2_read_back_names_clips_the_same(bundle, looks, tmp_path):
     np.testing.assert_array_equal(found.head.scores(clips), looks.head.scores(clips))
     assert (found.embedder, found.clips, found.view) == (looks.embedder, looks.clips, looks.view)
     assert (found.identity, found.trust) == (looks.identity, looks.trust) and (found.bias == looks.bias).all()
+    described = np.random.default_rng(2).random((30, len(TASK1_CLASSES) + BESIDE))
+    np.testing.assert_array_equal(found.gate.predict(described), looks.gate.predict(described))
+    assert found.budget == 0.4 and np.ptp(found.gate.predict(described)) > 0.3
     both = fit_head(clips[:8], np.repeat([2, 3], 4), len(TASK1_CLASSES), HeadSettings(), 0)
     np.testing.assert_array_equal(head_of(head_arrays(both), 4).scores(clips), both.scores(clips))
     with pytest.raises(InputError, match="one class only"):
@@ -73,6 +76,23 @@ def test_a_changed_head_or_one_that_is_gone_is_refused(bundle, looks, tmp_path):
         rewritten(path, change)
         with pytest.raises(InputError, match="not a model of mbrepro train"):
             load_bundle(path)
+
+
+def test_a_gate_that_is_not_one_and_a_model_that_has_none_are_refused(bundle, looks, tmp_path):
+    path = tmp_path / "model.zip"
+    beyond = replace(looks.gate, feature=np.where(looks.gate.feature >= 0, len(TASK1_CLASSES) + BESIDE, -2))
+    save_bundle(path, replace(bundle, looks=replace(looks, gate=beyond)), "# card\n")
+    with pytest.raises(InputError, match="its gate asks for more than descriptions of proposals hold"):
+        load_bundle(path)
+
+    def without(members):
+        told = json.loads(members[DESCRIPTION])
+        del told["stage2"]["budget"]
+        members[DESCRIPTION] = json.dumps(told).encode()
+
+    rewritten(path, without)
+    with pytest.raises(InputError, match=r"model\.zip: it was made before models had a gate; train again"):
+        load_bundle(path)
 
 
 def rewritten(path, change, signed=True):

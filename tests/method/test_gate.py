@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
+from sklearn.ensemble import RandomForestRegressor
 
 from mbrepro.data.recordings import UNLABELLED, Recording
 from mbrepro.errors import InputError
@@ -52,6 +53,30 @@ def test_the_difference_finds_where_stage_2_helps_and_confidence_does_not():
         bought[name] = true[spend(values, costs, 240)].sum()
     assert bought["oracle"] >= bought["difference"] > 0.7 * bought["oracle"]
     assert bought["difference"] > 2 * max(bought["confidence"], bought["margin"], bought["random"])
+
+
+def test_a_forest_of_arrays_says_to_the_bit_what_scikit_learn_has_it_say():
+    (train, gain), (test, _) = specialists(300, 2), specialists(200, 3)
+    theirs = RandomForestRegressor(gate.TREES, min_samples_leaf=gate.LEAST, random_state=0).fit(train, gain)
+    theirs.n_jobs = 1  # which adds the trees up in their order
+    fitted = fit_gate(train, gain)
+    np.testing.assert_array_equal(fitted.predict(test), theirs.predict(test))
+    assert fitted.predict(test[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("change", ["back", "out", "before", "root", "short"])
+def test_a_forest_whose_ways_do_not_end_is_refused(change):
+    parts = {name: values.copy() for name, values in vars(fit_gate(*specialists(60, 4))).items()}
+    inner = np.flatnonzero(parts["feature"] >= 0)[1]
+    to = {"back": inner, "out": len(parts["value"]), "before": -1}
+    if change in to:
+        parts["children"][inner, 1] = to[change]
+    elif change == "root":
+        parts["roots"][-1] = len(parts["value"])
+    else:
+        parts["threshold"] = parts["threshold"][:-1]
+    with pytest.raises(InputError, match="trees that lead nowhere"):
+        gate.Forest(**parts)
 
 
 def test_gates_that_are_none_and_nothing_to_fit_on_are_refused():

@@ -1,7 +1,10 @@
 """From files to a model and back: trained on a folder, measured on animals held out, and used on new recordings."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -9,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mbrepro import cli
+from mbrepro import cli, paths
 from mbrepro.data.annotations import read_bouts
 from mbrepro.data.own import read_recording
 from mbrepro.data.own.manifest import read_manifest
@@ -120,6 +123,27 @@ def test_predictions_of_a_folder_and_of_files_are_the_same_and_those_made_are_ke
     assert {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()} == made
     notes = json.loads((tmp_path / "a" / "rats07.pred.json").read_text())
     assert notes["not_scorable_s"] == 0 and len(notes["model"]) == 64
+
+
+def test_a_carried_model_gives_the_same_bytes_in_other_processes_and_is_refused_there_once_changed(
+    model, folder, tmp_path
+):
+    """With other threads and hashes, and by each interpreter that MBREPRO_PYTHONS names, of other environments."""
+    (tmp_path / "changed.zip").write_bytes(model.read_bytes()[:-1] + b"!")
+    pythons = [sys.executable, *filter(None, os.environ.get("MBREPRO_PYTHONS", "").split(os.pathsep))]
+    told = []
+    for number, python in enumerate(pythons):
+        out, threads = tmp_path / str(number), {"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": str(number + 1)}
+        environment = os.environ | threads | {"PYTHONPATH": str(paths.SOURCE), "MBREPRO_DATA": str(tmp_path / "data")}
+        command = [python, "-m", "mbrepro", "predict", str(poses(folder, 1)), *RIG, "--out", str(out), "--model"]
+        subprocess.run([*command, str(model)], env=environment, cwd=tmp_path, check=True)
+        told.append(next(out.glob("*.frames.csv")).read_bytes())
+        refused = subprocess.run([*command, str(tmp_path / "changed.zip")], env=environment, capture_output=True)
+        assert refused.returncode == 2 and b"changed.zip: it was changed after it was written" in refused.stderr
+    assert (
+        cli.main(["predict", str(poses(folder, 1)), *RIG, "--model", str(model), "--out", str(tmp_path / "here")]) == 0
+    )
+    assert {next((tmp_path / "here").glob("*.frames.csv")).read_bytes()} == set(told)
 
 
 def test_a_pair_of_three_animals_is_a_track_in_both_orders(model, folder, tmp_path):
