@@ -89,6 +89,8 @@ def _stage(folder: Path, profile: str, source: Path) -> Path:
         (source / part).mkdir()
     for name, path in _copies(folder, profile).items():
         write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.as_page(path, profile)))
+        for file, text in copies.data_of(path).items():
+            write_text(source / "notebooks" / "csv" / name / file, text)
     for name, text in _generated(folder, profile).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
