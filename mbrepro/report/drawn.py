@@ -34,9 +34,9 @@ def _marks(axis: Axes) -> Iterator[tuple]:
         yield from ((_name(line), "line", x, y, *none) for x, y in line.get_xydata())
     for part in axis.collections:
         if isinstance(part, QuadMesh):
-            names = [[label.get_text() for label in one.get_ticklabels()] for one in (axis.yaxis, axis.xaxis)]
+            down, across = _ticks(axis, "y"), _ticks(axis, "x")
             for (row, column), value in np.ndenumerate(np.ma.filled(part.get_array(), np.nan)):
-                yield f"{names[0][row]} → {names[1][column]}", "cell", column, value, *none
+                yield f"{down[row]} → {across[column]}", "cell", column, value, *none
         elif isinstance(part, LineCollection) or not len(part.get_offsets()) > 1:
             yield from ((_name(part), "edge", x, y, *none) for path in part.get_paths() for x, y in path.vertices)
         else:
@@ -45,6 +45,12 @@ def _marks(axis: Axes) -> Iterator[tuple]:
         for bar in bars:
             if isinstance(bar, Rectangle):
                 yield _name(bars), "bar", bar.get_x(), bar.get_y(), bar.get_width(), bar.get_height()
+
+
+def _ticks(axis: Axes, which: str) -> list[str]:
+    """Words at an axis' ticks; of axes that share it, only some show any."""
+    shared = getattr(axis, f"get_shared_{which}_axes")().get_siblings(axis)
+    return max(([t.get_text() for t in getattr(one, f"{which}axis").get_ticklabels()] for one in shared), key=len)
 
 
 def _name(artist: Artist | Container) -> str:

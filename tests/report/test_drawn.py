@@ -47,3 +47,11 @@ def test_pictures_alone_have_no_data():
     axis.imshow(np.zeros((2, 2)))
     assert drawn(figure).empty
     plt.close(figure)
+
+
+def test_panels_that_share_an_axis_share_its_names():
+    figure, axes = plt.subplots(1, 2, sharey=True)
+    for axis, value in zip(axes, (1.0, 2.0), strict=True):
+        sns.heatmap(pd.DataFrame([[value], [0.0]], ["a", "b"], ["c"]), ax=axis, cbar=False)
+    assert drawn(figure)["series"].tolist() == ["a → c", "b → c"] * 2
+    plt.close(figure)
