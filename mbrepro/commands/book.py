@@ -22,11 +22,14 @@ from mbrepro.commands import copies, provenance
 from mbrepro.commands.options import Data, Profile, Run, use_profile
 from mbrepro.commands.runner import notebook_names
 from mbrepro.errors import InputError
-from mbrepro.report import claims, faults, front, page, prose, real
+from mbrepro.report import claims, faults, front, graph, page, prose, real
 from mbrepro.study import ablations, beyond, poster, recorded, results
+from mbrepro.study.parameters import runs_stage2
 from mbrepro.study.two_stages import ALWAYS, always
 
 GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<form>[^`:]*)`")
+TAKEN = {"recordings": r"\bload_dataset\(", "recorded figures": r"\brecorded|\brows_shown\("}  # by which code
+NETWORKS, EMBEDDINGS = "networks", "embeddings"
 INCLUDED = re.compile(r"\{include\} (?:\.\./)?_generated/(\w+)\.md")
 
 
@@ -89,6 +92,8 @@ def _stage(folder: Path, profile: str, source: Path) -> Path:
         (source / part).mkdir()
     for name, path in _copies(folder, profile).items():
         write_text(source / "notebooks" / f"{name}.ipynb", nbformat.writes(copies.as_page(path, profile)))
+        for file, text in copies.data_of(path).items():
+            write_text(source / "notebooks" / "csv" / name / file, text)
     for name, text in _generated(folder, profile).items():
         write_text(source / "_generated" / f"{name}.md", f'<div class="mb-generated">{text}</div>\n')
     return source
@@ -111,6 +116,7 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
     parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
     return {
         "banner": page.source_notice(stored, parts),
+        "graph": graph.graph(*_edges(folder, profile)),
         "made_by": page.table(provenance.made_by(provenance.read_manifest(folder)), "notebook", words=True).data,
         "five_lines": claims.five_lines(source),
         "claims": claims.claims_table(claims.claims(glued, source)),
@@ -123,6 +129,23 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
         "corrections": prose.corrections(rows, glued, ablation),
         "result_beyond": _beyond(folder),
     } | {f"result_{row}": prose.result(every, row, source) for row in poster.ROWS}
+
+
+def _edges(folder: Path, profile: str) -> tuple[dict[str, set[str]], dict[str, set[str]], list[str], dict[str, str]]:
+    """What each notebook takes, by its code and parameters; the rows and pages it gives to; all of these in order; and
+    where pages lie."""
+    told, takes, gives = provenance.read_manifest(folder)["notebooks"], {}, {}
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in sorted((paths.SOURCE / "book").glob("*.md"))}
+    quoted = {name: {Path(found["page"] or "").stem for found in GLUED.finditer(text)} for name, text in pages.items()}
+    for name, path in _copies(folder, profile).items():
+        code = "".join(cell.source for cell in copies.read(path).cells if cell.cell_type == "code")
+        trains = bool(told[name]["parameters"].keys() & {"epochs", "baseline_epochs"})
+        takes[name] = {what for what, word in TAKEN.items() if re.search(word, code)}
+        takes[name] |= {what for what, so in {NETWORKS: trains, EMBEDDINGS: runs_stage2(name)}.items() if so}
+        rows = {Path(file).stem.split("-")[0] for file in told[name]["wrote"] if file.startswith("rows/")}
+        gives[name] = rows | {page for page in pages if name in quoted[page]}
+    links = {name: f"notebooks/{name}.html" for name in takes} | {name: f"{name}.html" for name in pages}
+    return takes, gives, [*TAKEN, NETWORKS, EMBEDDINGS, *poster.ROWS, *pages], links
 
 
 def _beyond(folder: Path) -> str:

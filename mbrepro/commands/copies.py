@@ -1,11 +1,16 @@
 """Executed notebooks: what they glued and printed, what their runs wrote, and whether both are still as they were."""
 
+import csv
 import hashlib
+import io
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
+from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
 from mbrepro.artifacts import file_hash
@@ -77,28 +82,65 @@ MADE_BY = """\
 *This page is* `notebooks/{name}.ipynb` *as it was run; its code is under "Show code cell source".
 Again:* `.venv/bin/mbrepro run {name} --profile {profile}`, *with another value* `-p PARAMETER VALUE`
 ({{doc}}`../{about}`)."""
+CAPTION = re.compile(r"\*\*(Figure|Table) [\d.]+\.\*\* ")
+UNDER = """\
+```{{container}} mb-made
+Made by `notebooks/{name}.ipynb`; again: `.venv/bin/mbrepro run {name} --profile {profile}`{data}
+```"""
+CSV = "text/csv"  # what a figure draws, beside it among a cell's outputs
 
 
 def as_page(path: Path, profile: str) -> NotebookNode:
     """An executed notebook as a page: code is shown when asked, outputs are open, and last stands how to rerun it.
 
-    Code that shows nothing is folded together with what comes next, so that a fold stands above every output alone.
+    Code that shows nothing is folded together with what comes next, so that a fold stands above every output alone. A
+    caption says below what made its figure or table, and where its data are (`data_of`); one of nothing is left out.
     """
-    notebook, cells, silent = read(path), [], []
+    notebook, cells, silent, shown, data = read(path), [], [], False, data_of(path)
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             silent.append(cell.source)
             cell.source = "\n\n".join(silent)
             cell.metadata["tags"] = list(dict.fromkeys([*cell.metadata.get("tags", []), "hide-input"]))
+            cell.outputs = [output for output in cell.outputs if CSV not in output.get("data", {})]
+            shown = bool(cell.outputs)
             if not cell.outputs and cell is not last:
                 continue
             silent = []
+        elif CAPTION.match(cell.source):
+            if not shown:
+                continue
+            file = f"{cell.id}.csv"
+            told = f"; {{download}}`its data as CSV <csv/{path.stem}/{file}>`" if file in data else ""
+            cell.source += "\n\n" + UNDER.format(name=path.stem, profile=profile, data=told)
         cells.append(cell)
     notebook.cells = cells
     told = MADE_BY.format(name=path.stem, profile=profile, about="index" if profile == "own" else "rerun")
     notebook.cells.append(nbformat.v4.new_markdown_cell(told, id="made-by"))
     return notebook
+
+
+def data_of(path: Path) -> dict[str, str]:
+    """What an executed notebook's figures draw and its tables show, as CSV by the name of a file for it."""
+    found, cells = {}, read(path).cells
+    for cell, caption in pairwise(cells):
+        if cell.cell_type != "code" or not CAPTION.match(caption.source):
+            continue
+        shown = [output.get("data", {}) for output in cell.outputs]
+        drawn = [data[CSV] for data in shown if CSV in data]
+        tables = BeautifulSoup("".join(data.get("text/html", "") for data in shown), "html.parser").select(".mb-table")
+        if drawn or tables:
+            found[f"{caption.id}.csv"] = "\n".join(drawn or map(_rows_of, tables))
+    return found
+
+
+def _rows_of(table: Tag) -> str:
+    """A table's cells as lines of CSV, as they are shown."""
+    lines = io.StringIO()
+    rows = [[" ".join(cell.stripped_strings) for cell in row.select("th, td")] for row in table.select("tr")]
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    return lines.getvalue()
 
 
 def _outputs(path: Path) -> Iterator[NotebookNode]:

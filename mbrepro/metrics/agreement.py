@@ -84,19 +84,30 @@ def _tolerant(
     weights: np.ndarray, true: Arrays, predicted: Arrays, rates: Sequence[float], labels: Sequence[int],
     names: Sequence[str],
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    places = [
-        [[np.flatnonzero(np.asarray(each) == k) for each in (t, p)] for k in labels]
-        for t, p in zip(true, predicted, strict=True)
-    ]  # of each behaviour's true and predicted frames
-    right, found = (
-        np.array([[_close(*one[::way], fps) for one in video] for video, fps in zip(places, rates, strict=True)])
-        for way in (-1, 1)
-    )  # (V, behaviours, tolerances + 1)
+    right, found = tolerant_counts(true, predicted, rates, labels)
     drawn, whole = (_tolerant_f1(rows, right, found) for rows in (weights, weight_rows(None, len(true))))
     metrics: dict[str, np.ndarray] = {}
     for k, seconds in enumerate(TOLERANCES):
         metrics |= by_behaviour(f"f1_within_{1000 * seconds:.0f}ms", drawn[..., k], whole[0, :, k], names)
     return metrics
+
+
+def tolerant_counts(
+    true: Arrays, predicted: Arrays, rates: Sequence[float], labels: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Of predicted frames those that are right, of true ones those that are found: (V, labels, tolerances + 1) each.
+
+    Counts within each of `TOLERANCES`, and last of all frames of that label; rates: frames per second of each video.
+    """
+    places = [
+        [[np.flatnonzero(np.asarray(each) == k) for each in (t, p)] for k in labels]
+        for t, p in zip(true, predicted, strict=True)
+    ]  # of each label's true and predicted frames
+    right, found = (
+        np.array([[_close(*one[::way], fps) for one in video] for video, fps in zip(places, rates, strict=True)])
+        for way in (-1, 1)
+    )
+    return right, found
 
 
 def _tolerant_f1(weights: np.ndarray, right: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -217,9 +217,9 @@ def gallery(shown: Sequence[Shown], columns: int | None = None, fps: float = 15.
     for pixels, title in shown:
         told = html.escape(title)
         still = pixels if pixels.ndim == 3 else pixels[len(pixels) // 2]
-        image = f'<img src="{_webp(pixels, fps)}" alt="{told}" width="{still.shape[1]}" height="{still.shape[0]}">'
+        image = f'<img src="{webp(pixels, fps)}" alt="{told}" width="{still.shape[1]}" height="{still.shape[0]}">'
         if pixels.ndim == 4:
-            calm = f'<source media="(prefers-reduced-motion: reduce)" srcset="{_webp(still, fps)}">'
+            calm = f'<source media="(prefers-reduced-motion: reduce)" srcset="{webp(still, fps)}">'
             image = f"<picture>{calm}{image}</picture>"
         figures.append(f"<figure>{image}<figcaption>{told}</figcaption></figure>")
     kind = f"mb-gallery mb-columns-{columns}" if columns else "mb-gallery"
@@ -232,13 +232,13 @@ def caption_examples(frame: pd.DataFrame, recordings: Sequence[Recording], clips
     lines = dict.fromkeys(CATEGORIES, ("none of these captions", ""))
     for row in frame.drop_duplicates("category").to_dict("records"):
         (clip,) = cut_clips(by_name[row["recording"]], [row["start"]], replace(clips, seconds=row["seconds"]))
-        image = f'<img src="{_webp(strip(clip))}" alt="frames of the clip"><br>'
+        image = f'<img src="{webp(strip(clip))}" alt="frames of the clip"><br>'
         lines[row["category"]] = HTML(image + html.escape(row["caption"])), f"{row['class']}, {row['seconds']:g} s"
     columns = ["frames shown, and the caption", "labelled"]
     return table(pd.DataFrame.from_dict(lines, "index", columns=columns), "category", words=True)
 
 
-def _webp(pixels: np.ndarray, fps: float = 15.0) -> str:
+def webp(pixels: np.ndarray, fps: float = 15.0) -> str:
     """A picture (H, W, 3) or an endless animation (F, H, W, 3) as a data URI."""
     quality = (cv2.IMWRITE_WEBP_QUALITY, QUALITY)
     if pixels.ndim == 3:

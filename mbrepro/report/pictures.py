@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from mbrepro import paths
-from mbrepro.data.clips import ClipSettings, cut_clips
+from mbrepro.data.clips import ClipSettings, clip_frames, crop_square, cut_clips, mice_square
 from mbrepro.data.recordings import KEYPOINTS, Dataset, Recording, other_index, runs
-from mbrepro.data.video import decode_frames
+from mbrepro.data.video import check_video, decode_frames
 from mbrepro.errors import InputError
 from mbrepro.report.plots import colour_of, evenly
 
@@ -53,6 +53,17 @@ def longest_bout(recordings: Sequence[Recording], value: int) -> tuple[Recording
 def picture_of(recording: Recording, frame: int) -> np.ndarray:
     """The picture (H, W, 3) shown at one of a recording's frames."""
     return decode_frames(recording.video, [recording.video_start + frame])[0]
+
+
+def middle_frames(recording: Recording, starts: Sequence[int], settings: ClipSettings, side: int) -> list[np.ndarray]:
+    """The frame amid each clip that starts at `starts`, the square round both mice of it, (side, side, 3) each."""
+    if not len(starts):
+        return []
+    windows = [clip_frames(start, recording, settings) for start in starts]
+    frames = decode_frames(recording.video, [int(w[len(w) // 2]) + recording.video_start for w in windows])
+    info, padding = check_video(recording), settings.crop_padding
+    squares = [mice_square(recording, window, info, padding) for window in windows]
+    return [crop_square(frame, square, side) for frame, square in zip(frames, squares, strict=True)]
 
 
 def example_clips(recordings: Sequence[Recording], settings: Mapping[str, ClipSettings]) -> dict[str, np.ndarray]:

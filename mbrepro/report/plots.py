@@ -7,11 +7,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython import get_ipython
+from IPython.display import display
 from matplotlib.ticker import FormatStrFormatter, PercentFormatter
 
 from mbrepro.data.recordings import OTHER, Recording, runs
 from mbrepro.metrics.frames import confusion as count
 from mbrepro.metrics.frames import row_normalised
+from mbrepro.report.drawn import drawn
 from mbrepro.study.results import Run
 
 # Classes: by a search for colours that lie far apart in normal, protanope and deuteranope sight, and whose lightness
@@ -39,9 +42,15 @@ def set_style() -> None:
 
 
 def labelled(figure: plt.Figure, source: str) -> plt.Figure:
-    """Write where the recordings come from into the figure itself, so that it says so wherever it is copied."""
+    """Write where the recordings come from into the figure itself, so that it says so wherever it is copied.
+
+    In a notebook what it draws (`drawn`) becomes an output too, as CSV.
+    """
     told = source if "recordings" in source else f"{source} recordings"
     figure.supxlabel(told, x=0.99, ha="right", fontsize=8, color="#8a5a1e", style="italic")
+    data = drawn(figure)
+    if get_ipython() and len(data):
+        display({"text/csv": data.to_csv(index=False)}, raw=True)
     return figure
 
 

@@ -61,14 +61,21 @@ def moved(found: Sequence[FoundClips], protocol: Protocol, seconds: float) -> li
 
 def spread(found: Sequence[FoundClips], most: int) -> list[FoundClips]:
     """At most `most` of the clips, the same share of each class, evenly over recordings and time; 0 takes all."""
-    labels = np.concatenate([f.labels for f in found])
-    if not 0 < most < len(labels):
+    kept = spread_of(np.concatenate([f.labels for f in found]), most)
+    if kept.all():
         return list(found)
+    edges = np.cumsum([len(f.labels) for f in found])[:-1]
+    return [f.taken(part) for f, part in zip(found, np.split(kept, edges), strict=True)]
+
+
+def spread_of(labels: np.ndarray, most: int) -> np.ndarray:
+    """(N,) bool, which of the labelled (N,) `spread` takes."""
+    if not 0 < most < len(labels):
+        return np.ones(len(labels), bool)
     kept = np.zeros(len(labels), bool)
     by_class = np.argsort(labels, kind="stable")
     kept[by_class[np.linspace(0, len(labels) - 1, most).round().astype(int)]] = True
-    edges = np.cumsum([len(f.labels) for f in found])[:-1]
-    return [f.taken(part) for f, part in zip(found, np.split(kept, edges), strict=True)]
+    return kept
 
 
 def clip_frame(found: Sequence[FoundClips]) -> pd.DataFrame:

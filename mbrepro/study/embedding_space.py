@@ -12,8 +12,9 @@ from scipy.stats import skew
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import pairwise_distances, silhouette_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid, NearestNeighbors
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mbrepro.artifacts import cached_arrays
@@ -197,6 +198,22 @@ def sweep_components(
             predicted[head, d][left_out] = HEADS[head]().fit(seen, labels[fit]).predict(asked)
     rows = [(head, d, *_balanced(labels, said, member)) for (head, d), said in predicted.items()]
     return pd.DataFrame(rows, columns=["head", "components", "accuracy", "low", "high"])
+
+
+def named_by_others(
+    spaces: Mapping[str, np.ndarray], frame: pd.DataFrame, folds: int = FOLDS
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """What a linear head (ridge of `HEADS`), standardised, calls each clip in each space: names (N,).
+
+    It is fitted without the clip's recording, with `folds` groups of recordings left out in turn, or single ones if
+    there are no more. frame: as of `clip_frame`. Raises InputError for clips of fewer than 2 recordings.
+    """
+    classes, recordings = (frame[column].to_numpy(str) for column in ("class", "recording"))
+    if (groups := len(np.unique(recordings))) < 2:
+        raise InputError("leaving out recordings needs clips of at least 2 of them")
+    ways = {"groups": recordings, "cv": GroupKFold(min(folds, groups))}
+    model = make_pipeline(StandardScaler(), HEADS["ridge"]())
+    return {name: cross_val_predict(model, _checked(points), classes, **ways) for name, points in spaces.items()}
 
 
 def chance(classes: np.ndarray) -> float:

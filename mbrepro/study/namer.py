@@ -9,15 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from mbrepro import paths
 from mbrepro.artifacts import file_hash
 from mbrepro.data import real
 from mbrepro.data.labels import LabelTrack
+from mbrepro.data.recordings import behaviours
 from mbrepro.method.proposals import PosterRule, propose
 from mbrepro.metrics import resampling
+from mbrepro.metrics.agreement import tolerant_counts
+from mbrepro.metrics.frames import confusion
 from mbrepro.study import audit, people, sparsity
 
+PIECES = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)  # s
 CHUNK = 32  # frames before and after a frame that FERAL labels it from
 OWN, TRUE, AUTHOR = "FERAL's own action", "true labels", "the poster author's stage 1"
 AUTHORS_VIDEO = "mouse071_task1_annotator1"
@@ -42,9 +47,12 @@ def read() -> Named | None:
 
 
 def figures(data: Named) -> dict[str, object]:
-    """Stage 1 → the curve of `sparsity.curve` with the shares seen, and both cuts of the poster's clips."""
+    """Stage 1 → the curve of `sparsity.curve` with the shares seen, both cuts of the poster's clips, and `pieces`."""
     stages = {TRUE: [t.action for t in data.test], OWN: [t.action for t in data.feral]}
-    found = {name: looked(data.test, actions, data.feral) for name, actions in stages.items()}
+    found = {
+        name: looked(data.test, actions, data.feral) | {"pieces": pieces(data.test, actions, data.feral)}
+        for name, actions in stages.items()
+    }
     one = [k for k, track in enumerate(data.test) if track.name == AUTHORS_VIDEO]
     test, feral = ([tracks[k] for k in one] for tracks in (data.test, data.feral))
     return {"all": found, "mouse071": {AUTHOR: looked(test, [data.author], feral)}}
@@ -56,6 +64,33 @@ def looked(
     """How well one looks with `namers` at what stage 1 finds: `curve` and `poster`, as of `sparsity` and `audit`."""
     curve = sparsity.curve(tracks, actions=actions, namers=namers, context=CHUNK)
     return {"curve": curve, "poster": cuts(tracks, actions, namers)}
+
+
+def pieces(
+    tracks: Sequence[LabelTrack], actions: Sequence[np.ndarray], namers: Sequence[LabelTrack],
+    lengths: Sequence[float] = PIECES,
+) -> list[dict]:  # fmt: skip
+    """Pieces of at most so many s, each with one label, as in the policy "clips" of `sparsity`: a dictionary a length.
+
+    touched, seen: shares as of `sparsity.point`. counts: behaviour → how many frames are claimed and occur, and of
+    those how many are right and found without tolerance and within each of `TOLERANCES`: F1 at any of them follows.
+    """
+    classes, rates, told = tracks[0].classes, [t.fps for t in tracks], []
+    values = [classes.index(name) for name in behaviours(classes)]
+    jobs, true = list(zip(actions, namers, strict=True)), [t.labels for t in tracks]
+    for seconds in lengths:
+        labels, seen = zip(*(sparsity.watched("clips", seconds, *job) for job in jobs), strict=True)
+        shares = (sum(s.sum() for s in seen), sum(binary_dilation(s, np.ones(2 * CHUNK + 1)).sum() for s in seen))
+        hits = sum(confusion(*pair, len(classes)) for pair in zip(true, labels, strict=True)).diagonal()
+        right, found = (part.sum(0) for part in tolerant_counts(true, labels, rates, values))
+        counts = {
+            classes[value]: {"claimed": int(of_said[-1]), "right": [int(hits[value]), *of_said[:-1].tolist()],
+                             "occurring": int(of_true[-1]), "found": [int(hits[value]), *of_true[:-1].tolist()]}
+            for value, of_said, of_true in zip(values, right, found, strict=True)
+        }  # fmt: skip
+        touched, wide = (float(share / sum(map(len, tracks))) for share in shares)
+        told.append({"seconds": seconds, "touched": touched, "seen": wide, "counts": counts})
+    return told
 
 
 def cuts(

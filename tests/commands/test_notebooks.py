@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import re
+from itertools import pairwise
 
 import nbformat
 import pytest
@@ -9,6 +11,7 @@ import yaml
 
 from mbrepro import paths
 from mbrepro.commands import runner
+from mbrepro.commands.copies import CAPTION
 from mbrepro.embedding import load_embedder
 from mbrepro.study.parameters import runs_stage2
 from mbrepro.study.profiles import training_epochs
@@ -133,3 +136,36 @@ def test_notebooks_that_load_an_embedder_are_those_declared_to(name):
     exec(compile(ast.Module(imports, []), name, "exec"), there)
     names = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree)}
     assert (load_embedder in reached(names, there, set())) == runs_stage2(name)
+
+
+WORDS = {"banner", "recorded_notice", "measured_with", "said", "epochs_chosen", "in_words"}  # no tables, no figures
+
+
+def shows(cell) -> bool:
+    """Whether a cell's last line makes a figure or shows a table."""
+    last = ast.parse(cell.source).body[-1]
+    if not isinstance(last, ast.Expr) or "plots.labelled" in cell.source:
+        return "plots.labelled" in cell.source
+    value = last.value.body if isinstance(last.value, ast.IfExp) else last.value
+    return isinstance(value, ast.Call) and value.func.attr not in WORDS | {"glue_number", "glue_rows"}
+
+
+def test_every_figure_and_table_has_a_numbered_caption_that_ends_in_what_follows(notebook, request):
+    name, numbers = request.node.callspec.params["notebook"], {"Figure": 0, "Table": 0}
+    prefix = f"{int(name[:2])}." if name[:2].isdigit() else ""
+    cells = [*notebook.cells, nbformat.v4.new_markdown_cell()]
+    for cell, below in pairwise(cells):
+        caption = CAPTION.match(below.source) if below.cell_type == "markdown" else None
+        assert bool(caption) == (cell.cell_type == "code" and len(cell.source) > 0 and shows(cell)), cell.source
+        if caption:
+            numbers[caption[1]] += 1
+            assert below.source.startswith(f"**{caption[1]} {prefix}{numbers[caption[1]]}.** ")
+            assert re.search(r"[.?!] \*[^*]{20,}\.\*$", below.source.replace("\n", " ")), below.source
+
+
+def test_every_table_and_figure_of_a_written_page_has_a_caption_too():
+    for path in sorted((paths.SOURCE / "book").glob("*.md")):
+        blocks = path.read_text(encoding="utf-8").split("\n\n")
+        for block, below in pairwise([*blocks, ""]):
+            if re.search(r"_generated/(figure|real|table|claims|kills|made_by|graph)\.md", block):
+                assert CAPTION.match(below) and below.replace("\n", " ").strip().endswith(".*"), (path.name, block)

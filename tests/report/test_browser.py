@@ -11,6 +11,9 @@ document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark
 </script><style>a { color: #000; } :focus-visible { outline: 2px solid; }</style>"""
 MENU = """<button class="primary-toggle" onclick="document.querySelector('dialog').showModal()">menu</button>
 <dialog id="pst-primary-sidebar-modal" aria-label="menu"><a href="#here">here</a></dialog>"""
+SWITCH = """<button class="theme-switch-button" onclick="let n = this.value = (+this.value + 1) % 3;
+document.documentElement.dataset.theme = ['light', 'dark', 'light'][n]">theme</button>"""
+CLOSED = "<details class='hide'><summary>code</summary></details>"
 SLIDER = """<figure><label>wider <input type="range" name="wider" max="3" oninput="{}"></label>
 <div class="mb-lines">lines</div></figure>"""
 MOVED = "this.closest('figure').querySelector('.mb-lines').style.width = `${this.value}px`"
@@ -30,12 +33,18 @@ FAULTS = {
     "<button style='outline: none'>unseen</button>": "focus does not show on <button",
     SLIDER.format(""): "the slider wider moves nothing",
     "<script>document.querySelector('.primary-toggle').onclick = null</script>": "Enter leaves the primary menu",
+    "<script>document.querySelector('.theme-switch-button').onclick = null</script>": "the switch gives the themes",
+    "<div tabindex='0' style='overflow: auto'><p style='width: 800px'>long</p></div>": "paper cuts <div tabindex",
+    "<style>@media print { i { position: relative; left: 700px; } }</style><i>far</i>": "paper loses the end of <i>",
+    CLOSED: "paper shows closed code",
 }  # fmt: skip
 
 
 def page(*parts: str) -> str:
     head = '<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>t</title>'
-    return f'{head}{THEME}</head><body><main><h1 id="here">A page</h1>{MENU}{"".join(parts)}</main></body></html>'
+    return (
+        f'{head}{THEME}</head><body><main><h1 id="here">A page</h1>{SWITCH}{MENU}{"".join(parts)}</main></body></html>'
+    )
 
 
 def test_every_fault_that_is_made_in_a_page_is_named_and_none_where_there_is_none(tmp_path):

@@ -254,3 +254,20 @@ def test_pages_tables_hold_the_measures_of_each_space_standardised():
     one = [sweep.set_index(["head", "components"]).loc[("1-NN", 1), "accuracy"] for sweep in sweeps.values()]
     raw = space.sweep_components(wide, labels, recordings, [1], scale=False, heads=["1-NN"])["accuracy"].item()
     assert one[2] == raw != one[0]
+
+
+def test_clips_are_named_by_a_head_of_other_recordings_alone():
+    """Two recordings, each of which would name the other's clips by the one's own way of telling classes apart."""
+    rng = np.random.default_rng(0)
+    points, classes = rng.standard_normal((40, 3)), np.repeat(["attack", "mount"] * 2, 10)
+    recordings = np.repeat(["a", "b"], 20)
+    sign = np.where(classes == "mount", 5, -5)
+    points[:, 0] += np.where(recordings == "a", sign, -sign)
+    frame = pd.DataFrame({"class": classes, "recording": recordings})
+    said = space.named_by_others({"one": points, "two": np.abs(points)}, frame)
+    assert list(said) == ["one", "two"] and (said["one"] != classes).all()
+    assert (
+        space.named_by_others({"one": points}, frame.assign(recording=np.arange(40)))["one"] == classes
+    ).mean() < 0.7
+    with pytest.raises(InputError, match="at least 2"):
+        space.named_by_others({"one": points}, frame.assign(recording="a"))
