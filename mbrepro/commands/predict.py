@@ -120,7 +120,7 @@ def _compare(compare: tuple[Path, str] | None, seconds: float | None) -> Compare
     return compare if seconds is None else (*compare, positive("--point-seconds", seconds))
 
 
-def _labeller(model: str, stage1_only: bool, unused: Mapping[str, object]) -> Labeller | None:
+def _labeller(model: str, stage1_only: bool, share: float | None, unused: Mapping[str, object]) -> Labeller | None:
     """The model that names every frame by itself, if it is one; InputError for an option that it has no use for."""
     own = Path(model).is_file()
     if share is not None and not own:
