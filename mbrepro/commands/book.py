@@ -29,6 +29,7 @@ from mbrepro.study.two_stages import ALWAYS, always
 
 GLUED = re.compile(r"\{glue:text\}`(?:(?P<page>[^`]*?)::)?(?P<key>[^`:]+):(?P<form>[^`:]*)`")
 TAKEN = {"recordings": r"\bload_dataset\(", "recorded figures": r"\brecorded|\brows_shown\("}  # by which code
+OF_ROWS = {"table", "sure", "lead"}  # generated parts
 NETWORKS, EMBEDDINGS = "networks", "embeddings"
 INCLUDED = re.compile(r"\{include\} (?:\.\./)?_generated/(\w+)\.md")
 
@@ -137,13 +138,14 @@ def _edges(folder: Path, profile: str) -> tuple[dict[str, set[str]], dict[str, s
     told, takes, gives = provenance.read_manifest(folder)["notebooks"], {}, {}
     pages = {path.stem: path.read_text(encoding="utf-8") for path in sorted((paths.SOURCE / "book").glob("*.md"))}
     quoted = {name: {Path(found["page"] or "").stem for found in GLUED.finditer(text)} for name, text in pages.items()}
+    tabled = {name for name, text in pages.items() if OF_ROWS & {*INCLUDED.findall(text)}}
     for name, path in _copies(folder, profile).items():
         code = "".join(cell.source for cell in copies.read(path).cells if cell.cell_type == "code")
-        trains = bool(told[name]["parameters"].keys() & {"epochs", "baseline_epochs"})
+        trains = bool(told[name]["parameters"].keys() & {"epochs", "baseline_epochs", "seeds"})
         takes[name] = {what for what, word in TAKEN.items() if re.search(word, code)}
         takes[name] |= {what for what, so in {NETWORKS: trains, EMBEDDINGS: runs_stage2(name)}.items() if so}
         rows = {Path(file).stem.split("-")[0] for file in told[name]["wrote"] if file.startswith("rows/")}
-        gives[name] = rows | {page for page in pages if name in quoted[page]}
+        gives[name] = rows | {page for page in pages if name in quoted[page] or (rows and page in tabled)}
     links = {name: f"notebooks/{name}.html" for name in takes} | {name: f"{name}.html" for name in pages}
     return takes, gives, [*TAKEN, NETWORKS, EMBEDDINGS, *poster.ROWS, *pages], links
 
