@@ -128,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(sentence: object) -> int:
-    print("mbrepro:", " ".join(str(sentence).split()), file=sys.stderr)
+    """Say it on one line; what a file has in it moves no cursor."""
+    said = " ".join(str(sentence).split())
+    print("mbrepro:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said), file=sys.stderr)
     return 2
 
 

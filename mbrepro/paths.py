@@ -40,6 +40,16 @@ def real_data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def linked_out(path: Path, folder: Path) -> Path | None:
+    """Where a path in a folder, or a file in it if it is a folder itself, leads by a link out of that folder, if so."""
+    home, real = Path(os.path.normpath(folder.absolute())), Path(os.path.realpath(folder))
+    for file in (path, *(path.iterdir() if path.is_dir() else ())):
+        leads = Path(os.path.realpath(file))
+        if Path(os.path.normpath(file.absolute())).is_relative_to(home) and not leads.is_relative_to(real):
+            return leads
+    return None
+
+
 def check_profile(profile: str) -> None:
     """Raise InputError unless `profile` is one of `PROFILES`."""
     if profile not in PROFILES:

@@ -15,6 +15,7 @@ from mbrepro.data.annotations import check_points
 from mbrepro.data.annotations.paired import entries_of, paired_files, read_labelled
 from mbrepro.data.own.manifest import TABLE, read_manifest
 from mbrepro.data.recordings import OTHER
+from mbrepro.data.tables import csv_text
 from mbrepro.metrics.matching import Criteria
 from mbrepro.report.evaluation import markdown
 from mbrepro.study.evaluate import SECONDS, evaluation, match_table, sweep
@@ -67,7 +68,7 @@ def command(
     texts = (
         markdown(title, found, criteria, tidied, alone),
         json_text(rounded(told | {"criteria": asdict(criteria)} | found)),
-        *(table.to_csv(index=False, float_format="%.6f") for table in tables),
+        *map(csv_text, tables),
     )
     write_texts({folder / name: text for name, text in zip(WRITTEN, texts, strict=True)})
     for name in WRITTEN:

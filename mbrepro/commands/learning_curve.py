@@ -9,6 +9,7 @@ from mbrepro.artifacts import replacing, write_texts
 from mbrepro.commands.options import writable
 from mbrepro.data.own import read_recording
 from mbrepro.data.own.manifest import read_manifest
+from mbrepro.data.tables import csv_text
 from mbrepro.report import plots
 from mbrepro.report.plots_curve import learning
 from mbrepro.study.learning_curve import curve, extrapolated
@@ -27,7 +28,7 @@ def command(
     classes, points = manifest.description.classes, curve(recordings, draws)
     laws = extrapolated(points, classes)
     tables = {folder / "curve.csv": points, folder / "extrapolated.csv": laws}
-    write_texts({path: table.to_csv(index=False, float_format="%.6g") for path, table in tables.items()})
+    write_texts({path: csv_text(table, "%.6g") for path, table in tables.items()})
     plots.set_style()
     with replacing(folder / "curve.png") as temporary:
         learning(points, laws, classes).savefig(temporary)

@@ -1,10 +1,34 @@
 """Text tables as programs and spreadsheets write them."""
 
+import re
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from mbrepro.errors import InputError
 
 SEPARATORS = (",", "\t", ";")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a text begins that a spreadsheet computes, or one that was marked
+
+
+def csv_text(table: pd.DataFrame, digits: str | None = "%.6f") -> str:
+    """A table as csv, texts and heads `marked`; every csv that the package writes is made here or of marked cells."""
+    written = table.rename(columns=marked)
+    for place, (_, column) in enumerate(table.items()):
+        if not pd.api.types.is_numeric_dtype(column):
+            written.isetitem(place, column.map(marked))
+    return written.to_csv(index=False, float_format=digits)
+
+
+def marked(cell: Any) -> Any:
+    """A cell that a spreadsheet shows as it is: an apostrophe stands before a text that it would take for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def unmarked(cell: str) -> str:
+    """The text that was `marked`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def header_cells(text: str) -> list[str]:

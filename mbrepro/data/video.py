@@ -23,6 +23,7 @@ from mbrepro.errors import InputError
 
 VERSION = 2  # raise it when decoding gives other frames, or writing other files
 
+MOST_PIXELS = 2**26  # of a picture, twice those of 8K
 SEEK_FRAMES = 12  # decoding this many unwanted frames of 1024x570 costs about as much as one seek
 FPS_TOLERANCE = 0.05  # a camera's clock may drift from its nominal rate; 25 for 30 is another recording
 
@@ -152,6 +153,11 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise InputError(f"{path}: the video's codec is unknown; convert the video with `ffmpeg -i`")
+            if stream.width * stream.height > MOST_PIXELS:
+                raise InputError(
+                    f"{path}: a picture of {stream.width} x {stream.height} px is too large; make it smaller"
+                )
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # a stream may say otherwise later on
             yield container, stream
     except (av.FFmpegError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error

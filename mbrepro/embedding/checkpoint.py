@@ -34,6 +34,7 @@ DESCRIBING_FILES = (
 )  # fmt: skip
 SMALL = 50_000_000  # weights; each core can have a model of so many
 ATTENTION = "sdpa"
+LOCAL = {"local_files_only": True, "trust_remote_code": False}  # nothing is asked for, and no code of a folder is run
 # The commits that ids without one stand for: a branch of the hub moves, and the study would move with it.
 PINNED = {
     "Qwen/Qwen2-VL-2B-Instruct": "895c3a49bc3fa70a340399125c650a463535e71c",
@@ -101,7 +102,7 @@ def model_type(folder: Path) -> str | None:
 
 def read_config(folder: Path) -> transformers.PretrainedConfig:
     """The checkpoint's configuration."""
-    return AutoConfig.from_pretrained(folder, local_files_only=True)
+    return AutoConfig.from_pretrained(folder, **LOCAL)
 
 
 def choose_device(device: str, dtype: str) -> tuple[str, str]:
@@ -127,7 +128,7 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
     """The checkpoint's tokenizer with its chat template; raises InputError if either is missing."""
     if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
         raise InputError(f"{folder}: no tokenizer.json in it; fetch the checkpoint's tokenizer too")
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
     if tokenizer.chat_template is None:
         path = folder / "chat_template.json"  # where checkpoints of 2024 keep the processor's template
         if not path.is_file():
@@ -146,7 +147,7 @@ def load_model(folder: Path, dtype: str, kind: Any = AutoModelForImageTextToText
     transformers.utils.logging.set_verbosity_error()  # the library's own report lists what is left out, line by line
     try:
         options = {"dtype": getattr(torch, dtype), "attn_implementation": ATTENTION, "use_safetensors": True}
-        model, report = kind.from_pretrained(folder, **options, local_files_only=True, output_loading_info=True)
+        model, report = kind.from_pretrained(folder, **options, **LOCAL, output_loading_info=True)
     finally:
         transformers.utils.logging.set_verbosity(verbosity)
     wrong = [str(key) for part in ("missing_keys", "mismatched_keys") for key in sorted(report[part], key=str)]

@@ -176,6 +176,9 @@ def _members(path: Path) -> tuple[dict[str, bytes], dict]:
 
 
 def _trees(path: Path, content: bytes) -> HistGradientBoostingClassifier:
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        if sum(info.file_size for info in file.infolist()) > MOST_BYTES:
+            raise InputError(f"{path}: its trees are too large to be those of mbrepro train")
     try:
         trees = skops.io.loads(content, trusted=TRUSTED)
     except UntrustedTypesFoundException as error:

@@ -1,5 +1,6 @@
 """What an evaluation of two labellings says, as a page of markdown."""
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -42,7 +43,7 @@ def markdown(title: str, found: Mapping, criteria: Criteria, tidied: pd.DataFram
         ),
         "The prediction tidied: F1 of frames, and of all bouts": _tidied(tidied),
     }
-    lines = [f"# {title}", "", *_summary(found, alone)]
+    lines = [f"# {_text(title)}", "", *_summary(found, alone)]
     for name, table in tables.items():
         lines += ["", f"## {name}", "", *_table(table)]
     return "\n".join(lines) + "\n"
@@ -60,7 +61,7 @@ def _summary(found: Mapping, alone: Sequence[str]) -> Iterable[str]:
         else f"Under {LEAST_VIDEOS} recordings: no intervals."
     )
     if alone:
-        yield f"Not compared, as the other folder has no file of that name: {', '.join(alone)}."
+        yield f"Not compared, as the other folder has no file of that name: {', '.join(map(_text, alone))}."
 
 
 def _frames(found: Mapping) -> pd.DataFrame:
@@ -119,8 +120,13 @@ def _cell(of: Mapping[str, float], form: str = ".3f") -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, str):
-        return value.replace("|", "\\|")
+        return _text(value).replace("|", "\\|")
     return "not defined" if pd.isna(value) else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _text(name: str) -> str:
+    """A name from a file as markdown shows it: no HTML, no link, one line."""
+    return html.escape(" ".join(name.split()), quote=False).replace("[", "\\[")
 
 
 def _table(frame: pd.DataFrame) -> Iterable[str]:

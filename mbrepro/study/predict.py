@@ -17,6 +17,7 @@ from mbrepro.data.annotations.bout import NOT_SCORABLE
 from mbrepro.data.calms21.network import find_network, published_network
 from mbrepro.data.own.fitted import outside_frame, read_own
 from mbrepro.data.recordings import FPS, UNLABELLED, Clock, Dataset, Recording, runs
+from mbrepro.data.tables import csv_text
 from mbrepro.embedding import load_embedder
 from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
@@ -172,7 +173,7 @@ def write_prediction(
     frames["p_action"], frames["label"] = p_action, [named[value] for value in labels]
     frames[[f"score_{name}" for name in classes]] = scores
     tables = {"pred.csv": pd.DataFrame(segments, columns=columns), "frames.csv": frames}
-    texts = {suffix: table.to_csv(index=False, float_format="%.6f") for suffix, table in tables.items()}
+    texts = {suffix: csv_text(table) for suffix, table in tables.items()}
     texts["pred.json"] = json_text(notes)
     video = out / f"{name}.{LABELLED}"
     if film:

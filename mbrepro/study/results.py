@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from mbrepro import paths
 from mbrepro.artifacts import file_hash, fingerprint, remove_partial, replacing, write_json, write_text
 from mbrepro.data.recordings import Prediction
+from mbrepro.data.tables import csv_text
 from mbrepro.errors import InputError
 from mbrepro.metrics.frames import check_arrays, weighted_metrics
 from mbrepro.metrics.labels import label_metrics
@@ -276,7 +277,7 @@ def sources(folder: Path) -> set[str]:
 
 def write_table(folder: Path) -> None:
     """Join the stored rows into `table.csv`."""
-    write_text(folder / "table.csv", _csv(read_rows(folder, strict=False)))
+    write_text(folder / "table.csv", csv_text(read_rows(folder, strict=False)))
 
 
 def tidy(folder: Path) -> None:
@@ -289,11 +290,7 @@ def tidy(folder: Path) -> None:
 
 def write_csv(table: pd.DataFrame, name: str, profile: str, run: str = "") -> None:
     """Keep a page's table as `NAME.csv` beside the study's table, or with a run of one's own."""
-    write_text(paths.results(profile, run) / f"{name}.csv", _csv(table))
-
-
-def _csv(rows: pd.DataFrame) -> str:
-    return rows.to_csv(index=False, float_format="%.6f")
+    write_text(paths.results(profile, run) / f"{name}.csv", csv_text(table))
 
 
 def verify(profile: str, run: str = "") -> pd.DataFrame:
@@ -331,7 +328,7 @@ def _check_rows(path: Path, content: Mapping[str, object], predictions: Path) ->
 
 def _check_table(path: Path, stored: pd.DataFrame) -> None:
     """Raise InputError naming the first line of `table.csv` that the rows do not give."""
-    wanted = _csv(stored).splitlines()
+    wanted = csv_text(stored).splitlines()
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for place in range(max(len(wanted), len(lines))):
         has, should = (part[place] if place < len(part) else "nothing" for part in (lines, wanted))

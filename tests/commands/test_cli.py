@@ -14,6 +14,7 @@ from mbrepro.commands import options, runner
 from mbrepro.commands import run as command_run
 from mbrepro.data.calms21.read import load_calms21
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
+from mbrepro.errors import InputError
 from tests.fixtures.rat_files import write_manifest, write_rats
 
 
@@ -256,3 +257,8 @@ def test_a_bare_environment_and_a_path_of_other_letters_change_nothing(tmp_path)
     ]  # fmt: skip
     assert said[1].returncode == 0, said[1].stderr.decode()
     assert said[1].stdout.decode() == said[0].stdout.decode() and b"rats10" in said[0].stdout
+
+
+def test_what_a_file_says_moves_no_cursor(capsys):
+    assert cli._refuse(InputError("a\x1b]0;b\x07\u202ec\nd é")) == 2
+    assert capsys.readouterr().err == "mbrepro: a\\x1b]0;b\\x07\\u202ec d é\n"

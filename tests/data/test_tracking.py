@@ -467,6 +467,54 @@ def test_arrays_that_are_no_poses_are_refused(tmp_path, values, words):
         read_tracking(cut, **RIG)
 
 
+def swollen(path):
+    """A small file that stands for gigabytes."""
+    far, huge = path.with_name("far.h5"), (2, 2, 3, 10**8)
+    if path.name == "sleap.csv":
+        path.write_text(SLEAP.splitlines()[0] + "\nleft,999999999,0.9" + ",1,2,0.5" * 3 + "\n")
+    elif path.name == "a.npy":
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": huge})
+    elif path.name == "bomb.npz":
+        np.savez_compressed(path, a=np.zeros((2**22, 2, 4, 2), np.uint8))
+    elif path.name == "dlc.h5":
+        write_fixed(path, columns_of(), values_of(columns_of()))
+        with h5py.File(path, "a") as file:
+            del file["df_with_missing/block0_values"]
+            file["df_with_missing"].create_dataset("block0_values", (12, 10**8), chunks=(12, 10**4), dtype="f8")
+    else:
+        write_sleap(path)
+        with h5py.File(path, "a") as file, h5py.File(far, "w") as other:
+            other["tracks"] = file["tracks"][()]
+            del file["tracks"]
+            if path.name == "sleap.h5":
+                file.create_dataset("tracks", huge, chunks=(2, 2, 3, 1000), dtype="f8")
+            elif path.name == "link.h5":
+                file["tracks"] = h5py.ExternalLink(far.name, "tracks")
+            elif path.name == "outside.h5":
+                file.create_dataset("tracks", (2, 2, 3, 4), "f8", external=[(str(far), 0, 384)])
+            else:
+                layout = h5py.VirtualLayout((2, 2, 3, 4), "f8")
+                layout[:] = h5py.VirtualSource(str(far), "tracks", (2, 2, 3, 4))
+                file.create_virtual_dataset("tracks", layout)
+    return path
+
+
+@pytest.mark.parametrize("name", ["sleap.csv", "a.npy", "bomb.npz", "dlc.h5", "sleap.h5"])
+def test_a_small_file_that_stands_for_gigabytes_is_refused_before_they_are_asked_for(tmp_path, name):
+    path = swollen(tmp_path / name)
+    assert path.stat().st_size < 100_000
+    said = "mmap length is greater" if name == "a.npy" else r"it stands for [\d,]{9,} bytes, far more than it holds"
+    with pytest.raises(InputError, match=f"{name}: .*{said}"):
+        read_tracking(path, **RIG)
+
+
+@pytest.mark.parametrize("name", ["link.h5", "outside.h5", "virtual.h5"])
+def test_arrays_of_an_h5_file_that_lie_in_another_file_are_not_opened(tmp_path, name):
+    with pytest.raises(InputError, match=rf"{name}: /tracks lies in another file, which is not opened"):
+        read_tracking(swollen(tmp_path / name), **RIG)
+
+
 def write_folder(folder, names=("m1_adultDLC_net_shuffle1_500", "m1_pupDLC_net_shuffle1_500")):
     """A file of one animal for each name, the values of which are those of both in one file."""
     folder.mkdir()

@@ -242,3 +242,32 @@ def test_a_model_or_commit_the_hub_does_not_have_is_one_sentence(tmp_path, model
     with serve_model("owner/tiny", tmp_path) as (url, _):
         told = ask_hub(url, tmp_path / "home", f"from mbrepro.embedding.checkpoint import *; find('{model}')")
     assert f"InputError: {model}: no such folder, and the model hub gives no such model or commit" in told.stderr
+
+
+class Payload:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+def test_no_code_and_no_pickle_of_a_model_folder_is_run(tmp_path):
+    """Code that configuration and tokenizer name, and weights in pytorch's form, also under safetensors' name."""
+    folder, target = write_checkpoint(tmp_path / "model"), tmp_path / "made"
+    (folder / "own.py").write_text(f"import os\nos.mkdir({str(target)!r})\nclass Own: pass\n")
+    for name, parts in (("config.json", ("AutoConfig", "AutoModel", "AutoModelForImageTextToText")),
+                        ("tokenizer_config.json", ("AutoTokenizer",))):  # fmt: skip
+        own = {"auto_map": {part: ["own.Own", "own.Own"] if part == "AutoTokenizer" else "own.Own" for part in parts}}
+        (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | own))
+    assert load(folder).width
+    torch.save(Payload(target), tmp_path / "pickle.bin")
+    weights = folder / "model.safetensors"
+    for name in ("pytorch_model.bin", "model.safetensors"):
+        weights.unlink(missing_ok=True)
+        shutil.copy(tmp_path / "pickle.bin", folder / name)
+        with pytest.raises(InputError, match=r"model.safetensors(: not a whole safetensors file| is missing)"):
+            load(folder)
+    assert not target.exists()
+    torch.load(tmp_path / "pickle.bin", weights_only=False)
+    assert target.exists(), "the pickle is harmless, so this test would show nothing"

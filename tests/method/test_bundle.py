@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import hashlib
+import io
 import json
 import zipfile
 from dataclasses import replace
@@ -17,6 +18,7 @@ from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import MOUSE, TASK1_CLASSES
 from mbrepro.embedding.embedder import EmbedderSettings
 from mbrepro.errors import InputError
+from mbrepro.method import bundle as bundle_module
 from mbrepro.method import context
 from mbrepro.method.bundle import CARD, DESCRIPTION, STAGE2, TREES, Bundle, Looks, load_bundle, save_bundle
 from mbrepro.method.context import fit_layered
@@ -169,6 +171,22 @@ def test_nothing_but_trees_is_opened(path):
     rewritten(path, lambda members: members.update({"more.txt": b""}))
     with pytest.raises(InputError, match="not a model of mbrepro train, which holds"):
         load_bundle(path)
+
+
+def test_a_bomb_is_not_unpacked(path, monkeypatch):
+    """Neither in a member nor in the zip that holds the trees."""
+    original, inner = path.read_bytes(), io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("schema.json", bytes(3_000_000))
+    monkeypatch.setattr(bundle_module, "MOST_BYTES", 2_000_000)
+    for content, sentence in (
+        (bytes(3_000_000), r"model\.zip: a part of it is too large"),
+        (inner.getvalue(), r"model\.zip: its trees are too large"),
+    ):
+        path.write_bytes(original)
+        rewritten(path, lambda members, content=content: members.update({TREES[0]: content}))
+        with pytest.raises(InputError, match=sentence):
+            load_bundle(path)
 
 
 @pytest.mark.parametrize(

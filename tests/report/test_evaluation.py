@@ -46,3 +46,14 @@ def test_counts_are_whole_and_columns_as_many_in_every_row():
         "Intervals: 95 % percentile bootstrap" in page
         and ".00 – " not in page.split("## How bouts differ")[1].split("starts")[0]
     )
+
+
+def test_names_from_files_are_text_and_no_html_or_link():
+    classes = ("<script>alert(1)</script>", "[a](javascript:b)", "two\n# lines|", "other")
+    labelled = [Labelled("v", *np.repeat([[0, 1, 2, 3]] * 2, 30, axis=1), 30.0, {})]
+    tidied = sweep(labelled, classes, Criteria(), [0], [0])
+    page = markdown("a <b> & c", evaluation(labelled, classes, Criteria()), Criteria(), tidied, ["<i>.csv"])
+    assert page.startswith("# a &lt;b&gt; &amp; c\n") and "of that name: &lt;i&gt;.csv." in page
+    assert "| &lt;script&gt;alert(1)&lt;/script&gt; | 1.000" in page
+    assert "| \\[a](javascript:b) | 1.000" in page and "| two # lines\\| | 1.000" in page
+    assert "<" not in page and "\n# lines" not in page

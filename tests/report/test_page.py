@@ -175,3 +175,8 @@ def test_an_encoders_table_says_that_its_mice_are_simulated_and_its_encoder_is_n
     assert [cell.get_text() for cell in shown.find_all("th")] == ["embedder", "view", "F1", "MAP", "dims"]
     cells = [cell.get_text() for cell in shown.find_all("td")]
     assert cells == ["dinov2", "cls", "0.123 ± 0.021", "0.500 ± 0.000", "384"]
+
+
+def test_names_of_a_folder_and_of_a_task_are_shown_as_text():
+    notice = page.source_notice({"your 2 recordings in “<script>”"}, ["Task 1: <b>"])
+    assert "“&lt;script&gt;”" in notice and "&lt;b&gt;" in notice and "<script>" not in notice

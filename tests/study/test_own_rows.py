@@ -1,5 +1,6 @@
 """Rows of one's own recordings: who learns from whom, at which rate, and scores that are scikit-learn's."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,7 @@ def split(folder, tmp_path, splits):
     (tmp_path / "recordings.csv").write_text("\n".join(rows))
     (tmp_path / "dataset.yml").write_text((folder / "dataset.yml").read_text())
     for part in ("poses", "labels"):
-        (tmp_path / part).symlink_to(folder / part)
+        shutil.copytree(folder / part, tmp_path / part)
     return read_manifest(tmp_path)
 
 

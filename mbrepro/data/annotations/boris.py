@@ -15,7 +15,7 @@ import pandas as pd
 from mbrepro.artifacts import write_text
 from mbrepro.data.annotations.bout import Bout, Extent, check_ends, check_wanted
 from mbrepro.data.recordings import Clock, frame_at
-from mbrepro.data.tables import SEPARATORS
+from mbrepro.data.tables import SEPARATORS, csv_text, unmarked
 from mbrepro.errors import InputError
 
 STATUS = ("Status", "Behavior type")  # of START and STOP; the second from version 8 on
@@ -70,7 +70,7 @@ def _events(path: Path, text: str) -> list[Event]:
     """Rows below the header by column, with `SPAN`, `OFFSET` and `STATUS[0]` among them, decimal points in numbers."""
     for separator in SEPARATORS:
         try:
-            rows = list(csv.reader(text.splitlines(), delimiter=separator))
+            rows = [list(map(unmarked, row)) for row in csv.reader(text.splitlines(), delimiter=separator)]
         except csv.Error as error:
             raise InputError(f"{path}: cannot be read as a BORIS export ({error}); export it again") from error
         place = next((k for k, row in enumerate(rows) if _is_header(set(row))), None)
@@ -186,4 +186,4 @@ def write_boris(path: Path, bouts: Sequence[Bout], edges: np.ndarray, media: str
         | {"Time": f"{edges[frame]:.6f}", "Image index": frame}
         for frame, status, bout in sorted(events, key=lambda event: (event[0], event[1] == "START"))  # ends come first
     ]
-    write_text(path, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False))
+    write_text(path, csv_text(pd.DataFrame(rows, columns=list(COLUMNS))))

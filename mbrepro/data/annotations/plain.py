@@ -16,7 +16,7 @@ import pandas as pd
 from mbrepro.data.annotations.bout import NOT_SCORABLE, Bout, Extent
 from mbrepro.data.calms21.read import read_groups
 from mbrepro.data.recordings import CLOCK_ERROR_S, Clock, frame_at, mean_rate, runs
-from mbrepro.data.tables import comma_lines, header_cells
+from mbrepro.data.tables import comma_lines, header_cells, unmarked
 from mbrepro.errors import InputError
 
 NAMES = ("label", "behaviour", "behavior", "class")
@@ -140,7 +140,7 @@ def frame_scores(path: Path) -> pd.DataFrame:
 def _table(path: Path) -> pd.DataFrame:
     """Texts by column; names that mean something are in small letters."""
     try:
-        head, *rows = csv.reader(comma_lines(path))
+        head, *rows = (list(map(unmarked, row)) for row in csv.reader(comma_lines(path)))
     except (ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a table with a head ({error}); export it again") from error
     if uneven := [line for line, row in enumerate(rows, 2) if len(row) != len(head)]:

@@ -1,6 +1,7 @@
 """Bytes over HTTP that go on where they stopped, which neither pooch nor remotezip can, and what zips hold."""
 
 import bisect
+import contextlib
 import hashlib
 import io
 import stat
@@ -10,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -21,6 +23,7 @@ from mbrepro.errors import InputError
 TIMEOUT_SECONDS = 30.0  # a connection that brings nothing for so long is given up and made anew
 TRIES = 6  # in a row that bring nothing, before a server is given up
 BACKOFF_SECONDS = 1.0  # before the second try; twice as long before each further one
+MOST_TEXT = 1 << 24  # bytes of a description of a release; CalMS21's has 2 ** 14
 PIECE = 1 << 18  # bytes read at a time, each written at once: what a kill can lose
 _KEPT = "what was fetched is kept, and the same command goes on from there"
 _THROWN_AWAY = "it was thrown away; fetch it again, or from another mirror"
@@ -53,11 +56,15 @@ class Connection:
         self.progress: Callable[[int], object] = lambda count: None
         self.stopping = threading.Event()
 
-    def get(self, url: str, span: tuple[int, int] | None = None) -> requests.Response:
-        """Ask for a file, or the first to the last byte of a span; raises InputError if the server refuses for good."""
+    def get(self, url: str, span: tuple[int, int] | None = None, checked: bool = True) -> requests.Response:
+        """Ask for a file, or the first to the last byte of a span; raises InputError if the server refuses for good.
+
+        checked: what comes is held against a checksum, so that another host that the server sends on to may send it.
+        """
+        hooks = {"response": lambda response, **_: _check_redirect(response, checked)}
         headers = {"Accept-Encoding": "identity"} | ({"Range": "bytes={}-{}".format(*span)} if span else {})
         try:
-            response = self.session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS)
+            response = self.session.get(url, headers=headers, hooks=hooks, stream=True, timeout=TIMEOUT_SECONDS)
         except requests.RequestException as error:
             raise InputError(f"{url}: the server cannot be reached ({_reason(error)}); {_KEPT}") from error
         if response.status_code in (200, 206):
@@ -72,10 +79,12 @@ class Connection:
     def text(self, url: str) -> str | None:
         """A small text file, or None if the server has none."""
         try:
-            with self.get(url) as response:
-                return response.text
+            with self.get(url, checked=False) as response:
+                return response.raw.read(MOST_TEXT).decode(errors="replace")
         except _MissingError:
             return None
+        except urllib3.exceptions.HTTPError as error:
+            raise InputError(f"{url}: the connection ends early ({_reason(error)}); {_KEPT}") from error
 
     def size(self, url: str, expected: int | None, whole: bool) -> int:
         """A file's size in bytes; raises InputError if another is `expected`, or it must not come `whole` but does."""
@@ -89,6 +98,21 @@ class Connection:
         if not (ranged or whole):
             raise _no_ranges(url)
         return int(size)
+
+
+def _check_redirect(response: requests.Response, checked: bool) -> None:
+    """Raise InputError if a server sends on from https to anything else, or unasked to another host."""
+    if not response.is_redirect:
+        return
+    before, to = urlsplit(response.url), response.headers["location"]
+    with contextlib.suppress(ValueError):  # of what is no address
+        after = urlsplit(urljoin(response.url, to))
+        same = before.netloc == after.netloc
+        if (same and after.scheme == before.scheme) or (after.scheme == "https" and (same or checked)):
+            return
+    raise InputError(
+        f"{response.url}: the server sends on to {to}, which is not followed; name that address with --from"
+    )
 
 
 def _no_ranges(url: str) -> InputError:

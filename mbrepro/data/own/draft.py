@@ -20,9 +20,11 @@ from mbrepro.data.annotations import read_bouts
 from mbrepro.data.annotations.bout import Bout
 from mbrepro.data.own.manifest import COLUMNS, DESCRIPTION, DIFFERENT, KEYS, NOWHERE, TABLE
 from mbrepro.data.recordings import FPS, OTHER
+from mbrepro.data.tables import marked
 from mbrepro.data.tracking import reader_of
 from mbrepro.data.tracking.tracks import Tracks, bare
 from mbrepro.errors import InputError
+from mbrepro.paths import linked_out
 
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".webm"}
 FRONTS, REARS = ("nose", "snout", "head"), ("tail_base", "tail", "hip")
@@ -58,6 +60,9 @@ def _sorted_out(
     poses, labels, videos, left = {}, {}, [], {}
     for path in sorted(folder.rglob("*"), key=lambda path: _natural(str(path))):
         if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        if leads := linked_out(path, folder):
+            left[str(path)] = f"it leads by a link to {leads}; name that path in {TABLE}, or copy it here"
             continue
         if path.suffix.lower() in VIDEOS:
             videos.append(path)
@@ -137,7 +142,7 @@ def _table(folder: Path, rows: Sequence[tuple], fps: float | None) -> str:
     for name, *files in rows:
         rate = "" if fps is None or files[-1] else f"{fps:g}"
         paths = ["" if path is None else path.relative_to(folder).as_posix() for path in files]
-        table.writerow([name, name, "", *paths, rate, "", ""])
+        table.writerow(map(marked, [name, name, "", *paths, rate, "", ""]))
     return out.getvalue()
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import yaml
 
 from mbrepro.data.recordings import OTHER, SPLITS, Skeleton
-from mbrepro.data.tables import SEPARATORS
+from mbrepro.data.tables import SEPARATORS, unmarked
 from mbrepro.errors import InputError
+from mbrepro.paths import linked_out
 
 TABLE, DESCRIPTION = "recordings.csv", "dataset.yml"
 COLUMNS = {  # of the table, and what each holds
@@ -136,7 +137,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     lines = [(k, line) for k, line in enumerate(_text(path).splitlines(), 1) if line.strip() and line[0] != "#"]
     separator = max(SEPARATORS, key=lines[0][1].count) if lines else ","
     header, *rows = csv.reader((line for _, line in lines), delimiter=separator) if lines else [[]]
-    header = [cell.strip() for cell in header]
+    header, *rows = ([unmarked(cell.strip()) for cell in row] for row in (header, *rows))
     if not {"name", "poses"} <= set(header) <= set(COLUMNS):
         raise InputError(f"{path}: its columns must be {', '.join(COLUMNS)}, of which name and poses are needed")
     if not rows:
@@ -146,9 +147,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
             raise InputError(f"{path}: line {number} has {len(row)} cells, not {len(header)}")
     numbers = (number for number, _ in lines[1:])
     empty = dict.fromkeys(COLUMNS, "")
-    return [
-        (n, empty | dict(zip(header, map(str.strip, row), strict=True))) for n, row in zip(numbers, rows, strict=True)
-    ]
+    return [(n, empty | dict(zip(header, row, strict=True))) for n, row in zip(numbers, rows, strict=True)]
 
 
 def _entry(folder: Path, number: int, row: dict[str, str]) -> Entry:
@@ -157,7 +156,15 @@ def _entry(folder: Path, number: int, row: dict[str, str]) -> Entry:
         raise InputError(f"{where}: a name is letters, digits, spaces and . + - _, not {row['name']!r}")
     if not row["poses"]:
         raise InputError(f"{where}: it names no pose file")
+    for key in ("poses", "labels", "video"):
+        if not row[key].isprintable():
+            raise InputError(f"{where}: no file of {key} can be called {row[key]!r}")
     files = {key: folder / row[key].replace("\\", "/") if row[key] else None for key in ("poses", "labels", "video")}
+    for key, path in files.items():
+        if path and (leads := linked_out(path, folder)):
+            raise InputError(
+                f"{where}: {key} leads by a link to {leads}; name that path, or copy the file into {folder}"
+            )
     numbers = {key: _number(f"{where}: {key}", row[key]) if row[key] else None for key in ("fps", "start", "stop")}
     if numbers["fps"] == 0:
         raise InputError(f"{where}: fps must be above 0")

@@ -13,22 +13,27 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mbrepro.data.recordings import KEYPOINTS
-from mbrepro.data.tracking.tracks import BROKEN, Tracks, one_of
+from mbrepro.data.tracking.tracks import BROKEN, Tracks, check_size, one_of
 from mbrepro.errors import InputError
 
 MABE22 = (
     "nose", "left_ear", "right_ear", "neck", "left_forepaw", "right_forepaw", "center_back", "left_hindpaw",
     "right_hindpaw", "tail_base", "tail_middle", "tail_tip",
 )  # fmt: skip
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 PARTS = {len(parts): parts for parts in (KEYPOINTS, MABE22)}
 
 
 def read_arrays(path: Path, wanted: str | None = None) -> Tracks:
     """Read one sequence; InputError for a damaged file, for Python objects, or if it is open which axis is xy."""
     try:
-        held = np.load(path, allow_pickle=False)
+        held = np.load(path, "r", allow_pickle=False)  # a single array is mapped, and so no longer than the file
         several = isinstance(held, Mapping)
         name = one_of(path, list(held) if several else [path.stem], wanted)
+        if several:
+            with held.zip.open(f"{name}.npy") as file:
+                shape, _, dtype = HEADERS[np.lib.format.read_magic(file)](file)
+            check_size(path, (*shape, max(1, dtype.itemsize // 8)))
         values = np.asarray(held[name] if several else held)
     except (OSError, RuntimeError, EOFError, BadZipFile, zlib.error, *BROKEN) as error:
         if isinstance(error, InputError):

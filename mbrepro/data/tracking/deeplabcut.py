@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.data.tables import comma_lines
-from mbrepro.data.tracking.tracks import BROKEN, Tracks
+from mbrepro.data.tracking.tracks import BROKEN, Tracks, stored_array
 from mbrepro.errors import InputError
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
@@ -113,14 +113,14 @@ def _read_table(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]], n
     columns = [column for field in fields for column in unpickle_plain(path, table.attrs[f"{field}_kind"])]
     if not all(isinstance(column, tuple) and all(isinstance(name, str) for name in column) for column in columns):
         raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; export it again")
-    rows = table[:]
+    rows = stored_array(path, table)
     return columns, rows["index"], np.concatenate([rows[field].astype(np.float64) for field in fields], axis=1)
 
 
 def _plain(path: Path, stored: h5py.Dataset) -> np.ndarray:
     if stored.dtype.kind not in "Siuf":
         raise InputError(f"{path}: {stored.name} holds objects, which are not opened; export the poses as csv")
-    return stored[()]
+    return stored_array(path, stored)
 
 
 def _one_line(error: BaseException) -> str:

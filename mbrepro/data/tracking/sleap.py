@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.data.tables import comma_lines
-from mbrepro.data.tracking.tracks import BROKEN, Tracks
+from mbrepro.data.tracking.tracks import BROKEN, Tracks, check_size, stored_array
 from mbrepro.errors import InputError
 
 ID = ("track", "frame_idx", "instance.score")
@@ -28,9 +28,9 @@ def read_analysis_h5(path: Path, sequence: str | None = None) -> Tracks:
     """Read an h5 file; InputError if it is damaged or its arrays do not belong together."""
     try:
         with h5py.File(path) as file:
-            parts, names = (tuple(file[key].asstr()[()].tolist()) for key in ("node_names", "track_names"))
-            positions = file["tracks"][()].astype(np.float64)
-            scores = file["point_scores"][()].astype(np.float64) if "point_scores" in file else None
+            parts, names = (_texts(path, file[key]) for key in ("node_names", "track_names"))
+            positions = stored_array(path, file["tracks"]).astype(np.float64)
+            scores = stored_array(path, file["point_scores"]).astype(np.float64) if "point_scores" in file else None
         names = names or tuple(f"track_{place}" for place in range(len(positions)))
         shape = (len(names), 2, len(parts), positions.shape[-1])
         if positions.shape != shape or (scores is not None and scores.shape != (shape[0], *shape[2:])):
@@ -40,6 +40,10 @@ def read_analysis_h5(path: Path, sequence: str | None = None) -> Tracks:
             raise
         raise InputError(f"{path}: not a whole SLEAP analysis file ({error}); export it again") from error
     return Tracks(names, parts, positions.transpose(3, 0, 2, 1), None if scores is None else scores.transpose(2, 0, 1))
+
+
+def _texts(path: Path, stored: h5py.Dataset) -> tuple[str, ...]:
+    return tuple(text.decode() for text in stored_array(path, stored).tolist())
 
 
 def read_analysis_csv(path: Path, sequence: str | None = None) -> Tracks:
@@ -56,6 +60,7 @@ def read_analysis_csv(path: Path, sequence: str | None = None) -> Tracks:
         if len(table) == 0 or frames.min() < 0 or len(parts) * 3 + len(ID) != len(table.columns):
             raise InputError(f"{path}: not a whole SLEAP analysis file of frames from 0 on; export it again")
         names = tuple(dict.fromkeys(tracks))
+        check_size(path, (frames.max() + 1, len(names), len(parts), 3))
         values = np.full((frames.max() + 1, len(names), len(parts), 3), np.nan)
         cells = [[f"{part}.{cell}" for part in parts] for cell in ("x", "y", "score")]
         at = frames, [names.index(track) for track in tracks]

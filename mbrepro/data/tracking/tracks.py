@@ -1,16 +1,19 @@
 """What every pose file comes down to, and how two animals and their parts are picked from it by name."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from mbrepro.data.recordings import MICE
 from mbrepro.errors import InputError
 
 BROKEN = (LookupError, ValueError, TypeError, AttributeError, MemoryError)  # what damaged files make readers raise
+PLENTY, PACKED = 2**28, 200  # bytes that an array may always have, and times its file's if that is more
 _WHOSE = (  # how the parts of several animals are named in one list, such as nose_1, m1.nose and nose1
     r"(?P<part>.+)[ _.-](?P<animal>[^ _.-]+)",
     r"(?P<animal>[^ _.-]+)[ _.-](?P<part>.+)",
@@ -24,6 +27,21 @@ class MissingParts(InputError):
     def __init__(self, sentence: str, parts: Sequence[str]):
         super().__init__(sentence)
         self.parts = tuple(parts)
+
+
+def check_size(path: Path, shape: Iterable[int]) -> None:
+    """Raise InputError if an array of float64 of this shape is more than a file of its size can mean."""
+    size = 8 * math.prod(map(int, shape))
+    if size > max(PLENTY, PACKED * path.stat().st_size):
+        raise InputError(f"{path}: it stands for {size:,} bytes, far more than it holds; export it again")
+
+
+def stored_array(path: Path, stored: h5py.Dataset) -> np.ndarray:
+    """An array of an HDF5 file; InputError if it lies in another file, or is larger than `check_size` lets it be."""
+    if stored.file.filename != str(path) or stored.external or stored.is_virtual:
+        raise InputError(f"{path}: {stored.name} lies in another file, which is not opened; export the poses again")
+    check_size(path, (stored.size or 0, max(1, stored.dtype.itemsize // 8)))
+    return stored[()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from mbrepro.artifacts import fingerprint, replacing, write_json, write_text
+from mbrepro.artifacts import fingerprint, write_json, write_text
+from mbrepro.data.tables import csv_text
 from mbrepro.demo.simulated import DemoSettings, extra_recordings
 from mbrepro.demo.standin.evaluate import evaluate
 from mbrepro.demo.standin.examples import Example, make_examples
@@ -48,8 +49,7 @@ def train(out: Path, settings: TrainSettings, animals: int, held_out: int, store
         save_checkpoint(model, tokenizer, out)
         write_text(out / "training_log.csv", log)
         scores = evaluate({"stand-in": out, "untrained twin": twin}, test_recordings)
-    with replacing(out / "evaluation.csv") as temporary:
-        scores.to_csv(temporary, index=False)
+    write_text(out / "evaluation.csv", csv_text(scores, None))
     print(scores.to_string(), flush=True)
     made = {
         "settings": dataclasses.asdict(settings), "clips": len(examples),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from tqdm import tqdm
 
 from mbrepro import cli
@@ -28,7 +30,7 @@ from mbrepro.data.calms21.fetch import chosen_videos, fetch
 from mbrepro.data.calms21.release import FOLDERS, FileInfo, Release, VideoInfo, data_folder, fetched, released_json
 from mbrepro.errors import InputError
 from tests.fixtures import mirror
-from tests.fixtures.mirror import Cut, IgnoreRange, Stall, Status, Truncated, Wrong
+from tests.fixtures.mirror import Cut, IgnoreRange, SentOn, Stall, Status, Truncated, Wrong
 
 VIDEOS = {
     "m001": ("train", 700_000),
@@ -446,6 +448,55 @@ def test_a_hostile_zip_writes_nothing(tmp_path, made, name, member):
             assert repr(member.orig_filename) in str(error.value) and name in str(error.value)
             assert {path for path in tmp_path.rglob("*") if "data" not in path.parts} == before
             assert not list((tmp_path / "data").rglob("*outside*")) and not list((tmp_path / "data").rglob("*.mp4"))
+
+
+@pytest.mark.parametrize("name", ["release.json", ZIP1])
+@pytest.mark.parametrize(
+    "to", ["{other}/{name}", "file:///etc/passwd", "ftp://127.0.0.1/{name}", "http://[", "//a:b/c"]
+)
+def test_a_server_that_sends_on_to_another_host_or_scheme_is_not_followed(tmp_path, server, made, name, to):
+    with mirror.serve(made / "zips") as other:
+        to = to.format(other=other.url, name=name)
+        server.misbehave(name, SentOn(to), always=True)
+        with pytest.raises(InputError, match=re.escape(f"/{name}: the server sends on to {to}, which is not followed")):
+            fetch(["task1"], ["none"], server.url)
+        assert not other.requests and not list((tmp_path / "data").rglob("calms21_*.json"))
+    server.behave()
+    server.misbehave(name, SentOn(f"/{name}?again"))
+    assert fetched(fetch(["task1"], ["none"], server.url)).files  # on the same host it is followed
+
+
+def _sent_on(before: str, to: str) -> requests.Response:
+    response = requests.Response()
+    response.url, response.status_code, response.headers["location"] = before, 302, to
+    return response
+
+
+def test_only_what_has_a_checksum_may_come_from_another_host_and_by_https_alone():
+    for before, to, checked in (
+        ("https://a.org/x", "https://b.org/x", True), ("http://a.org/x", "https://a.org/x", False),
+        ("https://a.org/x", "/y", False), ("http://a.org/x", "y", False),
+    ):  # fmt: skip
+        download._check_redirect(_sent_on(before, to), checked)
+    for before, to, checked in (
+        ("https://a.org/x", "https://b.org/x", False), ("https://a.org/x", "http://a.org/x", True),
+        ("http://a.org/x", "http://b.org/x", True), ("https://a.org/x", "//b.org/x", False),
+        ("https://a.org/x", "https://a.org@b.org/x", False), ("https://a.org/x", "https://a.org:444/x", False),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="not followed"):
+            download._check_redirect(_sent_on(before, to), checked)
+
+
+def test_a_zip_that_swells_beyond_what_it_says_is_stopped_there(tmp_path):
+    """Of a bomb, bytes beyond the size that its directory gives are never unpacked."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", bytes(30_000_000))
+    (tmp_path / "scratch").mkdir()
+    (member,) = download.local_members(tmp_path / "a.zip", "a.zip")
+    member.info.file_size = 1000
+    with pytest.raises(InputError, match=r"a\.json is damaged"):
+        download.unpack(tmp_path / "a.zip", member.start, member.info, tmp_path / "a.json", tmp_path / "scratch", "a")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip", "scratch"]
 
 
 def test_a_release_that_does_not_describe_its_zips_is_refused(tmp_path, made):

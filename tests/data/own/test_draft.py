@@ -6,7 +6,7 @@ import pytest
 
 from mbrepro.data.annotations.bout import Bout
 from mbrepro.data.own import draft
-from mbrepro.data.own.manifest import read_manifest
+from mbrepro.data.own.manifest import TABLE, read_manifest
 from mbrepro.errors import InputError
 from tests.fixtures.annotations import BENTO
 from tests.fixtures.rat_files import write_rats
@@ -93,3 +93,16 @@ def test_a_folder_without_poses_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no pose file"):
         draft.write_draft(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_draft_leaves_links_out_and_file_names_are_no_formulas(tmp_path):
+    folder = write_rats(tmp_path, (1, 4)) / "rat_dyads"
+    first, second = sorted((folder / "poses").iterdir())
+    first.rename(folder / "=1+2.csv")
+    second.rename(folder / "=3+4.csv")
+    (tmp_path / "5.csv").write_bytes((folder / "=1+2.csv").read_bytes())
+    (folder / "5.csv").symlink_to(tmp_path / "5.csv")
+    _, left = draft.write_draft(folder, 30)
+    assert left[str(folder / "5.csv")].startswith(f"it leads by a link to {tmp_path}/5.csv")
+    assert ",'=1+2.csv," in (folder / TABLE).read_text()
+    assert {entry.poses.name for entry in read_manifest(folder).entries} == {"=1+2.csv", "=3+4.csv"}

@@ -119,3 +119,35 @@ def test_what_lacks_is_named_before_anything_is_read(folder):
     (folder / DESCRIPTION).unlink()
     with pytest.raises(InputError, match=r"dataset\.yml: there is no such file; mbrepro init .* writes one"):
         read_manifest(folder)
+
+
+def test_links_that_lead_out_of_the_folder_are_not_followed(folder, tmp_path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "a.csv").write_text("password")
+    (folder / "file.csv").symlink_to(tmp_path / "secret" / "a.csv")
+    (folder / "up").symlink_to("..")
+    (folder / "animals").mkdir()
+    (folder / "animals" / "one.csv").symlink_to(tmp_path / "secret" / "a.csv")
+    (folder / "loop").symlink_to("loop")
+    for cell in ("file.csv", "up/secret/a.csv", "animals"):
+        for row in (f"a,,,{cell},,,30,,", f"a,,,p.csv,{cell},,30,,", f"a,,,p.csv,,{cell},,,"):
+            (folder / TABLE).write_text(HEADER + row)
+            with pytest.raises(InputError, match=f"line 2: .* leads by a link to {tmp_path}/secret/a.csv"):
+                read_manifest(folder)
+    (folder / "inside.csv").symlink_to("poses")
+    for cell in (
+        "inside.csv",
+        str(tmp_path / "secret" / "a.csv"),
+        "../secret/a.csv",
+        "loop",
+    ):  # said openly, or no way out
+        (folder / TABLE).write_text(HEADER + f"a,,,{cell},,,30,,")
+        assert read_manifest(folder).entries[0].poses == folder / cell
+    (tmp_path / "link").symlink_to(folder)
+    assert read_manifest(tmp_path / "link").entries
+
+
+def test_a_cell_that_a_spreadsheet_would_compute_is_read_as_it_was(folder):
+    (folder / TABLE).write_text(HEADER + "a,'=x,,'=p.csv,'+l.csv,,30,,")
+    (entry,) = read_manifest(folder).entries
+    assert (entry.animal, entry.poses.name, entry.labels.name) == ("=x", "=p.csv", "+l.csv")
