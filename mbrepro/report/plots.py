@@ -12,6 +12,7 @@ from IPython.display import display
 from matplotlib.ticker import FormatStrFormatter, PercentFormatter
 
 from mbrepro.data.recordings import OTHER, Recording, runs
+from mbrepro.data.tables import csv_text
 from mbrepro.metrics.frames import confusion as count
 from mbrepro.metrics.frames import row_normalised
 from mbrepro.report.drawn import drawn
@@ -50,7 +51,7 @@ def labelled(figure: plt.Figure, source: str) -> plt.Figure:
     figure.supxlabel(told, x=0.99, ha="right", fontsize=8, color="#8a5a1e", style="italic")
     data = drawn(figure)
     if get_ipython() and len(data):
-        display({"text/csv": data.to_csv(index=False)}, raw=True)
+        display({"text/csv": csv_text(data, None)}, raw=True)
     return figure
 
 
