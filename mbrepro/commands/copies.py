@@ -14,11 +14,13 @@ from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
 from mbrepro.artifacts import file_hash
+from mbrepro.data.tables import marked
 from mbrepro.errors import InputError
 
 GLUE = "application/papermill.record/text/plain"
 WROTE, WHOLE = "mbrepro_wrote", "mbrepro_sha256"
 KEPT = ("rows/*.json", "predictions/*.safetensors", "*.csv")  # what a notebook writes beside its executed copy
+NUMBER = re.compile(r"-?\d*\.?\d+")
 SHARED = ("table.csv",)  # joined from the rows of all notebooks
 
 
@@ -136,11 +138,15 @@ def data_of(path: Path) -> dict[str, str]:
 
 
 def _rows_of(table: Tag) -> str:
-    """A table's cells as lines of CSV, as they are shown."""
+    """A table's cells as lines of CSV, as they are shown; formulas `marked`, negative numbers not."""
     lines = io.StringIO()
-    rows = [[" ".join(cell.stripped_strings) for cell in row.select("th, td")] for row in table.select("tr")]
+    rows = [[_as_csv(" ".join(cell.stripped_strings)) for cell in row.select("th, td")] for row in table.select("tr")]
     csv.writer(lines, lineterminator="\n").writerows(rows)
     return lines.getvalue()
+
+
+def _as_csv(cell: str) -> str:
+    return cell if NUMBER.fullmatch(cell) else marked(cell)
 
 
 def _outputs(path: Path) -> Iterator[NotebookNode]:

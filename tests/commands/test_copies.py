@@ -17,7 +17,7 @@ def cell(*datas: dict) -> nbformat.NotebookNode:
 
 @pytest.fixture
 def executed(tmp_path):
-    table = page.table(pd.DataFrame({"what, told": ["a <b>", "c"], "F1": ["0.5 [0.4, 0.6]", "0.25"]})).data
+    table = page.table(pd.DataFrame({"what, told": ["a <b>", "=c"], "F1": ["0.5 [0.4, 0.6]", "-0.25"]})).data
     cells = [
         cell({"text/html": table}), new_markdown_cell("**Table 7.1.** A table. *So.*", id="one"),
         cell({copies.CSV: "x,y\n1,2\n"}, {"image/png": "", "text/plain": "<Figure>"}),
@@ -45,5 +45,5 @@ def test_data_are_what_a_table_shows_and_a_figure_draws(executed):
     found = copies.data_of(executed)
     assert list(found) == ["one.csv", "two.csv"] and found["two.csv"] == "x,y\n1,2\n"
     assert list(csv.reader(found["one.csv"].splitlines())) == [
-        ["what, told", "F1"], ["a <b>", "0.5 [0.4, 0.6]"], ["c", "0.25"],
+        ["what, told", "F1"], ["a <b>", "0.5 [0.4, 0.6]"], ["'=c", "-0.25"],
     ]  # fmt: skip
