@@ -148,6 +148,7 @@ def test_recorded_rats_say_what_the_page_says():
         short, long, trees = (localizers[n][metric]["value"] for n in (rats.PUBLISHED, rats.LONG, rats.BOOSTED))
         assert abs(long - short) < abs(trees - long)
     bouts = {name: localizers[name]["bout_f1_50"]["value"] for name in (rats.SMOOTHED, rats.DECODED)}
-    assert 0.25 < bouts[rats.DECODED] < bouts[rats.SMOOTHED] < 0.35
+    assert 0.25 < bouts[rats.DECODED] < bouts[rats.SMOOTHED] < 0.35 < trained["bout_f1_50"]["value"]
+    assert trained["f1_by_recording"]["value"] < trained["f1"]["value"]
     assert {len(videos) for videos in content["figures"]["confusion"].values()} == {rats.RECORDINGS}
     assert len(content["provenance"]["sha256"]) == 64
