@@ -29,6 +29,7 @@ RATS = {
     rats.BOOSTED: "boosted pose features",
     rats.SMOOTHED: "the same, its scores averaged over a median bout",
     rats.DECODED: "the same, decoded into bouts",
+    rats.TRAINED: "what mbrepro train makes of the files",
 }
 LINES = dict(zip(("two people", "FERAL, every frame seen"), METHODS, strict=False))
 

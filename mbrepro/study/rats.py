@@ -2,7 +2,8 @@
 
 Five points of each rat, a third of them missing, and a person's labels of every frame. Every recording is predicted by
 models of others: four folds of neighbours, as who was filmed is not said, and the same rats are likeliest in those.
-Labels are each frame's most probable class, that of the mean scores around it, or decoded as bouts.
+Labels are each frame's most probable class, that of the mean scores around it, or decoded as bouts. Beside them stands
+what `mbrepro train` makes of the same files, in the same folds.
 Frames labelled "base", before the intruder enters and after it leaves, count nowhere.
 """
 
@@ -31,6 +32,7 @@ from mbrepro.method.training import fit_localizer, one_thread
 from mbrepro.metrics.frames import confusion, evaluate, weighted_metrics
 from mbrepro.metrics.labels import label_metrics
 from mbrepro.metrics.resampling import BY_VIDEO, interval, whole_and_drawn
+from mbrepro.study import own
 from mbrepro.study.localization import collapsed
 from mbrepro.study.results import Run
 
@@ -48,7 +50,8 @@ NETWORKS = {
 }
 TREES = BoostingSettings()
 SMOOTHED, DECODED = "boosting, smoothed", "boosting, decoded"
-LOCALIZERS = (*NETWORKS, BOOSTED, SMOOTHED, DECODED)
+TRAINED = "mbrepro train"
+LOCALIZERS = (*NETWORKS, BOOSTED, SMOOTHED, DECODED, TRAINED)
 WEIGHTS, LONGEST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0), 60.0  # of decoding: evidence tried, the longest bout counted
 # What `retrained` learns from, seconds in the place of minutes; the weight is chosen with these trees too.
 FEWER_PASSES, FEWER_TREES = replace(NETWORKS[PUBLISHED], epochs=1), BoostingSettings(every=16, iterations=10)
@@ -140,6 +143,9 @@ def predicted(recordings: Sequence[Recording], name: str, weights: Sequence[floa
 
     weights: of decoding, in each fold.
     """
+    if name == TRAINED:  # its folds are of neighbours too, as many
+        videos = [found.labelled() for found in own.out_of_fold(recordings, alike=True)]
+        return Run(SEED, "rats", CLASSES, tuple(videos))
     videos = []
     for fold in range(FOLDS):
         data = fold_of(recordings, fold)
@@ -187,7 +193,7 @@ def evidence_weight(data: Dataset) -> float:
 
 
 def retrained(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
-    """F1 on the first fold after one pass of the published network, and of few trees of few frames.
+    """F1 on the first fold after one pass of the published network, of few trees of few frames, and of `mbrepro train`.
 
     Training takes minutes and its sums are rounded otherwise on other processors: this is what a test repeats.
     """
@@ -198,6 +204,8 @@ def retrained(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
         scores = {PUBLISHED: [localize(network, r) for r in data.test]}
     trees = fit_boosting(data.train, targets, len(CLASSES), FEWER_TREES, SEED)
     scores[BOOSTED] = [trees.scores(r) for r in data.test]
+    held_out = own.fold_scores(data.train, data.test, alike=True)
+    scores[TRAINED] = [own.named(r, held_out[r.name]).scores for r in data.test]
     labelled = [r.labels != UNLABELLED for r in data.test]
     true = [r.labels[kept] for r, kept in zip(data.test, labelled, strict=True)]
     told = {}

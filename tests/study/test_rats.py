@@ -31,6 +31,7 @@ def made(tmp_path, monkeypatch):
     monkeypatch.setattr(rats, "NETWORKS", {rats.PUBLISHED: small, rats.LONG: replace(small, spread=2)})
     for name, value in {"TREES": few, "FEWER_TREES": few, "FEWER_PASSES": small}.items():
         monkeypatch.setattr(rats, name, value)
+    monkeypatch.setattr(context.fit_layered, "__defaults__", (few, few))
     return rats.read()
 
 
@@ -86,7 +87,7 @@ def test_figures_of_made_recordings(made):
     assert found["decoded_gain"]["bout_f1_50"]["value"] == pytest.approx(decoded[0] - decoded[1])
     assert found["localizers"][rats.DECODED]["map"] == found["localizers"][rats.BOOSTED]["map"]  # of the same scores
     assert scores[0] > 0.9 and {len(passes) for passes in found["passes"].values()} == {rats.FOLDS}
-    assert set(found["retrained"]) == {rats.PUBLISHED, rats.BOOSTED}
+    assert set(found["retrained"]) == {rats.PUBLISHED, rats.BOOSTED, rats.TRAINED}
 
 
 def test_only_the_facts_are_computed_again_where_the_files_are(made, monkeypatch):
@@ -140,10 +141,14 @@ def test_recorded_rats_say_what_the_page_says():
     assert gain["f1"]["low"] > 0 and gain["map"]["low"] > 0 and gain["bout_f1_50"]["high"] < 0
     assert decoded["f1"]["low"] > 0 and decoded["bout_f1_50"]["low"] > 0
     assert abs(f1[rats.SMOOTHED] - f1[rats.BOOSTED]) < 0.01
+    trained = localizers[rats.TRAINED]
+    assert f1[rats.TRAINED] > 0.68 > max(f1[name] for name in rats.LOCALIZERS if name != rats.TRAINED)
+    assert trained["f1"]["low"] > localizers[rats.PUBLISHED]["f1"]["high"]
     for metric in ("f1", "map"):
         short, long, trees = (localizers[n][metric]["value"] for n in (rats.PUBLISHED, rats.LONG, rats.BOOSTED))
         assert abs(long - short) < abs(trees - long)
     bouts = {name: localizers[name]["bout_f1_50"]["value"] for name in (rats.SMOOTHED, rats.DECODED)}
-    assert 0.25 < bouts[rats.DECODED] < bouts[rats.SMOOTHED] < 0.35
+    assert 0.25 < bouts[rats.DECODED] < bouts[rats.SMOOTHED] < 0.35 < trained["bout_f1_50"]["value"]
+    assert trained["f1_by_recording"]["value"] < trained["f1"]["value"]
     assert {len(videos) for videos in content["figures"]["confusion"].values()} == {rats.RECORDINGS}
     assert len(content["provenance"]["sha256"]) == 64
