@@ -8,6 +8,7 @@ import pytest
 from mbrepro.data import processes
 from mbrepro.data.recordings import UNLABELLED
 from mbrepro.errors import InputError
+from mbrepro.method import context
 from mbrepro.method.boosting import BoostingSettings
 from mbrepro.metrics.agreement import kappa, matthews
 from mbrepro.metrics.frames import count_metrics, evaluate
