@@ -84,7 +84,7 @@ MADE_BY = """\
 *This page is* `notebooks/{name}.ipynb` *as it was run; its code is under "Show code cell source".
 Again:* `.venv/bin/mbrepro run {name} --profile {profile}`, *with another value* `-p PARAMETER VALUE`
 ({{doc}}`../{about}`)."""
-CAPTION = re.compile(r"\*\*(Figure|Table) [\d.]+\.\*\* ")
+CAPTION = re.compile(r"\*\*(Figure|Table) ([\d.]+)\.\*\* ")
 UNDER = """\
 ```{{container}} mb-made
 Made by `notebooks/{name}.ipynb`; again: `.venv/bin/mbrepro run {name} --profile {profile}`{data}
@@ -110,10 +110,10 @@ def as_page(path: Path, profile: str) -> NotebookNode:
             if not cell.outputs and cell is not last:
                 continue
             silent = []
-        elif CAPTION.match(cell.source):
+        elif caption := CAPTION.match(cell.source):
             if not shown:
                 continue
-            file = f"{cell.id}.csv"
+            file = _file_of(caption)
             told = f"; {{download}}`its data as CSV <csv/{path.stem}/{file}>`" if file in data else ""
             cell.source += "\n\n" + UNDER.format(name=path.stem, profile=profile, data=told)
         cells.append(cell)
@@ -126,15 +126,20 @@ def as_page(path: Path, profile: str) -> NotebookNode:
 def data_of(path: Path) -> dict[str, str]:
     """What an executed notebook's figures draw and its tables show, as CSV by the name of a file for it."""
     found, cells = {}, read(path).cells
-    for cell, caption in pairwise(cells):
-        if cell.cell_type != "code" or not CAPTION.match(caption.source):
+    for cell, below in pairwise(cells):
+        caption = CAPTION.match(below.source)
+        if cell.cell_type != "code" or not caption:
             continue
         shown = [output.get("data", {}) for output in cell.outputs]
         drawn = [data[CSV] for data in shown if CSV in data]
         tables = BeautifulSoup("".join(data.get("text/html", "") for data in shown), "html.parser").select(".mb-table")
         if drawn or tables:
-            found[f"{caption.id}.csv"] = "\n".join(drawn or map(_rows_of, tables))
+            found[_file_of(caption)] = "\n".join(drawn or map(_rows_of, tables))
     return found
+
+
+def _file_of(caption: re.Match[str]) -> str:
+    return f"{caption[1].lower()}-{caption[2]}.csv"
 
 
 def _rows_of(table: Tag) -> str:

@@ -11,14 +11,15 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.container import Container
 from matplotlib.patches import Rectangle
 
-DIGITS = 5  # that are kept of a number
+DIGITS, MOST = 5, 500  # that are kept of a number; points that are kept of a line
 
 
 def drawn(figure: plt.Figure) -> pd.DataFrame:
     """Every mark of a figure in columns panel, series, mark, x, y, width and height; pictures have none.
 
     Marks are line, point, edge (of a band), cell (of a grid) and bar, whose x and y are its corner nearest to 0, 0.
-    A panel is named by its title, or its number; a series as in the key.
+    A panel is named by its title, or its number; a series as in the key. Of a line of more than `MOST` points so many
+    are kept, evenly chosen, its ends among them.
     """
     rows = []
     for number, axis in enumerate(figure.axes, 1):
@@ -31,7 +32,9 @@ def drawn(figure: plt.Figure) -> pd.DataFrame:
 def _marks(axis: Axes) -> Iterator[tuple]:
     none = (np.nan, np.nan)
     for line in axis.lines:
-        yield from ((_name(line), "line", x, y, *none) for x, y in line.get_xydata())
+        points = line.get_xydata()
+        kept = np.linspace(0, len(points) - 1, min(MOST, len(points))).round().astype(int)
+        yield from ((_name(line), "line", x, y, *none) for x, y in points[kept])
     for part in axis.collections:
         if isinstance(part, QuadMesh):
             down, across = _ticks(axis, "y"), _ticks(axis, "x")

@@ -10,6 +10,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from mbrepro.commands import copies
 from mbrepro.report import page
 
+FILES = {"one": "table-7.1.csv", "two": "figure-7.1.csv", "three": "figure-7.2.csv"}
+
 
 def cell(*datas: dict) -> nbformat.NotebookNode:
     return new_code_cell("show()", outputs=[new_output("display_data", data) for data in datas])
@@ -36,14 +38,14 @@ def test_captions_name_maker_command_and_data_and_what_shows_nothing_has_none(ex
     assert list(captions) == ["one", "two", "three"]
     for name, source in captions.items():
         assert "`notebooks/07_toy.ipynb`; again: `.venv/bin/mbrepro run 07_toy --profile demo`" in source
-        assert (f"{{download}}`its data as CSV <csv/07_toy/{name}.csv>`" in source) == (name != "three")
+        assert (f"{{download}}`its data as CSV <csv/07_toy/{FILES[name]}>`" in source) == (name != "three")
     assert not [o for cell in cells for o in cell.get("outputs", []) if copies.CSV in o.data]
     assert "Words." in [cell.source for cell in cells]
 
 
 def test_data_are_what_a_table_shows_and_a_figure_draws(executed):
     found = copies.data_of(executed)
-    assert list(found) == ["one.csv", "two.csv"] and found["two.csv"] == "x,y\n1,2\n"
-    assert list(csv.reader(found["one.csv"].splitlines())) == [
+    assert list(found) == [FILES["one"], FILES["two"]] and found[FILES["two"]] == "x,y\n1,2\n"
+    assert list(csv.reader(found[FILES["one"]].splitlines())) == [
         ["what, told", "F1"], ["a <b>", "0.5 [0.4, 0.6]"], ["'=c", "-0.25"],
     ]  # fmt: skip

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import seaborn as sns
 
-from mbrepro.report.drawn import drawn
+from mbrepro.report.drawn import MOST, drawn
 
 
 @pytest.fixture
@@ -54,4 +54,13 @@ def test_panels_that_share_an_axis_share_its_names():
     for axis, value in zip(axes, (1.0, 2.0), strict=True):
         sns.heatmap(pd.DataFrame([[value], [0.0]], ["a", "b"], ["c"]), ax=axis, cbar=False)
     assert drawn(figure)["series"].tolist() == ["a → c", "b → c"] * 2
+    plt.close(figure)
+
+
+def test_a_long_line_is_thinned_and_keeps_its_ends():
+    figure, axis = plt.subplots()
+    axis.plot(np.arange(10 * MOST), np.arange(10 * MOST) / 7)
+    table = drawn(figure)
+    assert len(table) == MOST and table["x"].iloc[[0, -1]].tolist() == [0, 10 * MOST - 1]
+    assert table["y"].to_numpy() == pytest.approx(table["x"] / 7, abs=1e-5) and table["x"].diff().max() <= 11
     plt.close(figure)
