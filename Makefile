@@ -58,8 +58,8 @@ bench: .venv/installed ## measure speed against the published computation, into 
 gpu: .venv/installed-test ## measure what needs a GPU (speed, precision, parity, fine-tuning), into results/gpu.json
 	$(BIN)/mbrepro gpu
 
-soak: .venv/installed ## kill 50 times at random moments and compare the bytes with a straight run's (WHAT=embed study sweep: hours)
-	for what in $(or $(WHAT),embed); do HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak --what $$what || exit; done
+soak: .venv/installed ## kill 50 times at random moments and compare the bytes with a straight run's (WHAT=embed study sweep: hours; WHAT=fuzz: changed files)
+	for what in $(or $(WHAT),embed); do HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak $$(test $$what != fuzz || echo 2000) --what $$what || exit; done
 
 ablation: .venv/installed ## compare crops, frame rates and views on the demo, into results/recorded/ablation.json
 	$(BIN)/mbrepro ablation

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import requires, version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import psutil
@@ -160,6 +161,14 @@ def locked(path: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)  # whoever waits for the file that is gone makes a new one
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; raises ValueError if it is none, or is nested too deeply to be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def write_text(path: Path, text: str) -> None:

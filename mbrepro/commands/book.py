@@ -122,6 +122,7 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
         "five_lines": claims.five_lines(source),
         "claims": claims.claims_table(claims.claims(glued, source)),
         "kills": faults.kills_table(),
+        "fuzz": faults.fuzz_table(),
         "figure": real.summary_figure(),
         "real": real.summary_table(),
         "table": front.study_table(every, watched, source),

@@ -3,7 +3,6 @@
 The crate (w3id.org/ro/crate/1.1, profile Process Run Crate 0.5) is written in place, as metadata of the results folder.
 """
 
-import json
 import os
 import platform
 import subprocess
@@ -17,7 +16,7 @@ import pandas as pd
 
 import mbrepro
 from mbrepro import paths
-from mbrepro.artifacts import file_hash, library_versions, write_json
+from mbrepro.artifacts import file_hash, library_versions, read_json, write_json
 from mbrepro.commands import copies
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
@@ -74,7 +73,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     runs = {}
     for path in sorted((folder / "notebooks").glob("[!.]*.ipynb")):
         try:
-            told = json.loads(note_of(path).read_text(encoding="utf-8"))
+            told = read_json(note_of(path))
         except (OSError, ValueError) as error:
             raise InputError(f"{note_of(path)} does not say how {path.stem} was run ({error}): delete both") from error
         hashes = {"source_sha256": file_hash(paths.notebooks() / path.name), "executed_sha256": file_hash(path)}
@@ -102,7 +101,7 @@ def write_manifest(folder: Path) -> Path:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What the last build of the book wrote as the manifest. Raises InputError if there is none, or it is damaged."""
     try:
-        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        told = read_json(folder / MANIFEST)
         return {"notebooks": told["notebooks"], "inputs": told["inputs"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST} is no manifest ({error!r}): run make book") from error

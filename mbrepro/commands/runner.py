@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from mbrepro.artifacts import (
     fingerprint,
     library_versions,
     package_versions,
+    read_json,
     replacing,
     write_json,
     write_text,
@@ -93,7 +93,10 @@ def _like(default: Any, value: object, told: str) -> Any:
     kind = (int, float) if isinstance(default, float) else type(default)
     if not isinstance(value, kind) or isinstance(value, bool) != isinstance(default, bool):
         raise InputError(f"{told} takes a value of type {type(default).__name__} like {default!r}, not {value!r}")
-    return type(default)(value)
+    try:
+        return type(default)(value)
+    except OverflowError as error:
+        raise InputError(f"{told} takes a number, not one of {len(str(value))} digits") from error
 
 
 def stage2_seeds(plan: Mapping[str, Mapping[str, Any]]) -> int:
@@ -146,8 +149,11 @@ def given_in(plan: Mapping[str, Mapping[str, object]], given: Mapping[str, objec
 def _keep_parameters(path: Path, given: dict[str, object]) -> None:
     if not path.exists():
         write_json(path, given)
-    elif json.loads(path.read_text(encoding="utf-8")) != given:
-        raise InputError(f"{path}: this run has other parameters; choose another name with -p run NAME, or delete it")
+        return
+    with contextlib.suppress(ValueError):
+        if read_json(path) == given:
+            return
+    raise InputError(f"{path}: this run has other parameters; choose another name with -p run NAME, or delete it")
 
 
 def run_notebook(name: str, values: Mapping[str, object], folder: Path, profile: str, kernel: WarmKernel) -> bool:

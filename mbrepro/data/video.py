@@ -77,7 +77,7 @@ def _probe(path: Path, size: int, changed: int) -> VideoInfo:
         counted = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
         shown = [packet for packet in packets if not packet.is_discard]
         rate, times, ticks, keyframes = _clock(path, shown, stream.time_base, counted)
-        rate = float(rate or stream.average_rate)
+        rate = float(rate or stream.average_rate or 0)
         stored, promised = (stream.width, stream.height), stream.frames
     turn = _turn(path)
     shown_as = stored[::-1] if turn and not turn[0] else stored
@@ -87,7 +87,7 @@ def _probe(path: Path, size: int, changed: int) -> VideoInfo:
 def _clock(path: Path, packets: Sequence[av.Packet], unit: Fraction, counted: bool) -> tuple[object, ...]:
     """Rate, times, pts and keyframes of `VideoInfo`; packets of a counted file are in decoding order."""
     stored = [packet.dts if counted else packet.pts for packet in packets]
-    if None in stored:
+    if None in stored or not unit:
         raise InputError(
             f"{path}: the video has frames without a display time; give it the rate at which it was filmed, for 30 "
             f"frames per second with `ffmpeg -r 30 -i {path.name} {path.stem}.mp4`"
@@ -127,7 +127,7 @@ def _turn(path: Path) -> tuple[int, int, int, int] | None:
         matrix = next(container.decode(stream)).side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return None
-    values = np.array(struct.unpack("<9i", bytes(matrix)))[[0, 1, 3, 4]]  # libavutil/display.h
+    values = np.array(struct.unpack("<9i", bytes(matrix)[:36].ljust(36, b"\0")))[[0, 1, 3, 4]]  # libavutil/display.h
     turn = a, b, c, d = tuple(np.round(values / max(1, abs(values).max())).astype(int).tolist())
     if bool(a) == bool(b) or bool(a) != bool(d) or bool(b) != bool(c):
         raise InputError(f"{path}: the video is to be turned by no right angle; convert it with `ffmpeg -i`")
@@ -260,7 +260,8 @@ def _decode_pass(
             tick = place if info.counted else frame.pts
             if tick is None or tick < info.pts[keyframe]:
                 continue  # shown before the keyframe and predicted from what was not decoded
-            if frame.is_corrupt or tick > info.pts[needed[done]]:
+            shape = (frame.width, frame.height) if info.turn is None or info.turn[0] else (frame.height, frame.width)
+            if frame.is_corrupt or shape != (info.width, info.height) or tick > info.pts[needed[done]]:
                 break  # what follows a corrupt frame is predicted from it and not marked
             if tick == info.pts[needed[done]]:
                 # one thread: starting threads for each frame takes longer than converting it

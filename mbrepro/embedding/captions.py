@@ -1,12 +1,11 @@
 """Captions on disk: one JSON file for each recording, way to cut clips, model and greatest length; see `store`."""
 
 import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbrepro.artifacts import fingerprint, locked, write_json
+from mbrepro.artifacts import fingerprint, locked, read_json, write_json
 from mbrepro.data.clips import ClipSettings, cut_clips, sampled_rate
 from mbrepro.data.recordings import Recording
 from mbrepro.embedding.embedder import ClipEmbedder
@@ -54,5 +53,5 @@ def _caption_missing(
 def _read(path: Path) -> dict[str, str]:
     """First frame → caption; empty if the file is not there or cannot be read (a disk fault)."""
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-        return dict(json.loads(path.read_text(encoding="utf-8"))["captions"])
+        return dict(read_json(path)["captions"])
     return {}

@@ -2,7 +2,6 @@
 
 import abc
 import contextlib
-import json
 import math
 import re
 import tempfile
@@ -19,7 +18,7 @@ from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
-from mbrepro.artifacts import file_hash, fingerprint
+from mbrepro.artifacts import file_hash, fingerprint, read_json
 from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.errors import InputError
@@ -95,7 +94,7 @@ def model_type(folder: Path) -> str | None:
     if not path.is_file():
         raise InputError(f"{folder}: no config.json in it, so it is not a model checkpoint")
     try:
-        return json.loads(path.read_text(encoding="utf-8")).get("model_type")
+        return read_json(path).get("model_type")
     except (ValueError, AttributeError):
         raise InputError(f"{path}: not readable as a model configuration") from None
 
@@ -124,6 +123,18 @@ def choose_device(device: str, dtype: str) -> tuple[str, str]:
     return device, dtype
 
 
+@contextlib.contextmanager
+def described_by(folder: Path) -> Iterator[None]:
+    """Raise InputError naming a folder for whatever libraries raise over what its files say."""
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        told = " ".join(str(error).split())[:300]
+        raise InputError(f"{folder}: not a model that can be loaded ({type(error).__name__}: {told})") from error
+
+
 def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
     """The checkpoint's tokenizer with its chat template; raises InputError if either is missing."""
     if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
@@ -133,7 +144,7 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
         path = folder / "chat_template.json"  # where checkpoints of 2024 keep the processor's template
         if not path.is_file():
             raise InputError(f"{folder}: the tokenizer has no chat template, so the prompt cannot be put as trained")
-        tokenizer.chat_template = json.loads(path.read_text(encoding="utf-8"))["chat_template"]
+        tokenizer.chat_template = read_json(path)["chat_template"]
     return tokenizer
 
 
@@ -160,7 +171,10 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint, in order; raises InputError if there are none or a shard is missing."""
     index, names = folder / "model.safetensors.index.json", ["model.safetensors"]
     if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        try:
+            names = sorted({str(Path(name).name) for name in read_json(index)["weight_map"].values()})
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise InputError(f"{index}: not an index of weights ({error}); fetch it again") from error
     for name in names:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: weights file {name} is missing; fetch the whole checkpoint as safetensors")
@@ -232,12 +246,13 @@ class CheckpointEmbedder(abc.ABC):
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
         folder = find(settings.model)
-        self.config = read_config(folder)
         self.device, self.dtype = choose_device(settings.device, settings.dtype)
-        self.read(folder)
         check_memory(folder, self.device, self.dtype)
         self.small = self.device == "cpu" and parameters(folder) <= SMALL
-        self.model = load_model(folder, self.dtype, self.library).to(self.device)
+        with described_by(folder):
+            self.config = read_config(folder)
+            self.read(folder)
+            self.model = load_model(folder, self.dtype, self.library).to(self.device)
         self.identity = {
             **identity(folder),
             "revision": None if local_folder(settings.model) else hub_model(settings.model)[1],

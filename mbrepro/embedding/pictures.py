@@ -5,7 +5,6 @@ Follows the processors of transformers (`VJEPA2VideoProcessor`, `VideoMAEVideoPr
 torchvision is missing.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from torch.nn import functional as F
 from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 
+from mbrepro.artifacts import read_json
 from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when pictures are made ready otherwise
@@ -77,7 +77,7 @@ def read_preparation(folder: Path, kind: str) -> Preparation:
 def _read(folder: Path) -> tuple[Path, dict]:
     for path, part in ((folder / name, part) for name, part in FILES if (folder / name).is_file()):
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path)
             said = said.get(part) if part else dict(said)
         except (ValueError, TypeError, AttributeError):
             raise InputError(f"{path}: not readable as a preprocessing configuration") from None

@@ -274,6 +274,14 @@ def load_localizer(path: Path) -> PoseCNN:
         model.load_state_dict(weights)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such localizer file") from error
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except (
+        SafetensorError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
         raise InputError(f"{path}: this is not a localizer that mbrepro saved; train it again") from error
     return model.eval()

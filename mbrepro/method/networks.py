@@ -1,7 +1,6 @@
 """Stage 1's networks: trained once for each seed, kept under what made them, and read back."""
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mbrepro.artifacts import fingerprint, versions, write_json
+from mbrepro.artifacts import fingerprint, read_json, versions, write_json
 from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import Dataset, Recording, split_by_animal
 from mbrepro.errors import InputError
@@ -90,7 +89,7 @@ def _curve_paths(dataset: Dataset, settings: LocalizerSettings, validation_fract
 
 def _curve(path: Path) -> list[float] | None:
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        return [float(value) for value in json.loads(path.read_text(encoding="utf-8"))["validation_f1"]]
+        return [float(value) for value in read_json(path)["validation_f1"]]
     return None
 
 

@@ -10,9 +10,19 @@ PAGE = "faults"
 
 def kills_table() -> str:
     """The last run of `mbrepro soak` of each work, as HTML."""
-    rows = recorded.read(PAGE)["figures"]
+    rows = {what: row for what, row in recorded.read(PAGE)["figures"].items() if "kills" in row}
     told = {
         what: {"killed": f"{row['kills']} times", **{k: row[k] for k in ("outcome", "day")}}
         for what, row in rows.items()
     }
     return page.table(pd.DataFrame(told).T, "what", words=True).data
+
+
+def fuzz_table() -> str:
+    """The last run of `mbrepro soak --what fuzz` of each reader, as HTML."""
+    rows = {what: row for what, row in recorded.read(PAGE)["figures"].items() if "files" in row}
+    told = {
+        what.partition(" ")[2]: {k: row[k] for k in ("files", "read", "refused", "outcome", "day")}
+        for what, row in rows.items()
+    }
+    return page.table(pd.DataFrame(told).T, "reader", words=True).data

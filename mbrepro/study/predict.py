@@ -1,6 +1,5 @@
 """Both stages on a recording of one's own, stage 1 a profile's localizer or the official network."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mbrepro import paths
-from mbrepro.artifacts import file_hash, fingerprint, json_text, write_texts
+from mbrepro.artifacts import file_hash, fingerprint, json_text, read_json, write_texts
 from mbrepro.data.alignment import absent, back_to_frames, body_length, resample, to_training_scale
 from mbrepro.data.annotations import read_behaviour
 from mbrepro.data.annotations.bout import NOT_SCORABLE
@@ -198,7 +197,7 @@ def unless_taken(out: Path, name: str, poses: Path) -> str:
 def told_in(path: Path) -> dict:
     """What a file of notes tells; nothing if it is none."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
     except ValueError:
         return {}
     return told if isinstance(told, dict) else {}

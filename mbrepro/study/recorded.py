@@ -4,7 +4,6 @@ They are read from `results/recorded/PAGE.json`. Where this machine has the data
 agree. `mbrepro record` records them anew.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mbrepro import paths
-from mbrepro.artifacts import write_json
+from mbrepro.artifacts import read_json, write_json
 from mbrepro.data import labels, real
 from mbrepro.data.labels import NEEDS_LABELS
 from mbrepro.demo import likeness, windows
@@ -66,7 +65,7 @@ def read(page: str, path: Path | None = None) -> dict:
     """A page's recorded figures and their provenance. Raises InputError naming the file if they are not there."""
     path = path or path_of(page)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return {"provenance": content["provenance"], "figures": content["figures"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: no recorded figures ({error}); restore the file from the repository") from error

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from mbrepro import paths
-from mbrepro.artifacts import file_hash, fingerprint, remove_partial, replacing, write_json, write_text
+from mbrepro.artifacts import file_hash, fingerprint, read_json, remove_partial, replacing, write_json, write_text
 from mbrepro.data.recordings import Prediction
 from mbrepro.data.tables import csv_text
 from mbrepro.errors import InputError
@@ -210,9 +210,9 @@ def _row_files(folder: Path) -> list[Path]:
 def _content(path: Path) -> dict[str, Any]:
     """A row's file. Raises InputError if it is not what `record` wrote."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         whole = content.pop(WHOLE)
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a row of results ({error}): run make reproduce") from None
     if whole != fingerprint(content):
         raise InputError(f"{path} was changed after it was written: run make reproduce")
@@ -239,17 +239,23 @@ def _store_predictions(path: Path, runs: Sequence[Run]) -> None:
 
 def read_predictions(path: Path) -> list[Run]:
     """Read what `record` stored of one row and protocol. Raises InputError for what another version stored."""
-    runs = []
-    with safe_open(path, "numpy") as file:
-        for number, entry in enumerate(json.loads(file.metadata()["index"])):
-            videos = []
-            for place, video in enumerate(entry["videos"]):
-                if not isinstance(video, dict):
-                    raise InputError(f"{path} was stored before predictions had a frame rate: run make reproduce")
-                fields = {field: file.get_tensor(f"{number}/{place}/{field}") for field in ("true", "labels", "scores")}
-                videos.append(Prediction(**video, **fields))
-            runs.append(Run(**entry | {"classes": tuple(entry["classes"]), "videos": tuple(videos)}))
-    return runs
+    try:
+        with safe_open(path, "numpy") as file:
+            return [_run(path, file, place, told) for place, told in enumerate(json.loads(file.metadata()["index"]))]
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} holds no predictions ({error}): run make reproduce") from error
+
+
+def _run(path: Path, file: Any, number: int, told: Mapping[str, Any]) -> Run:
+    videos = []
+    for place, video in enumerate(told["videos"]):
+        if not isinstance(video, dict):
+            raise InputError(f"{path} was stored before predictions had a frame rate: run make reproduce")
+        fields = {field: file.get_tensor(f"{number}/{place}/{field}") for field in ("true", "labels", "scores")}
+        videos.append(Prediction(**video, **fields))
+    return Run(**told | {"classes": tuple(told["classes"]), "videos": tuple(videos)})
 
 
 def read_rows(folder: Path, strict: bool = True) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """The runs that are stored beside a study: what each was given, what it scored, and sweeps found among them."""
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mbrepro import paths
+from mbrepro.artifacts import read_json
 from mbrepro.errors import InputError
 from mbrepro.study import results
 from mbrepro.study.parameters import cascade
@@ -50,7 +50,7 @@ def given(profile: str, run: str) -> dict[str, object]:
         return {}
     path = paths.results(profile, run) / PARAMETERS
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_json(path)
     except (OSError, ValueError) as error:
         there = ", ".join(sorted(found.parent.name for found in path.parents[1].glob(f"*/{PARAMETERS}"))) or "none"
         raise InputError(f"{path}: there is no such run ({error}); there are {STUDY} and {there}") from None

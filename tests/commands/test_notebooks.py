@@ -167,5 +167,5 @@ def test_every_table_and_figure_of_a_written_page_has_a_caption_too():
     for path in sorted((paths.SOURCE / "book").glob("*.md")):
         blocks = path.read_text(encoding="utf-8").split("\n\n")
         for block, below in pairwise([*blocks, ""]):
-            if re.search(r"_generated/(figure|real|table|claims|kills|made_by|graph)\.md", block):
+            if re.search(r"_generated/(figure|real|table|claims|kills|fuzz|made_by|graph)\.md", block):
                 assert CAPTION.match(below) and below.replace("\n", " ").strip().endswith(".*"), (path.name, block)

@@ -86,7 +86,7 @@ def _events(path: Path, text: str) -> list[Event]:
         event = dict.fromkeys(rows[place], "") | dict(zip(rows[place], row, strict=False))
         times = {column: event[column if column in event else "Time"] for column in SPAN}
         times[OFFSET] = event.get(OFFSET) or above.get(OFFSET) or "0"
-        status = event[STATUS[0] if STATUS[0] in event else STATUS[1]]
+        status = event.get(STATUS[0], event.get(STATUS[1], ""))
         times = {column: cell.replace(comma, ".") for column, cell in times.items()}
         events.append(event | times | {STATUS[0]: status})
     return events
@@ -149,7 +149,10 @@ def _pairs(path: Path, events: list[Event], points: Mapping[str, float] | None) 
 
 def _frame(path: Path, event: Event, cell: str, clock: Clock) -> int:
     seconds, offset = (_seconds(path, text) for text in (cell, event[OFFSET]))
-    frame = frame_at(seconds - offset, clock)
+    try:
+        frame = frame_at(seconds - offset, clock)
+    except OverflowError:
+        frame = -1
     if frame < 0:
         raise InputError(f"{path}: {event['Behavior']} at {cell} s is before the time offset {offset:g}; export again")
     return frame
@@ -159,7 +162,7 @@ def _seconds(path: Path, cell: str) -> float:
     """Seconds of a number or of hours:minutes:seconds."""
     try:
         seconds = sum(float(part) * 60**place for place, part in enumerate(reversed(cell.split(":"))))
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = math.nan
     if not math.isfinite(seconds):
         raise InputError(f"{path}: {cell!r} is not a time in seconds; export it again")

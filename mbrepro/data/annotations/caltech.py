@@ -58,7 +58,7 @@ def read_bento(path: Path, text: str, clock: Clock, *_: object) -> list[Bout]:
 
 def extent_of_bento(path: Path, text: str) -> Extent:
     """What the head tells, if it does."""
-    told = dict(re.findall(r"^Annotation (framerate|stop frame): *([\d.]+) *$", text, re.MULTILINE))
+    told = dict(re.findall(r"^Annotation (framerate|stop frame): *(\d{1,9}(?:\.\d*)?) *$", text, re.MULTILINE))
     rate, frames = float(told.get("framerate", 0)), float(told.get("stop frame", 0))
     return Extent(rate or None, int(frames) or None)
 

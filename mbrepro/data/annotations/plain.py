@@ -146,7 +146,10 @@ def _table(path: Path) -> pd.DataFrame:
     if uneven := [line for line, row in enumerate(rows, 2) if len(row) != len(head)]:
         raise InputError(f"{path}: line {uneven[0]} has not the {len(head)} cells of the head; export it again")
     known = {*NAMES, *FRAMES, *SECONDS, "frame", "time_s", "channel"}
-    return pd.DataFrame(rows, columns=[name.lower() if name.strip().lower() in known else name for name in head])
+    head = [name.strip().lower() if name.strip().lower() in known else name for name in head]
+    if twice := [name for name in head if head.count(name) > 1]:
+        raise InputError(f"{path}: {twice[0]!r} is the head of two columns; name each its own")
+    return pd.DataFrame(rows, columns=head)
 
 
 def _label(table: pd.DataFrame) -> str | None:

@@ -4,7 +4,9 @@ import bisect
 import contextlib
 import hashlib
 import io
+import lzma
 import stat
+import struct
 import threading
 import zipfile
 import zlib
@@ -28,7 +30,10 @@ PIECE = 1 << 18  # bytes read at a time, each written at once: what a kill can l
 _KEPT = "what was fetched is kept, and the same command goes on from there"
 _THROWN_AWAY = "it was thrown away; fetch it again, or from another mirror"
 # What zipfile raises over a damaged zip: an unknown method or a password flag are RuntimeErrors.
-_BAD_BYTES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, RemoteZipError)
+_BAD_BYTES = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, RemoteZipError, LookupError,
+    UnicodeDecodeError, OverflowError,
+)  # fmt: skip
 
 
 class Stopped(Exception):
@@ -219,6 +224,8 @@ def _members(opened: Callable[[], zipfile.ZipFile], origin: object) -> list[Memb
                 f"{origin}: refused, as its member {info.orig_filename!r} is not a plain file inside a folder"
             )
     edges = [*sorted(info.header_offset for info in infos), end]
+    if infos and edges[-2] >= end:
+        raise InputError(f"{origin}: not a whole zip, as members lie behind its end; use another mirror")
     starts = [(info, info.header_offset) for info in infos if not info.is_dir()]
     return [Member(info, start, edges[bisect.bisect_right(edges, start)]) for info, start in starts]
 

@@ -76,7 +76,7 @@ def _release(folder: Path, source: str) -> Release:
     if known is None:
         return _ask_release(source)
     path = folder / RELEASE_FILE
-    kept = releases.parse(path.read_text(encoding="utf-8"), path) if path.is_file() else releases.official()
+    kept = releases.read_release(path) if path.is_file() else releases.official()
     if known.simulated != kept.simulated or known.source != (source or kept.url):
         raise InputError(f"{folder}: holds data fetched from {known.source}; delete it, or keep to that source")
     if not releases.is_url(source):
@@ -97,7 +97,7 @@ def _ask_release(source: str) -> Release:
     elif source and not Path(source).is_dir():
         raise InputError(f"{source}: no such folder; --from takes a folder or a URL starting with http")
     elif source and (path := Path(source) / RELEASE_FILE).is_file():
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     if text is not None:
         with contextlib.suppress(InputError):  # somebody's own file of that name
             if (own := releases.parse(text, source)).simulated is True:

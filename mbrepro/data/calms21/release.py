@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mbrepro import paths
-from mbrepro.artifacts import fingerprint, write_json
+from mbrepro.artifacts import fingerprint, read_json, write_json
 from mbrepro.data.recordings import SPLITS
 from mbrepro.errors import InputError
 
@@ -100,12 +100,28 @@ def parse(text: str, origin: object) -> Release:
         zips = {name: FileInfo(**info) for name, info in content["files"].items()}
         videos = {name: VideoInfo(**info) for name, info in content["videos"].items()}
         fields = {key: content[key] for key in ("title", "doi", "url", "notice", "simulated")}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        whole = all(_are(info, size=int, md5=str) for info in zips.values() if info.size is not None)
+        whole &= all(_are(info, split=str, size=int, crc32=str, sha256=str) for info in videos.values())
+        if not whole or not _are(Release(**fields, files={}, videos={}), title=str, doi=str, url=str, notice=str):
+            raise TypeError("a text or a number is something else")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{origin}: not the description of a release ({type(error).__name__}: {error})") from error
     for name, info in videos.items():
         if not _NAME.fullmatch(name) or info.split not in SPLITS:
             raise InputError(f"{origin}: no video can be called {name!r} in split {info.split!r}")
     return Release(**fields, files=zips, videos=videos)
+
+
+def _are(what: object, **kinds: type) -> bool:
+    return all(type(getattr(what, name)) is kind for name, kind in kinds.items())
+
+
+def read_release(path: Path) -> Release:
+    """Read a release.json; raises InputError as `parse`, and if it is no text."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not the description of a release, as it is no text ({error})") from error
 
 
 def write_release_file(folder: Path, release: Release) -> None:
@@ -149,8 +165,12 @@ def fetched(folder: Path) -> Fetched | None:
     if not path.is_file():
         return None
     try:
-        return Fetched(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        known = Fetched(**read_json(path))
+        if not _are(known, source=str, release=dict, files=dict, zips=dict, videos=dict):
+            raise TypeError("an entry is of another kind")
+        known.simulated, known.videos["held"], [info["size"] for info in known.files.values()]
+        return known
+    except (ValueError, TypeError, LookupError) as error:
         raise InputError(f"{path}: not a record of mbrepro fetch ({error}); delete it and fetch again") from error
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from mbrepro.artifacts import write_text
+from mbrepro.artifacts import write_texts
 from mbrepro.data.annotations import read_bouts
 from mbrepro.data.annotations.bout import Bout
 from mbrepro.data.own.manifest import COLUMNS, DESCRIPTION, DIFFERENT, KEYS, NOWHERE, TABLE
@@ -48,8 +48,7 @@ def write_draft(folder: Path, fps: float | None = None) -> tuple[int, dict[str, 
     used = {path for row in rows for path in row[1:]}
     left |= {str(path): "no pose file goes with its name" for path in (*labels, *videos) if path not in used}
     lines = _description(list(poses.values()), list(labels.values()), len(of_videos) == len(poses))
-    write_text(folder / TABLE, _table(folder, rows, fps))
-    write_text(folder / DESCRIPTION, "\n".join(lines) + "\n")
+    write_texts({folder / TABLE: _table(folder, rows, fps), folder / DESCRIPTION: "\n".join(lines) + "\n"})
     return len(rows), left
 
 

@@ -136,7 +136,10 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Number of each line below the header, and its cells by column; lines that begin with # are comments."""
     lines = [(k, line) for k, line in enumerate(_text(path).splitlines(), 1) if line.strip() and line[0] != "#"]
     separator = max(SEPARATORS, key=lines[0][1].count) if lines else ","
-    header, *rows = csv.reader((line for _, line in lines), delimiter=separator) if lines else [[]]
+    try:
+        header, *rows = csv.reader((line for _, line in lines), delimiter=separator) if lines else [[]]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a table ({error}); save it again as csv") from error
     header, *rows = ([unmarked(cell.strip()) for cell in row] for row in (header, *rows))
     if not {"name", "poses"} <= set(header) <= set(COLUMNS):
         raise InputError(f"{path}: its columns must be {', '.join(COLUMNS)}, of which name and poses are needed")

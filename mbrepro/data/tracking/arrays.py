@@ -8,6 +8,7 @@ animals are 1, 2 and so on, parts those of the data set that has so many of them
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -35,7 +36,7 @@ def read_arrays(path: Path, wanted: str | None = None) -> Tracks:
                 shape, _, dtype = HEADERS[np.lib.format.read_magic(file)](file)
             check_size(path, (*shape, max(1, dtype.itemsize // 8)))
         values = np.asarray(held[name] if several else held)
-    except (OSError, RuntimeError, EOFError, BadZipFile, zlib.error, *BROKEN) as error:
+    except (OSError, RuntimeError, EOFError, BadZipFile, zlib.error, TokenError, *BROKEN) as error:
         if isinstance(error, InputError):
             raise
         told = " ".join(str(error).split())

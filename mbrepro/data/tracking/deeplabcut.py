@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.data.tables import comma_lines
-from mbrepro.data.tracking.tracks import BROKEN, Tracks, stored_array
+from mbrepro.data.tracking.tracks import BROKEN, Tracks, check_size, stored_array
 from mbrepro.errors import InputError
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
@@ -31,12 +31,15 @@ def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, v
         raise InputError(f"{path}: the file has no frames")
     if not np.array_equal(rows, np.arange(len(rows))):
         raise InputError(f"{path}: the frame numbers do not run 0, 1, 2 …; export every frame")
+    if values.shape != (len(rows), len(columns)):
+        raise InputError(f"{path}: {len(columns)} columns are named, and {values.shape[-1]} there; export it again")
     single = all(len(column) == len(SINGLE) for column in columns)
     columns = [(column[0], "", *column[1:]) for column in columns] if single else columns
     if any(len(column) != len(LEVELS) for column in columns):
         raise InputError(f"{path}: the columns are not named by {', '.join(LEVELS)}; export it again")
     individuals = tuple(dict.fromkeys(column[1] for column in columns))
     parts = tuple(dict.fromkeys(column[2] for column in columns))
+    check_size(path, (len(values), len(individuals), len(parts), len(CELLS)))
     table = np.full((len(values), len(individuals), len(parts), len(CELLS)), np.nan)
     filled = set()
     for column, series in zip(columns, values.T, strict=True):
@@ -52,7 +55,10 @@ def _arrange(path: Path, columns: Sequence[tuple[str, ...]], rows: np.ndarray, v
 def read_csv(path: Path, sequence: str | None = None) -> Tracks:
     """Read a csv file's one sequence; raises InputError if it is damaged or its frames are out of order."""
     lines = comma_lines(path)
-    header = list(csv.reader(lines[: len(LEVELS)]))
+    try:
+        header = list(csv.reader(lines[: len(LEVELS)]))
+    except csv.Error as error:
+        raise InputError(f"{path}: not a csv file ({error}); export it again") from error
     names = [row[0].strip().lower() if row else "" for row in header]
     levels = next((levels for levels in (LEVELS, SINGLE) if tuple(names[: len(levels)]) == levels), None)
     if levels is None:

@@ -20,7 +20,7 @@ def is_analysis(path: Path) -> bool:
     try:
         with h5py.File(path) as file:
             return {"tracks", "node_names", "track_names"} <= set(file)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, *BROKEN):
         return False
 
 

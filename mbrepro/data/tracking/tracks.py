@@ -12,7 +12,8 @@ import numpy as np
 from mbrepro.data.recordings import MICE
 from mbrepro.errors import InputError
 
-BROKEN = (LookupError, ValueError, TypeError, AttributeError, MemoryError)  # what damaged files make readers raise
+# what damaged files make readers raise
+BROKEN = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError)
 PLENTY, PACKED = 2**28, 200  # bytes that an array may always have, and times its file's if that is more
 _WHOSE = (  # how the parts of several animals are named in one list, such as nose_1, m1.nose and nose1
     r"(?P<part>.+)[ _.-](?P<animal>[^ _.-]+)",
