@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mbrepro.commands import fuzz, soak
-from mbrepro.commands.changes import CHANGES, changed
-from mbrepro.commands.readers import READERS
+from mbrepro.commands.fuzz.changes import CHANGES, changed
+from mbrepro.commands.fuzz.readers import READERS
 from mbrepro.errors import InputError
 from mbrepro.report import faults
 from mbrepro.study import recorded

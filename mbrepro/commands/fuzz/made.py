@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from transformers import Qwen2_5_VLConfig
 
 from mbrepro.artifacts import cached_arrays, fingerprint, write_json
-from mbrepro.commands.readers import FPS, FRAMES, Reader, one_file
+from mbrepro.commands.fuzz.readers import FPS, FRAMES, Reader, one_file
 from mbrepro.commands.run import parameter
 from mbrepro.commands.runner import check_run
 from mbrepro.demo.simulated import DemoSettings, simulate_recording

@@ -1,4 +1,4 @@
-"""Every reader of data from elsewhere, with a small whole file of its form, for `fuzz`; see also `readers_made`."""
+"""Every reader of data from elsewhere, with a small whole file of its form, for `fuzz`; see also `made`."""
 
 import csv
 import json

@@ -21,11 +21,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mbrepro.commands.changes import changed
+from mbrepro.commands.fuzz.changes import changed
 from mbrepro.errors import InputError
 
 if TYPE_CHECKING:
-    from mbrepro.commands.readers import Reader
+    from mbrepro.commands.fuzz.readers import Reader
 
 SECONDS, BYTES = 10, 2 * 2**30
 READ, REFUSED, READY = "read", "refused", "ready\n"
@@ -71,13 +71,13 @@ def _child(jobs: Sequence[Job], seed: int, folder: Path) -> Iterator[str]:
 
 def readers_of(names: Collection[str]) -> Mapping[str, "Reader"]:
     """Readers by name, all of them if none is asked for; those of what was made here take seconds to import."""
-    from mbrepro.commands.readers import READERS
+    from mbrepro.commands.fuzz.readers import READERS
 
     if names and READERS.keys() >= set(names):
         return READERS
-    from mbrepro.commands import readers_made
+    from mbrepro.commands.fuzz import made
 
-    return READERS | readers_made.READERS
+    return READERS | made.READERS
 
 
 def read_changed(listed: Path, seed: int) -> None:
@@ -129,7 +129,3 @@ def _place(error: BaseException) -> str:
     ours = [f for f in traceback.extract_tb(error.__traceback__) if "/mbrepro/" in f.filename]
     at = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "?"
     return f"{type(error).__name__} at {at}: {' '.join(str(error).split())[:100]}"
-
-
-if __name__ == "__main__":
-    read_changed(Path(sys.argv[1]), int(sys.argv[2]))
