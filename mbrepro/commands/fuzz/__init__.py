@@ -1,8 +1,8 @@
 """Changed files for every reader, `mbrepro soak --what fuzz`: each is read or refused in one sentence.
 
-A process of its own reads one changed file after the other, with `SECONDS` for each and `BYTES` of memory beyond what
-it began with. A fault is whatever else comes of a file: another error, no answer in time, more memory, a process that
-dies, a file left behind.
+A process of its own reads one changed file after the other, with `SECONDS` of work for each, ten times that in all, and
+`BYTES` of memory beyond what it began with. A fault is whatever else comes of a file: another error, no answer in time,
+more memory, a process that dies, a file left behind.
 """
 
 import json
@@ -64,7 +64,7 @@ def _child(jobs: Sequence[Job], seed: int, folder: Path) -> Iterator[str]:
         died = -child.returncode
         yield (
             f"no answer in {SECONDS} s"
-            if died == signal.SIGALRM
+            if died in (signal.SIGALRM, signal.SIGPROF)
             else f"the process died ({died}): {said.read_text()[-200:]}"
         )
 
@@ -110,7 +110,8 @@ def read_changed(listed: Path, seed: int) -> None:
 
 def _outcome(read: Callable[[Path], object], folder: Path) -> str:
     before, outcome = sorted(folder.rglob("*")), READ
-    signal.alarm(SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # s of work, as other programs may be busy
+    signal.alarm(10 * SECONDS)  # s of waiting
     try:
         read(folder)
     except (InputError, OSError) as error:  # for which the command line says one sentence and exits with status 2
@@ -119,6 +120,7 @@ def _outcome(read: Callable[[Path], object], folder: Path) -> str:
             outcome = f"memory: {_place(error)}" if isinstance(error, MemoryError) else outcome
     except BaseException as error:
         outcome = _place(error)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
     left = [path.name for path in folder.rglob("*") if path not in before]
     return f"left {left[0]} behind" if left else outcome
