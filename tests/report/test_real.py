@@ -75,6 +75,24 @@ def test_what_the_page_says_is_what_the_figures_show(found):
     assert glance[0.1]["seen"]["value"] > 10 * glance[0.1]["touched"]["value"]  # but shown is not seen
     wrong, right = (own["poster"][cut]["f1"]["value"] for cut in ("as_cut", "cut_right"))
     assert abs(wrong - poster.readings()["f1"]) < 0.03 < 0.2 < right - wrong  # the cutting alone
+    perfect = {p["seconds"]: p for p in found["namer"]["all"][namer.TRUE]["curve"]["clips"]}
+    for stage in (clips, perfect):
+        f1 = [point["f1"]["value"] for _, point in sorted(stage.items())]
+        assert f1 == sorted(f1, reverse=True)  # longer pieces keep less, whichever stage 1
+    assert all(perfect[s]["f1"]["value"] > clips[s]["f1"]["value"] for s in clips)  # a perfect one adds to every length
+
+
+def test_captions_of_the_pages_on_labels_say_what_the_figures_show():
+    """Words of notebooks 08 and 09 that compare."""
+    audited, sparse = (recorded.read(name)["figures"] for name in ("audit", "sparsity"))
+    assert audited["test"]["clips"]["always"]["value"] > 0.47  # the paper's clip accuracy
+    for split in sparse.values():
+        assert split["bouts"]["all"]["under_5s"]["value"] > 0.5  # most are over before a clip of five seconds is
+        windows = [split["windows"][f"{s:g}s"]["value"] for s in (0.5, 1, 2, 5, 10)]
+        assert windows == sorted(windows, reverse=True)
+        for by_length in split["ceilings"].values():  # short proposals allow more at every gap
+            f1 = [by_length[name]["value"] for name in ("1s", "2s", "5s", "whole")]
+            assert f1 == sorted(f1, reverse=True)
 
 
 def test_rats_table_holds_every_localizer_in_order(found):
