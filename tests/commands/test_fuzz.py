@@ -6,6 +6,7 @@ import random
 import signal
 import stat
 import time
+import zipfile
 from collections import Counter
 
 import h5py
@@ -88,6 +89,13 @@ def test_an_h5_file_with_more_values_than_columns_is_refused(tmp_path):
         group["block0_values"].attrs["transposed"] = np.uint8(1)
     with pytest.raises(InputError, match=r"a\.h5: 18 columns are named, and 17 there"):
         READERS["DeepLabCut h5"].read(tmp_path)
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("\0a", b"a")
+    with pytest.raises(InputError, match="is not a plain file inside a folder"):
+        READERS["zip of a release"].read(tmp_path)
 
 
 def test_members_that_lie_behind_the_end_of_a_zip_are_refused(tmp_path):

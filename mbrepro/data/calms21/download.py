@@ -218,7 +218,7 @@ def _members(opened: Callable[[], zipfile.ZipFile], origin: object) -> list[Memb
         raise InputError(f"{origin}: not a whole zip ({error}); use another mirror") from error
     for info in infos:
         path = PurePosixPath(info.orig_filename.replace("\\", "/"))
-        outside = path.is_absolute() or ".." in path.parts or ":" in str(path)
+        outside = not info.filename or path.is_absolute() or ".." in path.parts or ":" in str(path)
         if outside or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise InputError(
                 f"{origin}: refused, as its member {info.orig_filename!r} is not a plain file inside a folder"
