@@ -346,8 +346,8 @@ def test_fetched_from_a_simulated_release_is_simulated(tmp_path):
     write_calms21(tmp_path, task1=made_dataset(source="CalMS21"))
     for simulated, source in ((False, "CalMS21"), (True, "simulated")):
         release = {"title": "t", "doi": "d", "notice": "n", "simulated": simulated}
-        held = {"source": "", "release": release, "notice_shown": "2026-01-01", "files": {}, "zips": {}, "videos": {}}
-        (tmp_path / "fetched.json").write_text(json.dumps(held))
+        told = {"source": "", "release": release, "notice_shown": "2026-01-01", "files": {}, "zips": {}}
+        (tmp_path / "fetched.json").write_text(json.dumps(told | {"videos": {"held": [], "of": 0}}))
         assert load_calms21(tmp_path).source == source
 
 
