@@ -246,12 +246,12 @@ class CheckpointEmbedder(abc.ABC):
     def __init__(self, settings: EmbedderSettings):
         self.settings = settings
         folder = find(settings.model)
-        self.device, self.dtype = choose_device(settings.device, settings.dtype)
-        check_memory(folder, self.device, self.dtype)
-        self.small = self.device == "cpu" and parameters(folder) <= SMALL
         with described_by(folder):
             self.config = read_config(folder)
+            self.device, self.dtype = choose_device(settings.device, settings.dtype)
             self.read(folder)
+            check_memory(folder, self.device, self.dtype)
+            self.small = self.device == "cpu" and parameters(folder) <= SMALL
             self.model = load_model(folder, self.dtype, self.library).to(self.device)
         self.identity = {
             **identity(folder),
