@@ -128,9 +128,9 @@ def described_by(folder: Path) -> Iterator[None]:
     """Raise InputError naming a folder for whatever libraries raise over what its files say."""
     try:
         yield
-    except (InputError, torch.OutOfMemoryError):
+    except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # of any library that reads a part of it; too little memory is no fault of the files
         told = " ".join(str(error).split())[:300]
         raise InputError(f"{folder}: not a model that can be loaded ({type(error).__name__}: {told})") from error
 

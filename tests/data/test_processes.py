@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mbrepro.data.processes import side_by_side
+from mbrepro.data.processes import shared_out, side_by_side
 from mbrepro.errors import InputError
 from tests.fixtures.processes import gone, note_and_sleep
 
@@ -18,7 +18,7 @@ def square(number: int) -> tuple[int, int]:
     return number**2, os.getpid()
 
 
-def killed() -> None:
+def killed(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -47,6 +47,17 @@ def test_a_single_job_needs_no_other_process():
 def test_a_killed_worker_is_said_in_one_sentence():
     with pytest.raises(InputError, match="a worker process was killed, most likely because memory ran out"):
         side_by_side([(killed,), (square, 1)], "kill", "job")
+
+
+def test_workers_that_stay_do_what_is_asked_in_order_and_others_come_after_one_was_killed():
+    first = list(shared_out(square, range(9), 2))
+    assert [number for number, _ in first] == [k**2 for k in range(9)]
+    used = {pid for _, pid in first}
+    assert os.getpid() not in used and len({pid for _, pid in shared_out(square, range(9), 2)} | used) <= 2
+    with pytest.raises(InputError, match="a worker process was killed"):
+        list(shared_out(killed, [1], 2))
+    again = list(shared_out(square, range(9), 2))
+    assert [number for number, _ in again] == [k**2 for k in range(9)] and not {pid for _, pid in again} & used
 
 
 def test_a_failed_job_stops_the_others_at_once(tmp_path):
