@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,11 @@ BARS_TO_THE_TERMINAL = (
     "tqdm.tqdm.__init__ = functools.partialmethod(tqdm.tqdm.__init__, file=sys.__stderr__, leave=False); "
     "del functools, sys, tqdm"
 )
-KERNEL_OPTIONS = [
+KERNEL_OPTIONS = (
     "--IPKernelApp.log_level=ERROR",  # it warns about its own transport on every start
     "--IPKernelApp.capture_fd_output=False",  # the terminal stays where it is
     f"--IPKernelApp.exec_lines={BARS_TO_THE_TERMINAL}",
-]
+)
 
 
 def execute(name: str, source: Path, output: Path, values: Mapping[str, object], kernel: "WarmKernel") -> None:
@@ -46,7 +47,7 @@ def execute(name: str, source: Path, output: Path, values: Mapping[str, object],
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     how = {
         "parameters": dict(values), "engine_name": ENGINE, "kernel_name": "python3", "cwd": str(paths.root()),
-        "progress_bar": False, "extra_arguments": KERNEL_OPTIONS, "told_as": name,
+        "progress_bar": False, "extra_arguments": kernel.options, "told_as": name,
     }  # fmt: skip
     try:
         try:
@@ -82,11 +83,14 @@ class _Kernel(AsyncKernelManager):
 class WarmKernel:
     """A kernel for several notebooks, one after another, that imports their modules once; to be closed.
 
-    Each finds it without any names, and its counter at 1: what is run in it is as in a kernel of its own.
+    Each finds it without any names, and its counter at 1: what is run in it is as in a kernel of its own. What the
+    user has set for IPython, and would run at its start, is left aside.
     """
 
     def __init__(self) -> None:
         self._manager = _Kernel()
+        self._ipython = tempfile.TemporaryDirectory(prefix="mbrepro-")
+        self.options = (*KERNEL_OPTIONS, f"--IPKernelApp.ipython_dir={self._ipython.name}")
 
     def ready(self) -> AsyncKernelManager:
         """The kernel without names; another one, not started yet, in the place of one that died."""
@@ -98,12 +102,16 @@ class WarmKernel:
             client.execute(again, silent=True, reply=True, timeout=60)
             client.stop_channels()
         elif self._manager.has_kernel:
-            self.close()
+            self._end()
             self._manager = _Kernel()
         return self._manager
 
     def close(self) -> None:
         """End it."""
+        self._end()
+        self._ipython.cleanup()
+
+    def _end(self) -> None:
         run_sync(self._manager.shutdown_kernel)(now=True)
 
 

@@ -30,7 +30,8 @@ GRID, DOTTED = "#ececea", {"color": "black", "linewidth": 0.8, "linestyle": ":"}
 
 
 def set_style() -> None:
-    """One look for all figures: readable at the book's text width, on white."""
+    """One look for all figures: readable at the book's text width, on white, whatever a user's matplotlibrc says."""
+    matplotlib.rcdefaults()
     sns.set_theme(
         context="notebook", style="ticks",
         rc={

@@ -1,5 +1,6 @@
 """The locks, the conda environment and pyproject.toml name the same packages in the same versions."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -139,6 +140,19 @@ def test_make_help_explains_every_target():
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
     explained = re.findall(r"^([a-z]+):.*## \S", makefile, re.MULTILINE)
     assert sorted(targets) == sorted(explained)
+
+
+def test_a_users_pip_that_installs_outside_environments_is_overruled(tmp_path):
+    """pip installs nothing here, but looks whether it may."""
+    (tmp_path / "pip.conf").write_text("[install]\nuser = true\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_USER"}
+    environment["PIP_CONFIG_FILE"] = str(tmp_path / "pip.conf")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--quiet", "pip"]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode and "--user" in refused.stderr
+    made = ["make", "--eval", f"probe: ; @{' '.join(command)}", "probe"]
+    allowed = subprocess.run(made, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert allowed.returncode == 0, allowed.stderr
 
 
 @pytest.fixture

@@ -52,6 +52,25 @@ def test_the_kernel_is_this_python_whatever_is_installed(study, monkeypatch):
     assert cells[-1].outputs[0].text.strip() == sys.executable
 
 
+def test_what_a_user_set_for_ipython_and_figures_changes_nothing(study, tmp_path, monkeypatch):
+    """A start-up file that takes a name away, all expressions shown instead of the last, lines of another width."""
+    profile = tmp_path / "ipython" / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "00.py").write_text("import builtins\ndel builtins.sorted")
+    (profile / "ipython_config.py").write_text("get_config().InteractiveShell.ast_node_interactivity = 'all'")
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nsavefig.dpi: 7")
+    style = "import matplotlib\nfrom mbrepro.report import plots\nplots.set_style()\n"
+    write_notebook(study / "notebooks", "toy", style + "sorted([2, 1])\nlist(matplotlib.rcParams.items())")
+    shown = []
+    for number in range(2):
+        runner.run_study("demo", {"count": number})
+        cells = nbformat.read(study / "results/demo/notebooks/toy.ipynb", as_version=4).cells
+        shown.append(cells[-1].outputs)
+        monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+        monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "matplotlibrc"))
+    assert shown[0] == shown[1] and "lines.linewidth" in str(shown[0]) and "[1, 2]" not in str(shown[0])
+
+
 def test_a_killed_kernel_is_said_in_one_sentence(study, capfd):
     write_notebook(study / "notebooks", "toy", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(InputError, match="toy stopped: its process was killed, most likely because memory ran out"):
