@@ -1,4 +1,4 @@
-"""Stage 2 on many machines with Ray Data, an optional extra: one model in each worker."""
+"""Work on many machines with Ray, an optional extra; stage 2 with Ray Data, one model in each worker."""
 
 import os
 import re
@@ -45,16 +45,8 @@ def embed_with_ray(
     RAY_ADDRESS names, or starts Ray on this machine, for this machine alone. Raises InputError if Ray is not installed,
     workers is below 1, or a worker cannot load the model or read a recording.
     """
-    if workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}")
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise InputError("ray is not installed: run make extras, or leave --engine at local") from None
     check_embedder(embedder, memory=False)
-    if not ray.is_initialized():
-        _start(ray, workers)
+    ray = joined(workers)
     gpus = int(embedder.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0)
     ray.data.DataContext.get_current().enable_progress_bars = False
     shared = ray.put(list(jobs))
@@ -70,6 +62,20 @@ def embed_with_ray(
         if told is None:
             raise
         raise InputError(told[1]) from None
+
+
+def joined(workers: int) -> ModuleType:
+    """Ray, in the cluster that RAY_ADDRESS names or else started here; InputError if it is missing or workers < 1."""
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}")
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise InputError("ray is not installed: run make extras, or leave --engine at local") from None
+    if not ray.is_initialized():
+        _start(ray, workers)
+    return ray
 
 
 def _start(ray: ModuleType, workers: int) -> None:

@@ -18,6 +18,7 @@ from mbrepro.data.own.manifest import Manifest, read_manifest, with_skeleton
 from mbrepro.data.recordings import UNLABELLED, Prediction, Recording, Skeleton, behaviours
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, context, features
+from mbrepro.method.boosting import BoostingSettings
 from mbrepro.method.bundle import Bundle, Looks, save_bundle
 from mbrepro.method.context import FOLDS, fit_layered, folds_by_animal
 from mbrepro.method.decoding import smooth
@@ -96,35 +97,35 @@ def _animals(recordings: Sequence[Recording]) -> int:
 
 
 def out_of_fold(
-    recordings: Sequence[Recording], alike: bool, done: Callable[[], object] = lambda: None
-) -> list[Prediction]:
+    recordings: Sequence[Recording], alike: bool, done: Callable[[], object] = lambda: None,
+    layers: Sequence[BoostingSettings] = (),
+) -> list[Prediction]:  # fmt: skip
     """Every recording's labels and scores by a model of other animals; folds that were scored before are read.
 
-    alike: as of `fit_layered`. done: called after each fold.
+    alike, layers: as of `fold_scores`. done: called after each fold.
     """
     found = []
     for others, held in folds_by_animal(recordings, OUTER):
-        scores = fold_scores(others, held, alike)
+        scores = fold_scores(others, held, alike, layers)
         found += [named(recording, scores[recording.name]) for recording in held]
         done()
     return found
 
 
-def fold_scores(others: Sequence[Recording], held: Sequence[Recording], alike: bool) -> dict[str, np.ndarray]:
-    """Scores (T, C) of held recordings by a model of others, by their names; read if they were made before."""
+def fold_scores(
+    others: Sequence[Recording], held: Sequence[Recording], alike: bool, layers: Sequence[BoostingSettings] = ()
+) -> dict[str, np.ndarray]:
+    """Scores (T, C) of held recordings by a model of others, by their names; read if they were made before.
+
+    alike: as of `fit_layered`. layers: settings of both, where not `train`'s.
+    """
 
     def scores() -> dict[str, np.ndarray]:
-        model = fit_layered(others, alike, SEED)
+        model = fit_layered(others, alike, SEED, *layers)
         return {recording.name: model.scores(recording) for recording in held}
 
-    made_from = [
-        context.FIRST,
-        context.SECOND,
-        context.MOST_FRAMES,
-        alike,
-        SEED,
-        versions(features, boosting, context, sklearn),
-    ]
+    settings = layers or (context.FIRST, context.SECOND)
+    made_from = [*settings, context.MOST_FRAMES, alike, SEED, versions(features, boosting, context, sklearn)]
     for part in (others, held):
         made_from += [[r.name, r.animal, r.keypoints, r.labels, r.seen, r.fps, r.times, r.skeleton] for r in part]
     return cached_arrays(paths.data() / "own", "fold", tuple(made_from), scores)

@@ -3,14 +3,16 @@
 Five points of each rat, a third of them missing, and a person's labels of every frame. Every recording is predicted by
 models of others: four folds of neighbours, as who was filmed is not said, and the same rats are likeliest in those.
 Labels are each frame's most probable class, that of the mean scores around it, or decoded as bouts. Beside them stands
-what `mbrepro train` makes of the same files, in the same folds.
+what `mbrepro train` makes of the same files, in the same folds: with its own settings, which were found while looking
+at these recordings, and with settings that each fold chose among random ones by folds of its train recordings.
 Frames labelled "base", before the intruder enters and after it leaves, count nowhere.
 """
 
 import hashlib
+import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,13 @@ from mbrepro import paths
 from mbrepro.artifacts import cached_arrays, file_hash, versions
 from mbrepro.data.annotations import read_frame_labels
 from mbrepro.data.labels import bout_seconds, class_frames
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, Skeleton, behaviours
 from mbrepro.data.tracking import read_tracking
 from mbrepro.errors import InputError
 from mbrepro.method import boosting, features
 from mbrepro.method.boosting import BoostingSettings, fit_boosting
+from mbrepro.method.context import folds_by_animal
 from mbrepro.method.decoding import count_bouts, decode, smooth
 from mbrepro.method.localizer import BASELINE, LOCALIZER, LocalizerSettings, localize
 from mbrepro.method.networks import best_epochs, train_localizers, validation_curves
@@ -50,8 +54,13 @@ NETWORKS = {
 }
 TREES = BoostingSettings()
 SMOOTHED, DECODED = "boosting, smoothed", "boosting, decoded"
-TRAINED = "mbrepro train"
-LOCALIZERS = (*NETWORKS, BOOSTED, SMOOTHED, DECODED, TRAINED)
+TRAINED, CHOSEN = "mbrepro train", "mbrepro train, settings chosen in each fold"
+LOCALIZERS = (*NETWORKS, BOOSTED, SMOOTHED, DECODED, TRAINED, CHOSEN)
+# Of either layer of `CHOSEN`, drawn from these, which lie around scikit-learn's own; so many pairs are tried.
+TRIED, RANGES = 6, {
+    "iterations": (40, 80, 160), "learning_rate": (0.05, 0.1, 0.2), "leaves": (7, 15, 31), "smallest": (20, 50, 100),
+    "penalty": (0.0, 1.0, 10.0), "share": (0.2, 0.5, 1.0),
+}  # fmt: skip
 WEIGHTS, LONGEST_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0), 60.0  # of decoding: evidence tried, the longest bout counted
 # What `retrained` learns from, seconds in the place of minutes; the weight is chosen with these trees too.
 FEWER_PASSES, FEWER_TREES = replace(NETWORKS[PUBLISHED], epochs=1), BoostingSettings(every=16, iterations=10)
@@ -90,7 +99,7 @@ def figures(recordings: Sequence[Recording]) -> dict[str, object]:
 
     "gain", "decoded_gain": how much more boosting scores than the published network, without and with decoding,
     resampled videos being the same for both. "confusion": frames of each recording by true and predicted class.
-    "passes", "weights": of the networks and of decoding, chosen in each fold.
+    "passes", "weights", "layers": of the networks, of decoding and of `CHOSEN`, chosen in each fold.
     """
     weights = [evidence_weight(fold_of(recordings, fold)) for fold in range(FOLDS)]
     runs = {name: predicted(recordings, name, weights) for name in LOCALIZERS}
@@ -108,6 +117,7 @@ def figures(recordings: Sequence[Recording]) -> dict[str, object]:
         },
         "passes": {name: [_passes(recordings, fold, name) for fold in range(FOLDS)] for name in NETWORKS},
         "weights": weights,
+        "layers": [[asdict(one) for one in layers] for layers in chosen_layers(recordings)],
         "retrained": retrained(recordings),
     }
 
@@ -143,10 +153,13 @@ def predicted(recordings: Sequence[Recording], name: str, weights: Sequence[floa
 
     weights: of decoding, in each fold.
     """
-    if name == TRAINED:  # its folds are of neighbours too, as many
-        videos = [found.labelled() for found in own.out_of_fold(recordings, alike=True)]
-        return Run(SEED, "rats", CLASSES, tuple(videos))
     videos = []
+    if name in (TRAINED, CHOSEN):
+        layers = chosen_layers(recordings) if name == CHOSEN else [()] * FOLDS
+        for (others, held), settings in zip(folds_by_animal(recordings, FOLDS), layers, strict=True):
+            scores = own.fold_scores(others, held, alike=True, layers=settings)
+            videos += [own.named(recording, scores[recording.name]).labelled() for recording in held]
+        return Run(SEED, "rats", CLASSES, tuple(videos))
     for fold in range(FOLDS):
         data = fold_of(recordings, fold)
         scores = _networks(data, NETWORKS[name]) if name in NETWORKS else _boosted(data, TREES)
@@ -192,6 +205,21 @@ def evidence_weight(data: Dataset) -> float:
     return max(WEIGHTS, key=lambda weight: evaluate(true, found[weight], None, CLASSES)["f1"])
 
 
+def chosen_layers(recordings: Sequence[Recording]) -> list[tuple[BoostingSettings, ...]]:
+    """Settings of both layers for each fold: of those tried, the best on held-out ones of its train recordings."""
+    return side_by_side([(_best_layers, others) for others, _ in folds_by_animal(recordings, FOLDS)], "rats", "fold")
+
+
+def _best_layers(train: Sequence[Recording]) -> tuple[BoostingSettings, ...]:
+    rng, f1 = random.Random(SEED), {}
+    for _ in range(TRIED):
+        drawn = ({name: rng.choice(values) for name, values in RANGES.items()} for _ in ("first", "second"))
+        layers = tuple(BoostingSettings(bins=31, **one) for one in drawn)
+        found = [one.labelled() for one in own.out_of_fold(train, alike=True, layers=layers)]
+        f1[layers] = evaluate([v.true for v in found], [v.labels for v in found], None, CLASSES)["f1"]
+    return max(f1, key=lambda layers: f1[layers])
+
+
 def retrained(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
     """F1 on the first fold after one pass of the published network, of few trees of few frames, and of `mbrepro train`.
 
@@ -229,7 +257,8 @@ def provenance(_: Sequence[Recording]) -> dict[str, object]:
         "computed_by": "mbrepro.study.rats.figures",
         "intervals": BY_VIDEO,
         "method": f"{FOLDS} folds of neighbouring recordings, one seed of each network; passes, at most {EPOCHS}, by "
-        "three divisions of the train recordings; the weight of decoding by folds of them",
+        f"three divisions of the train recordings; the weight of decoding by folds of them; settings of {CHOSEN!r}, "
+        f"{TRIED} pairs drawn at random, by {own.OUTER} folds of them",
         "checked": "data is computed again wherever the files are, and a test computes retrained again and the scores "
         "of every confusion; the rest takes an hour",
     }

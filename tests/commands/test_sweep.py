@@ -3,8 +3,9 @@
 import contextlib
 
 import pytest
+import ray
 
-from mbrepro import cli
+from mbrepro import cli, paths
 from mbrepro.commands import runner, sweep
 from mbrepro.commands.execute import WarmKernel
 from mbrepro.errors import InputError
@@ -55,6 +56,24 @@ def test_a_sweep_goes_on_past_a_failure_and_is_taken_up_where_it_stopped(study, 
     assert times_run(study) == 6
     grid = sweep.combinations(["count=12,14,15", "rate=0.5,1"])
     assert sweep.sweep("toy", "demo", grid) == 2 and times_run(study) == 8
+
+
+def test_ray_sweeps_as_one_kernel_does_and_goes_on_past_a_failure(study, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(paths.SOURCE))  # workers take the study's notebooks by a module of the tests
+    write_notebook(study / "notebooks", "toy", f"import os\n{BODY}\nprint(os.environ['MBREPRO_ROOT'], os.getppid())")
+    hook = {"worker_process_setup_hook": "tests.fixtures.notebooks.take_those_of_the_study"}
+    alone = {"include_dashboard": False, "log_to_driver": False, "_node_ip_address": "127.0.0.1"}
+    ray.init(num_cpus=3, runtime_env=hook, **alone)
+    try:
+        with pytest.raises(InputError, match=r"1 of 4 combinations failed.*count=13.*unlucky"):
+            sweep.sweep("toy", "demo", sweep.combinations(["count=12,13,14,15"]), engine="ray", workers=2)
+        assert "4 of 4, about 0.0 minutes left: count=1" in capsys.readouterr().err
+        assert sweep.sweep("toy", "demo", sweep.combinations(["count=12,14,16"]), engine="ray", workers=2) == 1
+    finally:
+        ray.shutdown()
+    runs = [printed(path).split() for path in sorted((study / "results/demo/runs").glob("*/notebooks/toy.ipynb"))]
+    assert sorted(words[2] for words in runs) == ["6.0", "7.0", "7.5", "8.0"]
+    assert {words[-2] for words in runs} == {str(study)} and len({words[-1] for words in runs}) > 1
 
 
 def test_a_kernel_that_dies_costs_its_own_combination_alone(study):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mbrepro.data import processes
-from mbrepro.data.recordings import UNLABELLED
+from mbrepro.data.recordings import UNLABELLED, Prediction
 from mbrepro.errors import InputError
 from mbrepro.method import context
 from mbrepro.method.boosting import BoostingSettings
 from mbrepro.metrics.agreement import kappa, matthews
 from mbrepro.metrics.frames import count_metrics, evaluate
-from mbrepro.study import rats, recorded
+from mbrepro.study import own, rats, recorded
 from tests.fixtures.near_and_far import SMALL
 from tests.fixtures.rat_files import FRAMES, PARTS, write_rats
 
@@ -30,7 +30,9 @@ def made(tmp_path, monkeypatch):
     )  # a process for each network takes longer than training it
     small, few = replace(SMALL, classes=3, epochs=1), BoostingSettings((0.5,), every=8, iterations=6, leaves=7)
     monkeypatch.setattr(rats, "NETWORKS", {rats.PUBLISHED: small, rats.LONG: replace(small, spread=2)})
-    for name, value in {"TREES": few, "FEWER_TREES": few, "FEWER_PASSES": small}.items():
+    tried = {name: values[:2] for name, values in rats.RANGES.items()} | {"iterations": (4, 6)}
+    few_tried = {"TRIED": 2, "RANGES": tried}
+    for name, value in {"TREES": few, "FEWER_TREES": few, "FEWER_PASSES": small, **few_tried}.items():
         monkeypatch.setattr(rats, name, value)
     monkeypatch.setattr(context.fit_layered, "__defaults__", (few, few))
     return rats.read()
@@ -65,6 +67,26 @@ def test_every_recording_is_predicted_once_by_models_of_other_folds(made):
     assert not np.array_equal(again.videos[2].scores, run.videos[2].scores)
 
 
+def test_layers_are_the_best_tried_on_the_train_recordings_of_their_fold(made, monkeypatch):
+    """Held-out frames are named right by trees with a penalty alone; only recordings of other folds are looked at."""
+    looked_at = []
+
+    def out_of_fold(recordings, alike, layers):
+        looked_at.append({r.name for r in recordings})
+        right = layers[0].penalty > 0
+        return [
+            Prediction(r.name, r.labels, r.labels if right else 0 * r.labels, np.zeros((len(r), 3)), r.fps)
+            for r in recordings
+        ]
+
+    monkeypatch.setattr(rats, "TRIED", 5)
+    monkeypatch.setattr(own, "out_of_fold", out_of_fold)
+    found = rats.chosen_layers(made)
+    assert [first.penalty for first, _ in found] == [1.0] * rats.FOLDS
+    for number, names in enumerate(looked_at):
+        assert names == {r.name for r in rats.fold_of(made, number // 5).train}
+
+
 def test_figures_of_made_recordings(made):
     found = recorded.compute("rats", made)
     assert found["data"]["labelled"] == 8 * 210 and found["data"]["frames"] == 8 * FRAMES
@@ -83,6 +105,8 @@ def test_figures_of_made_recordings(made):
         assert told["value"] == pytest.approx(float(action["f1"])) and told["low"] <= told["value"] <= told["high"]
     scores = [found["localizers"][name]["f1"]["value"] for name in (rats.BOOSTED, rats.PUBLISHED)]
     assert found["gain"]["f1"]["value"] == pytest.approx(scores[0] - scores[1])
+    assert [len(layers) for layers in found["layers"]] == [2] * rats.FOLDS
+    assert {one["iterations"] for layers in found["layers"] for one in layers} <= {4, 6}
     assert len(found["weights"]) == rats.FOLDS and set(found["weights"]) <= set(rats.WEIGHTS)
     decoded = [found["localizers"][name]["bout_f1_50"]["value"] for name in (rats.DECODED, rats.PUBLISHED)]
     assert found["decoded_gain"]["bout_f1_50"]["value"] == pytest.approx(decoded[0] - decoded[1])
