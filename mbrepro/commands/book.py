@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 
@@ -115,30 +115,36 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
     watched = {name: float(glued[f"watched_{name}"]) for name in results.PROTOCOLS if f"watched_{name}" in glued}
     partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
     parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
+    boxes = {"index": claims.five_lines(source), "claims": claims.claims_table(claims.claims(glued, source))}
     return {
         "banner": page.source_notice(stored, parts),
-        "graph": graph.graph(*_edges(folder, profile)),
+        "graph": graph.graph(*_edges(folder, profile, boxes)),
         "made_by": page.table(provenance.made_by(provenance.read_manifest(folder)), "notebook", words=True).data,
-        "five_lines": claims.five_lines(source),
-        "claims": claims.claims_table(claims.claims(glued, source)),
+        "five_lines": boxes["index"],
+        "claims": boxes["claims"],
         "kills": faults.kills_table(),
         "fuzz": faults.fuzz_table(),
         "figure": real.summary_figure(),
+        "sources": real.sources_table(),
         "real": real.summary_table(),
         "table": front.study_table(every, watched, source),
         "sure": prose.how_sure(rows),
-        "lead": prose.lead(results.difference(*both) if all(both) else None),
+        "lead": prose.lead(results.difference(*both) if all(both) else None, source),
         "corrections": prose.corrections(rows, glued, ablation),
         "result_beyond": _beyond(folder),
     } | {f"result_{row}": prose.result(every, row, source) for row in poster.ROWS}
 
 
-def _edges(folder: Path, profile: str) -> tuple[dict[str, set[str]], dict[str, set[str]], list[str], dict[str, str]]:
+def _edges(
+    folder: Path, profile: str, boxes: Mapping[str, str]
+) -> tuple[dict[str, set[str]], dict[str, set[str]], list[str], dict[str, str]]:
     """What each notebook takes, by its code and parameters; the rows and pages it gives to; all of these in order; and
-    where pages lie."""
+    where pages lie. boxes: HTML on some pages, whose links say what it quotes."""
     told, takes, gives = provenance.read_manifest(folder)["notebooks"], {}, {}
     pages = {path.stem: path.read_text(encoding="utf-8") for path in sorted((paths.SOURCE / "book").glob("*.md"))}
     quoted = {name: {Path(found["page"] or "").stem for found in GLUED.finditer(text)} for name, text in pages.items()}
+    for name, box in boxes.items():
+        quoted[name] |= {*re.findall(r'href="notebooks/(\w+)\.html', box)}
     tabled = {name for name, text in pages.items() if OF_ROWS & {*INCLUDED.findall(text)}}
     for name, path in _copies(folder, profile).items():
         code = "".join(cell.source for cell in copies.read(path).cells if cell.cell_type == "code")

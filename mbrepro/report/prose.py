@@ -48,10 +48,10 @@ def how_sure(table: pd.DataFrame) -> str:
     return _list(lines)
 
 
-def lead(difference: Mapping[str, float] | None) -> str:
+def lead(difference: Mapping[str, float] | None, source: str) -> str:
     """How the baseline stands to the corrected two stages on the same test videos (`results.difference` of F1).
 
-    difference: None if one of the two rows has not been run.
+    difference: None if one of the two rows has not been run. source: of the recordings.
     """
     if difference is None:
         return _paragraph("The corrected two stages and the baseline have not both been run.")
@@ -59,8 +59,8 @@ def lead(difference: Mapping[str, float] | None) -> str:
     verb = "leads" if round(value, 2) > 0 else "trails" if round(value, 2) < 0 else "equals"
     by = "" if verb == "equals" else f" by {abs(value):.2f}"
     told = (
-        f"On the same {_videos(videos)} the baseline, which looks at poses alone, {verb} the corrected two stages"
-        f"{by} in F1"
+        f"On the same {_videos(videos)} ({source}) the baseline, which looks at poses alone, {verb} the corrected two "
+        f"stages{by} in F1"
     )
     if np.isnan(low):
         return _paragraph(f"{told}; they are too few for an interval.")

@@ -17,11 +17,12 @@ from mbrepro.report.plots import GRID, METHODS, heat
 from mbrepro.study import audit, namer, poster, rats, recorded
 from mbrepro.study.ladder import PUBLISHED
 
+MABE, VASSI = "winner of the MABe challenge, from poses (Sun et al. 2021)", "boosted pose features, smoothed (vassi)"
 # Macro-F1 of others on CalMS21's Task 1 test videos as they print it.
 PRINTED = {
     "official network, ±200 frames (Sun et al. 2021)": PUBLISHED["±200 frames"],
-    "winner of the MABe challenge, from poses (Sun et al. 2021)": {"f1": 0.864},
-    "boosted pose features, smoothed (vassi)": {"f1": 0.840},
+    MABE: {"f1": 0.864},
+    VASSI: {"f1": 0.840},
 }
 RATS = {
     rats.PUBLISHED: "the poster's network, ±100 frames",
@@ -112,19 +113,19 @@ def summary() -> pd.DataFrame:
     pieces = [p for p in own["curve"]["clips"] if p["seconds"] in (0.5, 2)]
     glance = [p for p in own["curve"]["glance"] if p["seconds"] == 0.1]
     told = {f"FERAL's labels, one a piece of {p['seconds']:g} s or less": p for p in pieces}
-    told |= {f"FERAL's labels, one a {p['seconds']:g} s glance amid each 2 s": p for p in glance}
+    told |= {f"FERAL's labels, one a piece of 2 s or less, of which {p['seconds']:g} s is shown": p for p in glance}
     lines = [
         ("the poster, both stages", "", "", poster.readings()["f1"], ""),
         ("two people, on other recordings", "all", "all", people["f1"], people[BOUT_F1]),
         ("FERAL, a video model that sees every frame", "all", "all", feral["f1"], feral[BOUT_F1]),
-        ("poses alone, CalMS21's baseline", "none", "none", PUBLISHED["±200 frames"]["f1"], ""),
+        *((f"poses alone, {name}", "none", "none", told["f1"], "") for name, told in PRINTED.items()),
         *((f"FERAL's labels, the poster's clips {audit.CUT_TITLES[cut]}", "", "", own["poster"][cut]["f1"], "")
           for cut in audit.CUTS),
         *((title, f"{p['touched']['value']:.0%}", f"{p['seen']['value']:.0%}", p["f1"], p["bout_f1"])
           for title, p in told.items()),
     ]  # fmt: skip
     lines.sort(key=lambda line: _middle(line[3]))
-    seen = "with 32 frames either side"
+    seen = "video FERAL had seen"
     return pd.DataFrame(lines, columns=["labels", "video shown", seen, "F1 of 3 behaviours", METRICS[BOUT_F1]])
 
 
@@ -137,6 +138,16 @@ def summary_table() -> str:
     form = "{:.2f}".format
     shown = summary().iloc[::-1].map(lambda v: _with_interval(v, form) if isinstance(v, Mapping) else v)
     return table(shown.map(lambda v: form(v) if isinstance(v, float) else v), words=True).data
+
+
+def sources_table() -> str:
+    """What the recorded figures of real animals were computed from, where that is public, and by which command."""
+    lines = []
+    for page in recorded.PAGES:
+        told = recorded.read(page)["provenance"]
+        source = told.get("source", "mbrepro fetch calms21 --videos none")
+        lines.append({"figures of": told["data"], "from": source, "by": f"mbrepro record {page}"})
+    return table(pd.DataFrame(lines), words=True).data
 
 
 def summary_figure() -> str:

@@ -36,13 +36,13 @@ def difference(value, low, high, videos=19):
         (difference(-0.14, -0.21, -0.09), "is -0.21 to -0.09, which excludes 0."),
         (difference(0.02, -0.03, 0.05), "which includes 0: these videos do not tell the two apart."),
         (difference(0.001, -0.03, 0.05), "equals the corrected two stages in F1;"),
-        (difference(0.2, np.nan, np.nan, 1), "On the same 1 test video the baseline"),
+        (difference(0.2, np.nan, np.nan, 1), "On the same 1 test video (simulated) the baseline"),
         (difference(0.2, np.nan, np.nan, 2), "by 0.20 in F1; they are too few for an interval."),
         (None, "have not both been run"),
     ],
 )
 def test_who_leads_is_what_the_difference_says(found, said):
-    assert said in prose.lead(found)
+    assert said in prose.lead(found, "simulated")
 
 
 def test_a_gain_is_told_with_its_sign_and_what_its_interval_holds():
