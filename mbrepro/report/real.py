@@ -31,6 +31,7 @@ RATS = {
     rats.SMOOTHED: "the same, its scores averaged over a median bout",
     rats.DECODED: "the same, decoded into bouts",
     rats.TRAINED: "what mbrepro train makes of the files",
+    rats.CHOSEN: "the same, its settings chosen in each fold",
 }
 LINES = dict(zip(("two people", "FERAL, every frame seen"), METHODS, strict=False))
 
