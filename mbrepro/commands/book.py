@@ -123,6 +123,7 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
         "claims": claims.claims_table(claims.claims(glued, source)),
         "kills": faults.kills_table(),
         "fuzz": faults.fuzz_table(),
+        "mutants": faults.mutants_table(),
         "figure": real.summary_figure(),
         "real": real.summary_table(),
         "table": front.study_table(every, watched, source),
