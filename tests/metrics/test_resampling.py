@@ -6,7 +6,17 @@ import pytest
 from mbrepro.metrics.agreement import agreement_metrics
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.labels import label_metrics
-from mbrepro.metrics.resampling import BY_VIDEO, Interval, bout_f1, draw, estimates, f1, interval, share, whole_and_drawn
+from mbrepro.metrics.resampling import (
+    BY_VIDEO,
+    Interval,
+    bout_f1,
+    draw,
+    estimates,
+    f1,
+    interval,
+    share,
+    whole_and_drawn,
+)
 from tests.fixtures.labellings import CLASSES
 
 TAILS = [0.025, 0.975]
