@@ -1,10 +1,12 @@
 """What `make mutants` has recorded is of the modules as they are, and a sample of it comes out as well."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
-import pytest
+import yaml
 
 from mbrepro import paths
 from mbrepro.commands import provenance
@@ -42,7 +44,10 @@ def test_the_record_is_of_the_modules_as_they_are_and_enough_were_killed():
     kept = recorded.read(faults.MUTANTS)
     assert kept["provenance"]["sha256"] == mutants.hashes(), "the modules are others by now: run make mutants"
     assert kept["figures"].keys() == set(mutants.MODULES)
+    reasons = yaml.safe_load(Path(mutants.__file__).with_suffix(".yml").read_text(encoding="utf-8"))
     for module, figures in kept["figures"].items():
+        explained = {change for changes in reasons.get(module, {}).values() for change in changes}
+        assert {re.sub(", line [0-9]+", "", each, count=1) for each in figures["survivors"]} == explained, module
         assert figures["mutants"] == len(mutants.mutants_of(module, mutants.source(module)))
         assert figures["mutants"] - figures["killed"] == len(figures["survivors"])
         assert figures["killed"] >= LEAST * figures["mutants"], module
@@ -50,11 +55,11 @@ def test_the_record_is_of_the_modules_as_they_are_and_enough_were_killed():
     assert recorded.path_of(faults.MUTANTS) not in provenance.shipped()
 
 
-@pytest.mark.parametrize("count", [60])
-def test_most_of_a_sample_are_killed(count):
+def test_most_of_a_sample_are_killed():
+    count = 60
     words = [sys.executable, "-m", "tests.fixtures.mutants", str(count)]
     done = subprocess.run(words, cwd=paths.SOURCE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout.splitlines()[-1]).values()
     assert sum(each["mutants"] for each in figures) == count
-    assert LEAST * count <= sum(each["killed"] for each in figures) < count, figures
+    assert sum(each["killed"] for each in figures) >= LEAST * count, figures

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mbrepro.errors import InputError
 from mbrepro.metrics.agreement import agreement_metrics
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.labels import label_metrics
@@ -70,6 +71,8 @@ def test_under_eight_videos_there_is_a_value_and_no_interval():
     kappa = estimates(*few, CLASSES, 30.0, measure=agreement_metrics)["kappa"]
     for found in (f1(*few, CLASSES), bout_f1(*few, CLASSES), share([1] * 7, [2] * 7), kappa):
         assert found["value"] > 0 and np.isnan([found["low"], found["high"]]).all()
+    with pytest.raises(InputError, match="video 0: predictions must be from 0 to 3"):
+        f1([[0]], [[4]], CLASSES)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
