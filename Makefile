@@ -61,8 +61,8 @@ gpu: .venv/installed-test ## measure what needs a GPU (speed, precision, parity,
 soak: .venv/installed ## kill 50 times at random moments and compare the bytes with a straight run's (WHAT=embed study sweep: hours; WHAT=fuzz: changed files)
 	for what in $(or $(WHAT),embed); do HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak $$(test $$what != fuzz || echo 2000) --what $$what || exit; done
 
-mutants: .venv/installed-test ## change metrics, proposals and decoding at one place at a time and see whether a test fails, each time (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fixtures.mutants
+mutants: .venv/installed-test ## change metrics, proposals and decoding at one place at a time and see whether a test fails (MODULE=metrics/bouts.py: one alone)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fixtures.mutants $(MODULE)
 
 ablation: .venv/installed ## compare crops, frame rates and views on the demo, into results/recorded/ablation.json
 	$(BIN)/mbrepro ablation

@@ -46,5 +46,5 @@ def match_bouts(
         "tiou": (overlap >= criteria.tiou, overlap),
         "edges": (near, -shift / criteria.edges_s),
     }
-    few = 1 + len(true)  # so many extras together weigh less than a pair
-    return {name: matched(pairs * (1 + extra / few)) for name, (pairs, extra) in allowed.items()}
+    few = len(true) + len(predicted)  # so many extras together weigh less than a pair
+    return {name: matched(pairs * (few + extra)) for name, (pairs, extra) in allowed.items()}
