@@ -60,7 +60,8 @@ def test_no_other_labelling_is_more_probable(seed):
     model = count_bouts([rng.integers(classes, size=60).repeat(rng.integers(1, 4, 60))], classes, longest)
     scores = softmax(rng.normal(size=(8, classes)) * 2, axis=1)
     best = max(probability(labels, scores, model, weight) for labels in product(range(classes), repeat=8))
-    assert probability(tuple(decode(scores, model, weight)), scores, model, weight) == pytest.approx(best)
+    found = decode(scores, model) if weight == 1 else decode(scores, model, weight)
+    assert probability(tuple(found), scores, model, weight) == pytest.approx(best)
 
 
 def test_a_waver_is_no_bout_and_a_long_bout_is_one():
