@@ -2,8 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+settings.register_profile("busy", deadline=None)  # a machine that is busy is no fault
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

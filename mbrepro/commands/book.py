@@ -124,6 +124,7 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
         "claims": boxes["claims"],
         "kills": faults.kills_table(),
         "fuzz": faults.fuzz_table(),
+        "mutants": faults.mutants_table(),
         "figure": real.summary_figure(),
         "sources": real.sources_table(),
         "real": real.summary_table(),

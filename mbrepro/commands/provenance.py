@@ -61,7 +61,8 @@ def code() -> dict[str, object]:
 
 def shipped() -> list[Path]:
     """The inputs that are part of the repository: recorded figures that notebooks show, and the stand-in's weights."""
-    figures = [path for path in sorted(paths.recorded().glob("[!.]*.json")) if path.stem != faults.PAGE]
+    unused = {faults.PAGE, faults.MUTANTS}
+    figures = [path for path in sorted(paths.recorded().glob("[!.]*.json")) if path.stem not in unused]
     return [*figures, *sorted(STAND_IN_WEIGHTS.iterdir())]
 
 

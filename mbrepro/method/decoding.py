@@ -38,7 +38,7 @@ def count_bouts(labels: Sequence[np.ndarray], classes: int, longest: int) -> Bou
     Durations up to `longest` frames are counted in bins that widen geometrically, all frames of a bin alike; longer
     bouts count in the last bin. Unlabelled frames end a bout, and none follows. Raises InputError if all are.
     """
-    edges = np.unique(np.append(np.floor(BIN ** np.arange(64)), longest + 1).clip(1, longest + 1)).astype(int)
+    edges = np.unique(np.minimum(np.floor(BIN ** np.arange(64)), longest + 1)).astype(int)
     durations, follows = np.full((len(edges) - 1, classes), SPARE), np.full((classes, classes), SPARE)
     frames = np.full(classes, SPARE)
     for track in labels:
@@ -70,7 +70,7 @@ def decode(scores: np.ndarray, model: BoutModel, weight: float = 1.0) -> np.ndar
     evidence = weight * (np.log(np.maximum(scores.astype(np.float64), 1e-9)) - model.share)
     total = np.concatenate([np.zeros((1, scores.shape[1])), evidence.cumsum(0)])  # (T + 1, C)
     longest, frames = len(model.lasts), len(scores)
-    begun = np.full(total.shape, -np.inf)  # the best score of a labelling up to a frame, a bout of the class beginning
+    begun = np.empty(total.shape)  # the best score of a labelling up to a frame, a bout of the class beginning
     before = np.zeros(total.shape, np.int64)  # the class of the bout before that
     lasted = np.ones(total.shape, np.int64)  # frames of the best bout of the class that ends before a frame
     begun[0] = model.share
@@ -80,7 +80,7 @@ def decode(scores: np.ndarray, model: BoutModel, weight: float = 1.0) -> np.ndar
         known = model.lasts if t < frames else model.outlasts
         ended = (begun[t - reach : t] - total[t - reach : t])[::-1] + known[:reach]
         if t <= longest:  # a bout that was on at the start
-            ended[-1] = begun[0] - total[0] + model.outlasts[t - 1]
+            ended[-1] = begun[0] + model.outlasts[t - 1]
         lasted[t] = ended.argmax(0) + 1
         best = ended[lasted[t] - 1, classes] + total[t]
         moves = best[:, None] + model.follows

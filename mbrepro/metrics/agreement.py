@@ -139,5 +139,5 @@ def _distance(frames: np.ndarray, marks: np.ndarray) -> np.ndarray:
     if not len(marks):
         return np.full(len(frames), np.inf)
     place = np.searchsorted(marks, frames)
-    before, after = marks[np.maximum(place - 1, 0)], marks[np.minimum(place, len(marks) - 1)]
+    before, after = marks[place - 1], marks[np.minimum(place, len(marks) - 1)]  # before the first: the last, far off
     return np.minimum(np.abs(frames - before), np.abs(after - frames))

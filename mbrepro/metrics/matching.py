@@ -44,7 +44,7 @@ def match_bouts(
     allowed = {
         "overlap": (overlap > 0, overlap),
         "tiou": (overlap >= criteria.tiou, overlap),
-        "edges": (near, 1 - shift / (2 * criteria.edges_s)),
+        "edges": (near, -shift / criteria.edges_s),
     }
-    few = 1 + min(overlap.shape)  # so many extras together weigh less than a pair
-    return {name: matched(pairs * (1 + extra / few)) for name, (pairs, extra) in allowed.items()}
+    few = len(true) + len(predicted)  # so many extras together weigh less than a pair
+    return {name: matched(pairs * (few + extra)) for name, (pairs, extra) in allowed.items()}

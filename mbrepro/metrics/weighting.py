@@ -49,7 +49,7 @@ def weighted_quantiles(weights: np.ndarray, values: Sequence[np.ndarray], at: Se
     upto = (weights @ counts).cumsum(1)  # (R, levels)
     last, found = upto[:, -1] - 1, []
     for share in at:
-        rank = np.maximum(last * share, 0)
+        rank = last * share
         low, high = (levels[(upto > whole[:, None]).argmax(1)] for whole in (np.floor(rank), np.ceil(rank)))
         found.append(np.where(last >= 0, low + (rank - np.floor(rank)) * (high - low), np.nan))
     return np.array(found)

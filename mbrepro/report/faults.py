@@ -5,7 +5,7 @@ import pandas as pd
 from mbrepro.report import page
 from mbrepro.study import recorded
 
-PAGE = "faults"
+PAGE, MUTANTS = "faults", "mutants"
 
 
 def kills_table() -> str:
@@ -26,3 +26,11 @@ def fuzz_table() -> str:
         for what, row in rows.items()
     }
     return page.table(pd.DataFrame(told).T, "reader", words=True).data
+
+
+def mutants_table() -> str:
+    """The last run of `make mutants` by module, as HTML."""
+    told = pd.DataFrame(recorded.read(MUTANTS)["figures"]).T[["mutants", "killed"]].astype(int)
+    told.loc["all"] = told.sum()
+    told["share"] = told["killed"] / told["mutants"]
+    return page.table(told, "module", words=True).data

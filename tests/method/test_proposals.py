@@ -124,9 +124,20 @@ def test_hysteresis_by_hand():
     assert spans(propose(p, plain, FPS)) == [(1, 4), (8, 9)]  # frames 5 and 6 never enter
     merging = HysteresisRule(0.0, enter=0.7, leave=0.4, merge_gap_s=0.4, min_s=0.1, max_s=None)
     assert spans(propose(p, merging, FPS)) == [(1, 9)]
+    near = HysteresisRule(0.0, merge_gap_s=0.2, min_s=0.0)
+    assert spans(propose(track(1, 2, 8, 2, 2, 2), near, FPS)) == [(1, 3), (11, 17)]  # the third is near the second
     longer = HysteresisRule(0.0, enter=0.7, leave=0.4, merge_gap_s=0.0, min_s=0.2, max_s=None)
     assert spans(propose(p, longer, FPS)) == [(1, 4)]
     assert propose(p, longer, FPS)[0].score == pytest.approx(0.6)
+    exactly = HysteresisRule(0.0, enter=0.75, leave=0.5, merge_gap_s=0.0, min_s=0.3, max_s=0.3)
+    assert spans(propose(np.array([0.25, 0.5, 0.75, 0.5, 0.25]), exactly, FPS)) == [(1, 4)]
+    single = HysteresisRule(0.0, min_s=0.0, max_s=0.01)  # under a frame: a frame each
+    assert spans(propose(np.array([0.0, 1.0, 1.0, 1.0]), single, FPS)) == [(1, 2), (2, 3), (3, 4)]
+
+
+def test_defaults_are_the_posters_and_those_of_the_documentation():
+    assert PosterRule() == PosterRule(horizon_frames=300, min_action_frames=151, threshold=0.5)
+    assert HysteresisRule() == HysteresisRule(0.3, enter=0.6, leave=0.4, merge_gap_s=1 / 3, min_s=1 / 3, max_s=2.0)
 
 
 @pytest.mark.parametrize("fps", [15.0, 30.0, 60.0, 120.0])
@@ -152,6 +163,13 @@ def test_a_rule_in_seconds_follows_an_uneven_clock():
         assert spans(propose(p_action, way, even)) == spans(propose(p_action, way, 30.0))
 
 
+def test_a_pause_of_the_camera_is_no_proposal():
+    seconds = np.r_[np.arange(0, 5, 0.1), np.arange(30, 35, 0.1)]
+    found = propose(np.ones(100), HysteresisRule(), seconds)
+    assert found[0].start == 0 and found[-1].stop == 100
+    assert all(one.stop == other.start for one, other in pairwise(found)) and all(p.score == 1 for p in found)
+
+
 def test_moving_average_is_shorter_at_the_ends():
     assert moving_average(np.array([3.0, 0, 0, 6]), 3) == pytest.approx([1.5, 1, 2, 3])
     assert moving_average(np.array([3.0, 0, 0, 6]), 2) == pytest.approx([1.5, 0, 3, 6])
@@ -159,8 +177,9 @@ def test_moving_average_is_shorter_at_the_ends():
 
 def test_label_is_the_most_frequent_behaviour_and_other_only_alone():
     labels = np.array([3, 3, 3, 1, 3, 2, 0, 3, 3])
-    proposals = [Proposal(0, 5, 1.0), Proposal(0, 3, 1.0), Proposal(5, 9, 1.0)]
-    assert proposal_labels(labels, proposals, TASK1_CLASSES).tolist() == [1, 3, 0]  # attack and mount tie: the first
+    proposals = [Proposal(0, 5, 1.0), Proposal(0, 3, 1.0), Proposal(5, 9, 1.0), Proposal(3, 5, 1.0)]
+    assert proposal_labels(labels, proposals, TASK1_CLASSES).tolist() == [1, 3, 0, 1]  # attack, mount tie: the first
+    assert proposal_labels(labels, [Proposal(2, 2, 1.0)], ("sniff_face", "mount")).tolist() == [0]
     assert proposal_labels(labels, [], TASK1_CLASSES).shape == (0,)
     assert proposal_labels(np.array([0, 1, 0]), [Proposal(0, 3, 1.0)], ("other", "sniff_face")).tolist() == [1]
     labels = np.array([UNLABELLED, UNLABELLED, UNLABELLED, 2, 3])
@@ -201,7 +220,8 @@ def test_real_labels_give_the_audits_figures(
     [
         (np.zeros((4, 2)), r"shape \(T,\), not \(4, 2\)"),
         (np.array([0, np.nan]), "is nan at frame 1"),
-        (np.array([0.5, 0.5, 1.5]), "is 1.5 at frame 2"),
+        (np.array([0.0, 1.0, 1.5]), "is 1.5 at frame 2"),
+        (np.array([0.5, -0.5, 0.5]), "is -0.5 at frame 1"),
     ],
 )
 def test_p_action_that_is_no_probability_track_is_refused(p_action, message, rule):

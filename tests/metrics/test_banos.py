@@ -27,6 +27,8 @@ def test_measures_are_the_packages(made):
         for behaviour in CLASSES[:3]:
             expected = by_behaviour[behaviour][theirs]
             assert found[f"{name}_{behaviour}"][0] == pytest.approx(expected, nan_ok=True), (name, behaviour)
+    in_neither = [k not in t and k not in p for t, p in zip(*made, strict=True) for k in range(3)]
+    assert found["banos_absent"][0] == pytest.approx(np.mean(in_neither))
 
 
 def test_absent_behaviours_and_whole_misses_by_hand():

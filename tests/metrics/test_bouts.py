@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mbrepro.errors import InputError
 from mbrepro.metrics.bouts import THRESHOLDS, boundary_errors, bout_metrics, bouts, edit_score, matched, segments, tiou
 from tests.fixtures.labellings import CLASSES, feral_test, human_pairs, pairs
 
@@ -106,6 +105,13 @@ def test_bouts_by_hand():
     assert found["edit"] == pytest.approx(100 * (1 - 2 / 8))
 
 
+def test_a_bout_of_which_a_tenth_is_shared_is_found_at_10_and_not_at_25():
+    true, pred = np.repeat([3, 0, 3, 1, 3], [5, 10, 5, 11, 5]), np.repeat([3, 0, 3, 1, 3], [14, 1, 5, 1, 15])
+    found = first(bout_metrics([true], [pred], CLASSES, 10.0))
+    assert [found[f"bout_f1_{k}_attack"] for k in (10, 25, 50)] == [1, 0, 0]
+    assert found["bout_f1_10_investigation"] == 0  # a frame of 11
+
+
 def test_errors_are_of_the_bout_that_overlaps_most():
     true, pred = np.repeat([3, 0, 3], [2, 10, 2]), np.repeat([3, 0, 3, 0, 3], [1, 2, 1, 7, 3])
     found = first(bout_metrics([true], [pred], CLASSES, 10.0))
@@ -153,9 +159,11 @@ def test_edit_score_is_levenshteins_by_its_definition(made):
         assert edit_score(true, predicted) == pytest.approx(expected)
 
 
-def test_labels_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match=r"video 0: predictions have shape \(1,\), not \(2,\)"):
-        bout_metrics([[0, 1]], [[0]], CLASSES, 30.0)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_edit_score_by_hand():
+    first_goes_last_comes = np.array([0, 1, 2, 3]), np.array([1, 2, 3, 0])
+    assert edit_score(*first_goes_last_comes) == edit_score(*first_goes_last_comes[::-1]) == 50
+    assert edit_score(np.zeros(0), np.zeros(0)) == 100
 
 
 def test_two_peoples_bouts(real_data):

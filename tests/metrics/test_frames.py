@@ -12,6 +12,7 @@ from sklearn.metrics import (
 
 from mbrepro.data.recordings import TASK1_CLASSES
 from mbrepro.errors import InputError
+from mbrepro.metrics import frames
 from mbrepro.metrics.frames import (
     average_precision,
     confusion,
@@ -98,6 +99,17 @@ def test_average_precision_without_a_positive_frame_is_not_a_number():
     found = evaluate([np.array([0, 3])], None, [np.eye(4)[[0, 3]]], TASK1_CLASSES)
     assert np.isnan(found["map"])
     assert found["ap_attack"] == 1
+
+
+def test_rows_of_weights_are_scored_in_parts_as_together(monkeypatch):
+    rng = np.random.default_rng(0)
+    positive, score = [rng.random(20) < 0.5 for _ in range(3)], [rng.random(20) for _ in range(3)]
+    weights = rng.integers(0, 3, (10, 3))
+    together = average_precision(positive, score, weights)
+    gaining = sum(map(np.sum, positive))  # thresholds of a row
+    for rows in (1, 3, 10):
+        monkeypatch.setattr(frames, "_CHUNK_VALUES", rows * gaining)
+        assert np.array_equal(average_precision(positive, score, weights), together, equal_nan=True)
 
 
 def test_without_predictions_the_largest_score_decides():
@@ -205,7 +217,8 @@ def test_binary_metrics_take_action_as_positive():
         ([[0], [4]], [[0], [0]], None, "video 1: labels must be from 0 to 3"),
         ([[0]], [[-1]], None, "video 0: predictions must be from 0 to 3"),
         ([[0]], None, [np.ones((1, 3))], r"video 0: scores have shape \(1, 3\), not \(1, 4\)"),
-        ([[0]], None, [np.full((1, 4), np.nan)], "video 0: scores hold a value that is not finite"),
+        ([[0]], [[0]], [np.ones((1, 4))] * 2, "same videos"),
+        ([[0]], None, [np.array([[0, 1, np.nan, 0]])], "video 0: scores hold a value that is not finite"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(true, predicted, scores, message):

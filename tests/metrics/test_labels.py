@@ -5,6 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mbrepro.errors import InputError
+from mbrepro.metrics.agreement import agreement_metrics
+from mbrepro.metrics.banos import banos_metrics
+from mbrepro.metrics.bouts import boundary_errors, bout_metrics, found_bouts
 from mbrepro.metrics.frames import evaluate
 from mbrepro.metrics.labels import label_metrics
 from mbrepro.metrics.resampling import draw, estimates, interval
@@ -43,6 +47,15 @@ def test_estimates_are_the_metrics_with_intervals_over_draws():
         between = interval(label_metrics(true, predicted, CLASSES, 30.0, drawn)[name])
         assert found[name]["low"] < found[name]["value"] < found[name]["high"] or name == "onset_abs"
         assert (found[name]["low"], found[name]["high"], found[name]["undefined"]) == (between.low, between.high, 0)
+
+
+@pytest.mark.parametrize(
+    "measure", [agreement_metrics, banos_metrics, bout_metrics, boundary_errors, found_bouts, label_metrics]
+)
+def test_labels_that_do_not_fit_are_refused_by_each_measure(measure):
+    for true, predicted, told in (([[0, 1]], [[0]], r"\(1,\), not \(2,\)"), ([[0]], [[4]], "must be from 0 to 3")):
+        with pytest.raises(InputError, match=f"video 0: predictions .*{told}"):
+            measure(true, predicted, CLASSES, 30.0)
 
 
 def test_two_people_and_feral_have_the_known_frame_metrics(real_data):

@@ -42,20 +42,33 @@ def test_matches_are_as_many_as_bout_f1_banos_and_mir_eval_count(made, threshold
         assert hits["edges"] == len(notes)
 
 
-@settings(max_examples=60, deadline=None)
-@given(two())
-def test_of_all_matchings_of_most_bouts_it_is_that_of_most_overlap(made):
-    true, predicted = (bouts(track, 0)[:4] for track in made)
-    overlap = tiou(true, predicted)
-    rows, columns = match_bouts(true, predicted, 1.0, Criteria())["overlap"]
+@settings(max_examples=150, deadline=None)
+@given(two(), st.sampled_from(CRITERIA))
+def test_of_all_matchings_of_most_bouts_it_is_that_of_most_overlap_or_of_least_shift(made, criterion):
+    true, predicted = (bouts(track, 3)[:4] for track in made)
+    overlap, shift = tiou(true, predicted), np.abs(true[:, None] - predicted).max(-1)
+    allowed = {"overlap": overlap > 0, "tiou": overlap >= 0.2, "edges": shift <= 4}[criterion]
+    gain = np.where(allowed, -shift if criterion == "edges" else overlap, 0)
     few = min(overlap.shape)
     every = [
-        (sum(overlap[i, j] > 0 for i, j in zip(ours, theirs, strict=True)), overlap[list(ours), list(theirs)].sum())
+        (allowed[list(ours), list(theirs)].sum(), gain[list(ours), list(theirs)].sum())
         for ours in combinations(range(len(true)), few)
         for theirs in permutations(range(len(predicted)), few)
     ]
     best = max(every, key=lambda pair: (pair[0], round(pair[1], 9)))
-    assert (len(rows), overlap[rows, columns].sum()) == (best[0], pytest.approx(best[1]))
+    rows, columns = match_bouts(true, predicted, 2.0, Criteria(0.2, 2.0))[criterion]
+    assert allowed[rows, columns].all()
+    assert (len(rows), gain[rows, columns].sum()) == (best[0], pytest.approx(best[1]))
+
+
+def test_two_small_overlaps_are_more_than_a_large_one():
+    true, predicted = np.array([[0, 10], [10, 20]]), np.array([[0, 1], [1, 11]])
+    assert [places.tolist() for places in match_bouts(true, predicted, 1.0, Criteria())["overlap"]] == [[0, 1], [0, 1]]
+
+
+def test_of_two_bouts_near_enough_the_nearer_one_matches():
+    true, predicted = np.array([[10, 14]]), np.array([[6, 10], [12, 16], [17, 18]])
+    assert match_bouts(true, predicted, 10.0, Criteria(edges_s=0.4))["edges"][1].tolist() == [1]
 
 
 def test_criteria_by_hand():
@@ -66,6 +79,14 @@ def test_criteria_by_hand():
     assert found == {"overlap": [[0], [0]], "tiou": [[], []], "edges": [[1], [1]]}
     assert match_bouts(true, predicted, 10, Criteria(0.45))["tiou"][0].tolist() == [0]  # 9 of 20 frames
     assert match_bouts(true, predicted, 10, Criteria(edges_s=0.39))["edges"][0].tolist() == []
+
+
+def test_half_of_the_frames_and_half_a_second_are_enough_and_less_is_not():
+    """Each of two bouts a frame apart from what would match: by default, and where all must be alike."""
+    true, predicted = np.array([[0, 20], [100, 120]]), np.array([[5, 15], [106, 115]])
+    for found in (match_bouts(true, predicted, 10, each) for each in (Criteria(), Criteria(0.5, 0.5))):
+        assert {name: found[name][0].tolist() for name in ("tiou", "edges")} == {"tiou": [0], "edges": [0]}
+    assert match_bouts(true, true, 10, Criteria(tiou=1))["tiou"][0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("wrong", [{"tiou": 0}, {"tiou": 1.1}, {"edges_s": 0}, {"edges_s": np.inf}, {"tiou": np.nan}])

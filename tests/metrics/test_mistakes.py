@@ -30,6 +30,7 @@ def labels(text: str) -> np.ndarray:
         ("aaa.bbb", "aaaa.bb", "hhheehh"),
         ("aaa.bbb", "aaabbbb", "hhhehhh"),
         ("aaaa.aa", "a..a...", "hssh.mm"),
+        ("aaa.", "a..a", "heef"),
     ],
 )
 def test_kinds_by_hand(true, predicted, kinds):
@@ -51,6 +52,7 @@ def test_every_frame_has_its_kind_and_the_labellings_change_places(true, predict
     np.testing.assert_array_equal(one == LETTERS["*"], (true != predicted) & (true != 2) & (predicted != 2))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_shares_are_of_frames_with_a_behaviour_in_either():
     found = shares_of_kinds([labels("..aaaa."), labels("bb.")], [labels(".aaaa.."), labels("...")], CLASSES)
     shares = dict.fromkeys(KINDS, 0.0) | {"hit": 3 / 7, "shifted edge": 2 / 7, "miss": 2 / 7}
