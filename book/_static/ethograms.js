@@ -3,6 +3,7 @@
 (() => {
   const OTHER = "other";
   const ROUNDING = 1e-9; // of frames turned into seconds
+  const APART = 60, ROOM = 0.97; // px between ticks of a time axis, and the share of it where one may begin
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
   function eachRun(track, visit) {
@@ -70,10 +71,24 @@
     }));
   }
 
+  // A time axis with a tick every 1, 2, 5, 10, 20… s, so far from each other that words fit between.
+  function mark(axis) {
+    const seconds = +axis.dataset.seconds, least = APART * seconds / axis.clientWidth;
+    if (!Number.isFinite(least)) return;
+    const ten = 10 ** Math.floor(Math.log10(least)), step = [1, 2, 5, 10].find((times) => times * ten >= least) * ten;
+    const ticks = Array.from({ length: Math.floor(seconds * ROOM / step) + 1 }, (_, k) => {
+      const tick = document.createElement("span");
+      tick.style.left = `${100 * k * step / seconds}%`;
+      tick.textContent = `${+(k * step).toPrecision(6)} s`;
+      return tick;
+    });
+    axis.replaceChildren(...ticks);
+  }
+
   function explore(figure) {
     const held = JSON.parse(figure.querySelector("script").textContent);
     const [budget, tolerance, recording] = figure.querySelectorAll("[name]");
-    const numbers = figure.querySelectorAll("dd"), lines = figure.querySelectorAll(".mb-lines svg");
+    const axis = figure.querySelector(".mb-time"), numbers = figure.querySelectorAll("dd"), lines = figure.querySelectorAll(".mb-lines svg");
     const show = () => {
       const stop = +budget.value, seconds = held.tolerances[tolerance.value];
       const told = [`${Math.round(100 * held.stops[stop])}%`, `${seconds} s`];
@@ -84,7 +99,9 @@
       const spent = mean(held.clips.map((at) => at[stop])) * held.tflop / held.seconds * 3600;
       [f1(held, stop, seconds).toFixed(3), f1(held, 0, seconds).toFixed(3), `${(100 * share(held, stop)).toFixed(1)}%`,
         spent.toFixed(3)].forEach((text, k) => { numbers[k].textContent = text; });
-      const { true: truth, labels, first } = held.recordings[recording.selectedIndex];
+      const { fps, true: truth, labels, first } = held.recordings[recording.selectedIndex];
+      axis.dataset.seconds = eachRun(truth, () => {}) / fps;
+      mark(axis);
       [truth, labels[0][0], labels[0][stop]].forEach((track, k) => draw(lines[k], track, (v) => held.colours[v]));
       draw(lines[3], first[0], (since) => since <= stop && held.shown);
     };
@@ -98,7 +115,13 @@
   function widen(figure) {
     const zoom = figure.querySelector("[name=zoom]");
     zoom.disabled = false;
-    zoom.addEventListener("input", () => { figure.querySelector(".mb-lines").style.width = `${100 * zoom.value}%`; });
+    const axes = figure.querySelectorAll(".mb-time"), markAll = () => axes.forEach(mark);
+    zoom.addEventListener("input", () => {
+      figure.querySelector(".mb-lines").style.width = `${100 * zoom.value}%`;
+      markAll();
+    });
+    for (const kind of ["resize", "beforeprint"]) addEventListener(kind, markAll);
+    markAll();
   }
 
   addEventListener("DOMContentLoaded", () => {

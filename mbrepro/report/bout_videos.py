@@ -9,12 +9,14 @@ from tempfile import TemporaryDirectory
 from IPython.display import HTML
 
 from mbrepro.data.recordings import OTHER, Prediction, Recording
+from mbrepro.data.video import decode_frames, probe
 from mbrepro.metrics.bouts import bouts
 from mbrepro.report.labelled_video import write_labelled_video
-from mbrepro.report.page import line
+from mbrepro.report.page import line, webp
 from mbrepro.study.results import Run
 
 BESIDE_S, LONGEST_S, WIDTH = 0.5, 3.0, 320  # s shown before and after a bout, s of a video at most, px of it at most
+CONTROLS = 96  # px of room below a picture for the player's controls, which would cover the scores
 
 
 def best_and_worst(run: Run, recordings: Sequence[Recording]) -> HTML:
@@ -50,9 +52,12 @@ def _figure(
         path = Path(folder) / "bout.mp4"
         write_labelled_video(path, part, classes, video.labels[frames], video.scores[frames], (WIDTH, WIDTH))
         data = base64.b64encode(path.read_bytes()).decode()
+        (still,) = decode_frames(path, [probe(path).frames // 2])
     said = html.escape(told)
+    height, width, _ = still.shape
+    given = f'width="{WIDTH}" style="aspect-ratio: {width} / {height + CONTROLS}" aria-label="{said}"'
     source = f'src="data:video/mp4;base64,{data}"'
     return (
-        f'<figure><video controls muted playsinline preload="metadata" width="{WIDTH}" aria-label="{said}" {source}>'
-        f"</video><figcaption>{said}</figcaption></figure>"
+        f'<figure><video controls loop muted playsinline preload="metadata" {given} {source}>'
+        f'</video><img class="mb-still" src="{webp(still)}" alt="{said}"><figcaption>{said}</figcaption></figure>'
     )

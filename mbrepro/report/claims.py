@@ -218,4 +218,4 @@ def claims_table(found: Sequence[Claim]) -> str:
         }
         for claim in found
     ]
-    return table(pd.DataFrame(lines), words=True).data
+    return f'<div class="mb-cards">{table(pd.DataFrame(lines), words=True).data}</div>'

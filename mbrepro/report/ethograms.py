@@ -53,7 +53,7 @@ def gate_explorer(held: Mapping, told: pd.DataFrame, budget: float, source: str)
     rows = [(name, track(_expanded(flat), colours, f"{name}, over time")) for name, flat in lines.items()]
     shown = np.where(_expanded(first["first"][0]) <= at, 0, 1)
     rows.append(("shown", track(shown, {0: METHODS[0]}, "shown to stage 2, over time")))
-    drawn = "".join(f"<span>{name}</span>{svg}" for name, svg in rows)
+    drawn = "".join(_row(name, svg) for name, svg in rows) + _row("", _time(len(shown) / first["fps"]))
     data = json.dumps({**held, "colours": colours, "shown": METHODS[0]}, separators=(",", ":")).replace("<", "\\u003c")
     line, alone = told.iloc[at], told.iloc[0]
     sentence = compared(
@@ -83,14 +83,15 @@ def stacked(by_title: Mapping[str, Sequence[Run]], source: str) -> HTML:
     for videos in zip(*(run.videos for run in first.values()), strict=True):
         told = f"{videos[0].name}, labelled"
         parts.append(f"<strong>{html.escape(videos[0].name)}, {len(videos[0].true) / videos[0].fps:.0f} s</strong>")
-        parts.append(f"<span>labelled</span>{track(videos[0].true, colours, told)}")
+        parts.append(_row("labelled", track(videos[0].true, colours, told)))
         for title, video in zip(first, videos, strict=True):
             known, kinds = video.labelled(), np.full(len(video.true), NEITHER)
             kinds[video.true != UNLABELLED] = mistakes(known.true, known.labels, classes)
             shown = np.where(kinds == HIT, video.true, len(classes) + kinds)
             drawn = track(shown, colours | {len(classes) + k: c for k, c in _BY_KIND.items()}, f"{video.name}, {title}")
-            parts.append(f"<span>{html.escape(title)}</span>{drawn}")
-    zoom = '<label>Wider<input name="zoom" type="range" min="1" max="12" value="1" disabled></label>'
+            parts.append(_row(title, drawn))
+        parts.append(_row("", _time(len(videos[0].true) / videos[0].fps)))
+    zoom = '<label>Zoom in time<input name="zoom" type="range" min="1" max="12" value="1" disabled></label>'
     return HTML(
         f'<figure class="mb-stack"><div class="mb-controls">{zoom}</div>{WITHOUT}'
         f'<div class="mb-scroll" tabindex="0" role="group" aria-label="ethograms of all test videos">'
@@ -98,6 +99,15 @@ def stacked(by_title: Mapping[str, Sequence[Run]], source: str) -> HTML:
         f"{key(colours_of(classes) | MISTAKES)}"
         f"<figcaption>{html.escape(_so_what(kinds_table(by_title), source))}</figcaption></figure>"
     )
+
+
+def _row(name: str, shown: str) -> str:
+    return f"<div><span>{html.escape(name)}</span>{shown}</div>"
+
+
+def _time(seconds: float) -> str:
+    """A time axis, to which the page's script gives as many ticks as there is room for."""
+    return f'<div class="mb-time" data-seconds="{seconds:.3f}"></div>'
 
 
 def kinds_table(by_title: Mapping[str, Sequence[Run]]) -> pd.DataFrame:

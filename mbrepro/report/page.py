@@ -133,7 +133,8 @@ def _cells(column: pd.Series) -> list[str]:
 
 
 def _below(text: str) -> str:
-    """A cell whose interval stands below its value, so that tables are as narrow as a page."""
+    """A cell whose interval stands below its value, so that tables are as narrow as a page, neither of them broken."""
+    text = re.sub(r"[-\d.,]+ ± [\d.,]+", r'<span class="mb-whole">\g<0></span>', text)
     return re.sub(r"\[[-\d.,]+, [-\d.,]+\]\*?", r'<span class="mb-interval">\g<0></span>', text)
 
 

@@ -116,16 +116,20 @@ def confusions(runs_by_protocol: Mapping[str, Sequence[Run]]) -> plt.Figure:
         shares = pd.DataFrame(row_normalised(counts[np.ix_(kept, kept)]), names, names)
         heat(shares, axis, fmt=".2f", vmin=0, square=True)
         axis.set(title=protocol, xlabel="predicted", ylabel="true")
-        axis.tick_params(axis="x", rotation=30)
+        plt.setp(axis.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
     return figure
 
 
 def clip_strips(strips: Mapping[str, np.ndarray], columns: int = 8) -> plt.Figure:
-    """Clips (F, H, W, 3) as strips of at most `columns` of their frames, evenly chosen, each under its title."""
+    """Clips (F, H, W, 3) as strips of at most `columns` of their frames, evenly chosen, each under its title.
+
+    A title also says of how many frames they are.
+    """
     figure, axes = plt.subplots(len(strips), 1, figsize=(8.2, 1.5 * len(strips)))
     for axis, (title, clip) in zip(np.atleast_1d(axes), strips.items(), strict=True):
-        axis.imshow(np.concatenate(evenly(clip, columns), axis=1))
-        axis.set_title(title, fontsize=9, loc="left")
+        shown = evenly(clip, columns)
+        axis.imshow(np.concatenate(shown, axis=1))
+        axis.set_title(f"{title} ({len(shown)} of {len(clip)} frames)", fontsize=9, loc="left")
         axis.axis("off")
     return figure
 
@@ -239,10 +243,10 @@ def labelled_strips(strips: Mapping[str, tuple[np.ndarray, Sequence[str]]]) -> p
 
 
 POLICIES = {  # colour, and where a point's length is written: offset in points, alignment
-    "clips": (METHODS[0], (5, 4), "left"),
-    "glance": (METHODS[3], (-2, -13), "left"),
-    "windows": (METHODS[1], (6, -3), "left"),
-    "longest": (METHODS[2], (-6, -1), "right"),
+    "clips": (METHODS[0], (5, 5), "left"),
+    "glance": (METHODS[3], (0, 6), "right"),
+    "windows": (METHODS[1], (3, -14), "right"),
+    "longest": (METHODS[2], (6, -14), "left"),
 }
 
 
@@ -265,7 +269,8 @@ def touch_curve(
         for x, y, p in zip(touched, reached, curve[policy], strict=True):
             if max(abs(x - told[0]), abs(y - told[1])) > 0.06:
                 said, told = _seconds(policy, p["seconds"]), (x, y)
-                axis.annotate(said, told, offset, textcoords="offset points", fontsize=8, color=colour, ha=side)
+                at = side if x > 0.1 else "left"  # beside the axis is no room
+                axis.annotate(said, told, offset, textcoords="offset points", fontsize=9, color=colour, ha=at)
     for marker, (name, p) in zip("D*s", (points or {}).items(), strict=False):
         axis.plot(p["touched"]["value"], p["f1"]["value"], marker, color="black", markersize=8, label=name)
     for name, value in (lines or {}).items():

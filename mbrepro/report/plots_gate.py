@@ -13,6 +13,7 @@ from mbrepro.study.gate_curves import DENSE, NONE
 COLOURS = {
     "difference": "#22705f", "confidence": "#c8442d", "margin": "#d98f2b", "random": "#9a9a94", "oracle": "#2a7ab0",
 }  # fmt: skip
+MARKS = dict(zip(COLOURS, "oD^xs", strict=True))  # lines that lie on each other are told by them
 SPAN = 0.1  # that an axis shows at least, so that thousandths do not look like much
 SHOWN = {"f1": "F1", "map": "MAP", "bout_f1": "bout F1 at tIoU .5"}
 
@@ -22,12 +23,15 @@ def curves_drawn(table: pd.DataFrame) -> plt.Figure:
 
     The dotted line is the dense variant; around F1 stands the difference gate's interval by video.
     """
-    figure, axes = plt.subplots(1, len(SHOWN), figsize=(9.6, 3.6))
+    figure, axes = plt.subplots(1, len(SHOWN), figsize=(9.6, 4.4))
     ends = table[table["gate"] == NONE]
     for axis, (metric, name) in zip(axes, SHOWN.items(), strict=True):
         for gate in [g for g in COLOURS if g in set(table["gate"])]:
             line = pd.concat([ends, table[table["gate"] == gate]]).sort_values("share_of_video")
-            axis.plot(line["share_of_video"], line[metric], "o-", ms=3, color=COLOURS[gate], label=gate)
+            axis.plot(
+                line["share_of_video"], line[metric], marker=MARKS[gate], color=COLOURS[gate], label=gate,
+                ms=6, lw=1, mfc="none",
+            )  # fmt: skip
             if metric == "f1" and gate == "difference":
                 axis.fill_between(line["share_of_video"], line["low"], line["high"], color=COLOURS[gate], alpha=0.12)
         axis.axhline(float(ends.loc[ends["variant"] == DENSE, metric].iloc[0]), **DOTTED)
@@ -36,7 +40,7 @@ def curves_drawn(table: pd.DataFrame) -> plt.Figure:
         axis.grid(axis="y", color=GRID)
         (low, high), middle = axis.get_ylim(), np.mean(axis.get_ylim())
         axis.set_ylim(min(low, middle - SPAN / 2), max(high, middle + SPAN / 2))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS), fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS), fontsize=11)
     return figure
 
 
@@ -48,5 +52,5 @@ def risk_drawn(found: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> plt.Figure
     axis.set(xlabel="share of proposed time that stage 1 keeps", ylabel="share of it labelled wrongly")
     axis.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axis.grid(axis="y", color=GRID)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=9)
     return figure

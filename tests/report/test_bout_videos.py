@@ -3,6 +3,7 @@
 import base64
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -43,6 +44,11 @@ def test_the_best_and_the_worst_bout_of_each_behaviour_are_shown_with_what_lies_
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(base64.b64decode(data))
         pictures = decode_frames(path, range(probe(path).frames))
+        still = base64.b64decode(video.find_next("img", class_="mb-still")["src"].partition(",")[2])
+        shown_on_paper = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR)
+        assert np.abs(shown_on_paper[:, :, ::-1].astype(int) - pictures[len(pictures) // 2]).mean() < 4
+        wide, high = (float(side) for side in video["style"].removeprefix("aspect-ratio: ").split(" / "))
+        assert wide == pictures.shape[2] and high > pictures.shape[1] + 60  # where a player's controls lie
         assert kind == "data:video/mp4;base64" and video.has_attr("controls") and pictures.shape[2] == 320
         np.testing.assert_allclose(pictures[:, :20, 100:200].mean((1, 2, 3)), 2 * np.array(frames), atol=3)
 

@@ -119,10 +119,13 @@ def test_the_pages_script_gives_the_packages_numbers_wherever_the_sliders_stand(
         recording.selectedIndex = 1; recording.dispatchEvent(new Event("input"));
         told.push([...document.querySelectorAll(".mb-explore svg")].map((svg) => svg.getAttribute("viewBox")));
         told.push([...document.querySelectorAll("output")].map((cell) => cell.textContent));
-        const zoom = document.querySelector(".mb-stack [name=zoom]"), lines = document.querySelector(".mb-stack svg");
-        told.push([zoom.disabled, lines.parentElement.style.width]);
+        const [zoom, lines, axis] = ["[name=zoom]", ".mb-lines", ".mb-time"]
+            .map((of) => document.querySelector(`.mb-stack ${{of}}`));
+        const tick = () => axis.children[1];
+        const second = () => [axis.clientWidth, tick().style.left, tick().textContent].map(parseFloat);
+        told.push([zoom.disabled, lines.style.width, ...second()]);
         zoom.value = 3; zoom.dispatchEvent(new Event("input"));
-        told.push(lines.parentElement.style.width);
+        told.push([lines.style.width, ...second()]);
         document.body.insertAdjacentHTML("beforeend", "<pre></pre>");
         document.querySelector("pre").textContent = JSON.stringify(told);
     }});</script>"""
@@ -134,7 +137,9 @@ def test_the_pages_script_gives_the_packages_numbers_wherever_the_sliders_stand(
     assert first == numbers(labels, held, 1, 0)
     assert moved == [numbers(labels, held, *setting) for setting in settings]
     assert boxes == [f"0 0 {len(labels[0][1])} 1"] * 4 and outputs == ["100%", "0.1 s"]
-    assert before == [False, ""] and after == "300%"
+    assert before[:2] == [False, ""] and after[0] == "300%"
+    for wide, share, seconds in (before[2:], after[1:]):  # px, percent of it, s of the first video's time axis
+        assert 60 <= wide * share / 100 <= 150 and share / 100 == pytest.approx(seconds / (50 / 30), abs=1e-3)
 
 
 @pytest.fixture(scope="module")
