@@ -129,7 +129,7 @@ def _controls(held: Mapping, at: int) -> str:
     return (
         f'<div class="mb-controls"><label>Share of all clips\' time that may be shown: <output>{held["stops"][at]:.0%}'
         f'</output><input name="stop" type="range" min="0" max="{last[0]}" value="{at}" disabled></label>'
-        "<label>Tolerance, a frame being right where the other labels say the same so near: <output>0 s</output>"
+        "<label>Tolerance: a frame is right if the other labels say the same within <output>0 s</output>"
         f'<input name="tolerance" type="range" min="0" max="{last[1]}" value="0" disabled></label>'
         f'<label>Recording drawn<select name="recording" disabled>{names}</select></label></div>'
     )

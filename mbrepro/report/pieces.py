@@ -56,7 +56,7 @@ def _controls(held: Mapping, at: int) -> str:
     return (
         f'<div class="mb-controls"><label>Longest piece: <output>{SECONDS:g} s</output>'
         f'<input name="piece" type="range" min="0" max="{last[0]}" value="{at}" disabled></label>'
-        "<label>Tolerance, a frame being right where the other labels say the same so near: <output>0 s</output>"
+        "<label>Tolerance: a frame is right if the other labels say the same within <output>0 s</output>"
         f'<input name="tolerance" type="range" min="0" max="{last[1]}" value="0" disabled></label>'
         f'<label>Stage 1, which says where action is<select name="stage" disabled>{stages}</select></label></div>'
     )
