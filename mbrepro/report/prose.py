@@ -262,9 +262,9 @@ def gates(areas: pd.DataFrame, gains: Mapping[str, Mapping[str, float]], promise
     lines = _gained(titles, "the difference gate", "the other")
     f1 = areas["f1"].drop("oracle")
     apart = [name for name, told in gains.items() if name != "oracle" and (told["low"] > 0 or told["high"] < 0)]
-    told = f"from {' and '.join(apart)} alone" if apart else "from none of the others"
+    told = f"from {' and '.join(apart)} alone" if apart else "from none of them"
     if len(apart) == len(f1) - 1:
-        told = "from all the others"
+        told = "from all of them"
     best = f"Of the gates that know no labels, {f1.idxmax()} has the highest mean"
     lines.append(f"{best}; these videos tell the difference gate apart {told}.")
     asked = f"at most {gate.LOSS:.2f} of F1 with {gate.CERTAIN:.0%} certainty"

@@ -131,9 +131,9 @@ def test_gates_are_told_apart_only_where_an_interval_excludes_0_and_no_promise_i
     assert "takes" not in prose.gates(areas, gains, Guarantee(None, 300, 230))
     assert "Shown 60% of the clips" in prose.gates(areas, gains, Guarantee(2, 300, 230))
     same = dict.fromkeys(gains, difference(0, -0.01, 0.01))
-    assert "apart from none of the others." in prose.gates(areas, same, Guarantee(None, 19, 230))
+    assert "apart from none of them." in prose.gates(areas, same, Guarantee(None, 19, 230))
     every = dict.fromkeys(gains, difference(0.1, 0.05, 0.2))
-    assert "apart from all the others." in prose.gates(areas, every, Guarantee(None, 19, 230))
+    assert "apart from all of them." in prose.gates(areas, every, Guarantee(None, 19, 230))
 
 
 def test_a_pages_first_sentence_compares_as_its_rows_do():
