@@ -22,8 +22,9 @@ TRAINED = ("baseline", "localization")  # rows whose protocols differ in the pas
 
 
 def opening(source: str, told: str) -> str:
-    """What a page starts with: its result in plain text, and of which recordings (`source`) it is."""
-    return f'<p class="mb-result"><strong>Result, {source} recordings.</strong> {html.escape(told)}</p>'
+    """What a page starts with: its result in plain text, and of which recordings (`Dataset.source`) it is."""
+    whose = source if source.startswith("your ") else f"{source} recordings"
+    return f'<p class="mb-result"><strong>Result, {html.escape(whose)}.</strong> {html.escape(told)}</p>'
 
 
 def result(table: pd.DataFrame, row: str, source: str) -> str:

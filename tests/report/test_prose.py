@@ -217,7 +217,8 @@ def test_a_power_law_is_advised_against_where_its_trial_missed():
     assert "F1 overshoots (0.867 [0.860, 0.880], measured 0.841); MAP holds (" in said
     assert "bout F1 falls short (0.500" in said and "Do not use it here for F1 and bout F1." in said
     assert "Do not" not in prose.trial(laws[laws["score"] == "map"], "own")
-    assert "Too little is labelled" in prose.trial(laws[:0], "own")
+    few = prose.trial(laws[:0], "your 4 recordings of 2 animals in “<b>”")
+    assert "Result, your 4 recordings of 2 animals in “&lt;b&gt;”.</strong> Too little is labelled" in few
 
 
 def test_whether_a_localizer_is_needed_follows_the_difference():
