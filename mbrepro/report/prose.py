@@ -47,7 +47,7 @@ def result(table: pd.DataFrame, row: str, source: str) -> str:
 
 def _alike(rows: pd.DataFrame) -> bool:
     """Whether both protocols have the same figures of everything that means the same in both."""
-    by = rows.set_index(["protocol", "metric"])["mean"].astype(float).drop("map", level="metric")
+    by = rows.set_index(["protocol", "metric"])["mean"].astype(float).drop("map", level="metric", errors="ignore")
     one, other = (by.get(protocol, pd.Series(dtype=float)) for protocol in ("published", "corrected"))
     return len(one) > 0 and one.equals(other.reindex(one.index))
 

@@ -149,6 +149,7 @@ def test_a_pages_first_sentence_compares_as_its_rows_do():
         "Few-shot, corrected, has an F1 of 0.10, less than the 0.20 of always" in said and "published" not in said
     )  # other behaviours as published
     assert "has not been run" in prose.result(rows, "pose_vlm", "CalMS21")
+    assert "has not been run" in prose.result(rows, "baseline", "CalMS21")
 
 
 @pytest.mark.parametrize(("bout", "same"), [(0.4, True), (0.41, False)])
