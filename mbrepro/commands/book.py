@@ -132,7 +132,11 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
         "sure": prose.how_sure(rows),
         "lead": prose.lead(results.difference(*both) if all(both) else None, source),
         "corrections": prose.corrections(rows, glued, ablation),
-        "result_beyond": _beyond(folder),
+        "result_beyond": _beyond(folder, source),
+        "result_gate": prose.look_result(glued, source),
+        "result_language": prose.language_result(glued, source),
+        "result_ablation": prose.ablation_result(ablation),
+        "result_space": prose.space_result(glued, source),
     } | {f"result_{row}": prose.result(every, row, source) for row in poster.ROWS}
 
 
@@ -158,10 +162,10 @@ def _edges(
     return takes, gives, [*TAKEN, NETWORKS, EMBEDDINGS, *poster.ROWS, *pages], links
 
 
-def _beyond(folder: Path) -> str:
-    """What page 12 begins with: its best line against the baseline."""
+def _beyond(folder: Path, source: str) -> str:
+    """What page 12 begins with: its chosen line against the baseline."""
     ours, baseline = (results.read_row("baseline", name, folder) for name in (results.BEYOND, "corrected"))
-    return prose.gains(beyond.differences(ours, baseline), "beyond", "the baseline") if ours and baseline else ""
+    return prose.beyond_result(beyond.differences(ours, baseline), source) if ours and baseline else ""
 
 
 def verify(profile: str, run: str = "") -> int:

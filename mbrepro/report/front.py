@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
-from mbrepro.report.page import BOUT_F1, METRICS, line, or_undefined, table, two_people, with_interval
+from mbrepro.report.page import BOUT_F1, METRICS, line, or_undefined, printed, table, two_people, with_interval
 from mbrepro.report.tables import by_protocol
 from mbrepro.study import poster, results
 from mbrepro.study.two_stages import ALWAYS
@@ -74,7 +74,11 @@ def _of_row(row: str, part: pd.DataFrame, watched: Mapping[str, float], source: 
     for shown, metric in METRIC.items():
         if metric == BOUT_F1 and not part.index.isin([BOUT_F1], level="metric").any():
             continue  # a row of clips
-        line = {"row": "" if lines else title, "metric": shown, "real mice": _printed(row, shown)}
+        line = {
+            "row": "" if lines else title,
+            "metric": shown,
+            "real mice": "" if metric == BOUT_F1 else printed(row, shown.lower()),
+        }
         line |= {f"{name} ({source})": _cell(part, name, metric) for name in results.PROTOCOLS}
         line[f"corrected ({source})"] += _worse(part, metric)
         line["always the most frequent"] = "" if metric == BOUT_F1 else _cell(part, ALWAYS, metric)
@@ -83,18 +87,6 @@ def _of_row(row: str, part: pd.DataFrame, watched: Mapping[str, float], source: 
         shares = {f"{name} ({source})": f"{share:.0%}" for name, share in watched.items()}
         lines.append({"row": "", "metric": "video looked at"} | shares)
     return lines
-
-
-def _printed(row: str, shown: str) -> str:
-    """The poster's figure in this metric; one that is of another metric stands in brackets, with its name."""
-    if shown not in ("F1", "MAP"):
-        return ""
-    printed = f"{poster.TABLE[row][shown.lower()]:.2f}"
-    if row == "pose_vlm":
-        told = {"F1": f"{poster.readings()['f1']:.2f} ({printed}: 4 classes)", "MAP": f"({printed}: precision)"}
-        return told[shown]
-    reading = results.READINGS[row, "published"][shown.lower()]
-    return f"({printed}: {reading})" if reading == "precision" else printed
 
 
 def _worse(part: pd.DataFrame, metric: str) -> str:

@@ -17,6 +17,15 @@ from mbrepro.study import ablations, beyond, gate_curves, poster
 from mbrepro.study.gated import FEWEST, Stages
 from mbrepro.study.two_stages import ALWAYS
 
+MEANS = {"f1": "F1", "map": "MAP", "bout_f1_50": "bout F1"}
+TRAINED = ("baseline", "localization")  # rows whose protocols differ in the passes of one network alone
+
+
+def opening(source: str, told: str) -> str:
+    """What a page starts with: its result in plain text, and of which recordings (`Dataset.source`) it is."""
+    whose = source if source.startswith("your ") else f"{source} recordings"
+    return f'<p class="mb-result"><strong>Result, {html.escape(whose)}.</strong> {html.escape(told)}</p>'
+
 
 def result(table: pd.DataFrame, row: str, source: str) -> str:
     """What a row's page starts with: F1 under the corrected protocol beside the published one and the trivial answer.
@@ -25,13 +34,125 @@ def result(table: pd.DataFrame, row: str, source: str) -> str:
     behaviours as published.
     """
     f1 = table[(table["row"] == row) & (table["metric"] == "calms21_f1")].set_index("protocol")["mean"].astype(float)
-    one = f1.get("corrected")
-    before = None if row == "few_shot" else f1.get("published")
-    about = f"{poster.TITLES[row]}, corrected, has an F1 of"
-    first = compared(about, one, before, "of the published protocol, in the same metric")
-    second = compared("It is" if first else about, one, f1.get(ALWAYS), "of always saying the most frequent behaviour")
-    said = " ".join(filter(None, (first, second))) or "The corrected row has not been run."
-    return f'<p class="mb-result"><strong>Result, {source} recordings.</strong> {html.escape(said)}</p>'
+    same = row in TRAINED and _alike(table[table["row"] == row])
+    others = {} if row == "few_shot" or same else {"the published protocol, in the same metric": f1.get("published")}
+    others["always saying the most frequent behaviour"] = f1.get(ALWAYS)
+    one, about = f1.get("corrected"), poster.TITLES[row] + ("" if same else ", corrected,")
+    beside = [_beside(one, other, f"of {whose}") for whose, other in others.items()]
+    said = f"{about} has an F1 of {one:.2f}, {' and '.join(filter(None, beside))}." if any(beside) else ""
+    if said and same:
+        said += " The corrected protocol trains for as many passes as the published one, so their rows are identical."
+    return opening(source, said or "The corrected row has not been run.")
+
+
+def _alike(rows: pd.DataFrame) -> bool:
+    """Whether both protocols have the same figures of everything that means the same in both."""
+    by = rows.set_index(["protocol", "metric"])["mean"].astype(float).drop("map", level="metric", errors="ignore")
+    one, other = (by.get(protocol, pd.Series(dtype=float)) for protocol in ("published", "corrected"))
+    return len(one) > 0 and one.equals(other.reindex(one.index))
+
+
+def beyond_result(differences: Mapping[str, Mapping[str, float]], source: str) -> str:
+    """What the page of poses alone starts with: the chosen line against the corrected baseline, as of `gains`."""
+    return opening(source, f"Of poses alone, {_told(differences, 'the line beyond', 'the corrected baseline')}.")
+
+
+def look_result(glued: Mapping[str, str], source: str) -> str:
+    """What the gate's page starts with: whether a look at video adds to poses alone.
+
+    glued: numbers of the page, `gate_curves.gain` as gate_more_…; without them nothing could be fitted.
+    """
+    if "gate_more_value" not in glued:
+        return opening(source, "Too few train animals have video for a second stage, so nothing is measured here.")
+    names = ("value", "low", "high", "n_videos")
+    told = {name: float(glued[f"gate_more_{name}"]) for name in names}
+    word = "adds nothing measurable to poses alone"
+    if told["low"] > 0:
+        word = "adds to poses alone"
+    elif told["high"] < 0:
+        word = "takes from what poses alone have"
+    elif np.isnan(told["low"]):
+        word = "may add to poses alone or take from them, as too few videos are here to tell"
+    differs = _told({"F1": told}, "the gated two stages", "poses alone")
+    return opening(source, f"A look at video {word}: {differs}.")
+
+
+def _told(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
+    """ONE minus OTHER is so much in each metric, with the interval in brackets."""
+    parts, videos = [], 0
+    for title, told in differences.items():
+        videos = int(told["n_videos"])
+        between = "" if np.isnan(told["low"]) else f" [{told['low']:+.3f}, {told['high']:+.3f}]"
+        parts.append(f"{told['value']:+.3f}{between} in {title}")
+    how = f"95 % intervals by video, {_videos(videos)}" if "[" in parts[0] else f"{_videos(videos)}, no intervals"
+    return f"{one} minus {other} is {' and '.join(parts)} ({how})"
+
+
+def space_result(glued: Mapping[str, str], source: str) -> str:
+    """What the page of the embedding space starts with: what fewer dimensions give, and what another head does.
+
+    glued: numbers of the page, recalls of the nearest neighbour and the linear head as space_….
+    """
+    full, best, ridge = (float(glued.get(f"space_{name}", "nan")) for name in ("1_NN_full", "1_NN_best", "ridge_full"))
+    told = compared("Fewer dimensions take the nearest neighbour's mean recall to", best, full, "of the whole space")
+    more = compared("A linear head in the whole space has", ridge, best, "of the nearest neighbour at its best")
+    return opening(source, " ".join(filter(None, (told, more))) or "No clip that holds a behaviour was found.")
+
+
+def language_result(glued: Mapping[str, str], source: str) -> str:
+    """What the page of captions starts with: what length of clip changes, and what the words tell.
+
+    glued: numbers of the page, at the shortest and the longest clips.
+    """
+    names = ("silent_shortest", "silent_longest", "words_longest", "chance_longest")
+    short, long, words, chance = (float(glued.get(f"language_{name}", "nan")) for name in names)
+    told = compared(
+        "To the longest clips the model gives no response in", long, short, "to the shortest", " of cases", ".0%"
+    )
+    about = "The words of their captions tell the behaviours with a mean recall of"
+    more = compared(about, words, chance, "of chance, on few clips and without an interval")
+    return opening(source, " ".join(filter(None, (told, more))) or "There was no clip to ask about.")
+
+
+def ablation_result(ablation: pd.DataFrame | None) -> str:
+    """What the page of ablations starts with: the best way to show and read clips beside poses of the same clips.
+
+    ablation: the recorded table of `ablations`.
+    """
+    if ablation is None:
+        return opening("simulated", "No ablation is recorded yet.")
+    looked = ablation["F1"].drop("poses alone", level=0).astype(float)
+    about = (
+        f"The best of {len(looked)} ways to show and read a clip ({', '.join(map(str, looked.idxmax()))}) has an F1 of"
+    )
+    return opening(
+        "simulated", compared(about, looked.max(), ablations.control(ablation)[0], "of the same clips' poses")
+    )
+
+
+def trial(laws: pd.DataFrame, source: str) -> str:
+    """What the page of the learning curve starts with: for which means the power law foretold what was measured.
+
+    laws: as of `learning_curve.extrapolated`.
+    """
+    rows = laws[(laws["times"] == 0) & (laws["by"] == "minutes")]
+    lines, failed = [], []
+    for row in rows.itertuples():
+        title = MEANS[row.score]
+        word = (
+            "holds"
+            if row.low <= row.measured <= row.high
+            else "overshoots"
+            if row.value > row.measured
+            else "falls short"
+        )
+        failed += [title] if word != "holds" else []
+        lines.append(f"{title} {word} ({row.value:.3f} [{row.low:.3f}, {row.high:.3f}], measured {row.measured:.3f})")
+    if not lines:
+        return opening(source, "Too little is labelled to try a power law.")
+    use = f" Do not use it here for {' and '.join(failed)}." if failed else ""
+    said = f"Of what a power law through the smaller amounts foretells of the last one, {'; '.join(lines)}."
+    return opening(source, said + use)
 
 
 def how_sure(table: pd.DataFrame) -> str:
@@ -133,18 +254,20 @@ def two_stages(runs: gate_curves.Runs, budget: float, table: pd.DataFrame) -> st
     return _list(lines)
 
 
-def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
-    """Which gate's curve lies highest, and what a threshold may promise with so few videos.
+def gates(areas: pd.DataFrame, gains: Mapping[str, Mapping[str, float]], promised: Guarantee) -> str:
+    """How the difference gate's curve lies to the others', and what a threshold may promise with so few videos.
 
-    areas: as of `gate_curves.areas`.
+    areas, gains: as of `gate_curves.areas` and `area_gains`.
     """
-    f1, best = areas["f1"], areas["f1"].drop("oracle").idxmax()
-    lines = [
-        compared("Over the share of video, the difference gate has a mean F1 of", f1["difference"], f1[name],
-                  f"of {name}", form=".3f")
-        for name in ("confidence", "margin", "random", "oracle")
-    ]  # fmt: skip
-    lines.append(f"Of the gates that know no labels, {best} has the highest.")
+    titles = {f"Mean F1 over the share of video, beside {name}": told for name, told in gains.items()}
+    lines = _gained(titles, "the difference gate", "the other")
+    f1 = areas["f1"].drop("oracle")
+    apart = [name for name, told in gains.items() if name != "oracle" and (told["low"] > 0 or told["high"] < 0)]
+    told = f"from {' and '.join(apart)} alone" if apart else "from none of them"
+    if len(apart) == len(f1) - 1:
+        told = "from all of them"
+    best = f"Of the gates that know no labels, {f1.idxmax()} has the highest mean"
+    lines.append(f"{best}; these videos tell the difference gate apart {told}.")
     asked = f"at most {gate.LOSS:.2f} of F1 with {gate.CERTAIN:.0%} certainty"
     few = f"; even without any loss that takes {promised.needed} calibration videos, and there are {promised.videos}"
     if promised.place is None:
@@ -156,13 +279,47 @@ def gates(areas: pd.DataFrame, promised: Guarantee) -> str:
     return _list(lines)
 
 
+def needed(told: Mapping[str, float]) -> str:
+    """Whether a localizer of its own brings anything: `results.difference` of F1, the four-class baseline minus it."""
+    verdict = "a localizer of its own brings nothing that these videos show"
+    if told["high"] < 0:
+        verdict = "the localizer is the better one"
+    elif told["low"] > 0:
+        verdict = "the baseline is the better localizer"
+    elif np.isnan(told["low"]):
+        verdict = "too few videos to tell them apart"
+    differs = _told({"F1 of action": told}, "The baseline, its behaviours added up,", "the localizer")
+    return _paragraph(f"{differs}: {verdict}.")
+
+
+def orders(rows: pd.DataFrame) -> str:
+    """Whether precision and average precision put two localizers in the same order (`audit.binary_scores`)."""
+    first, second = (rows[name].fillna(0).idxmax() for name in ("precision", "average precision"))
+    if first == second:
+        return _paragraph(f"By both measures {first} leads here; on other scores the two orders may differ.")
+    return _paragraph(f"By precision {first} leads, by average precision {second}.")
+
+
+def falling(ceilings: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Whether shorter proposals allow more at every gap, as they do on real labels (`sparsity.ceilings`)."""
+    every = [[told["value"] for told in by_length.values()] for by_length in ceilings.values()]
+    falls = sum(line == sorted(line, reverse=True) for line in every)
+    where = "at every gap" if falls == len(every) else f"at {falls} of {len(every)} gaps"
+    return _paragraph(f"Here shorter proposals allow more {where}; on real labels they do at every gap.")
+
+
 def compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
     """ABOUT ONE OF, more than / less than / the same as the OTHER WHOSE; nothing if one of them is not known."""
+    beside = _beside(one, other, whose, form)
+    return f"{about} {format(one, form)}{of}, {beside}." if beside else ""
+
+
+def _beside(one: float | None, other: float | None, whose: str, form: str = ".2f") -> str:
     if one is None or other is None or np.isnan(one) or np.isnan(other):
         return ""
     said, beside = format(one, form), format(other, form)
     word = "the same as" if said == beside else "more than" if one > other else "less than"
-    return f"{about} {said}{of}, {word} the {beside} {whose}."
+    return f"{word} the {beside} {whose}"
 
 
 def _videos(count: int) -> str:

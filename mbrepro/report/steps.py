@@ -42,7 +42,7 @@ def in_words(table: pd.DataFrame) -> HTML:
     gains = table.set_index("step")["F1 gain"].dropna()
     losing = int((gains < 0).sum())
     steps = f"{losing} of the {len(gains)} steps {'takes' if losing == 1 else 'take'} from it"
-    told = f"All steps together add {gains.sum():+.3f} to the end-to-end F1; {steps}."
+    told = f"All steps together add {gains.sum():+.3f} to F1; {steps}."
     if len(gains) and gains.max() > 0:
         told += f" The largest gain, {gains.max():+.3f}, is that of: {html.escape(str(gains.idxmax()))}."
     return HTML(f"<p>{told}</p>")

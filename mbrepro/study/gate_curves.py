@@ -29,6 +29,7 @@ CHOSEN = "difference"
 POINTS = ["share_of_video", "passes", "tflop_per_hour", "f1", "low", "high", "map", "bout_f1"]
 COLUMNS = ["variant", "gate", *POINTS]
 ROW, DENSE_ROW = ("pose_vlm", "beyond"), ("pose_vlm", "beyond_dense")  # of the study's table
+TITLES = {ROW[1]: GATED, DENSE_ROW[1]: DENSE}  # what a page calls them, whose "beyond" would be poses alone
 Runs = Mapping[tuple[str, float], list[Run]]  # by gate and budget, a run a seed
 
 
@@ -84,7 +85,7 @@ def _scores(runs: Sequence[Run]) -> list[float]:
     weights, f1, others = whole_and_drawn(len(runs[0].videos)), [], []
     for run in runs:
         true, labels, scores = run.arrays()
-        f1.append(weighted_metrics(true, labels, None, run.classes, weights)["f1"])
+        f1.append(_f1(run, weights))
         ranked = evaluate(true, labels, scores, run.classes)["map"]
         others.append([ranked, float(found_bouts(true, labels, run.classes)["bout_f1_50"][0])])
     mean = np.mean(f1, axis=0)
@@ -191,6 +192,38 @@ def areas(table: pd.DataFrame) -> pd.DataFrame:
             shares = curve["share_of_video"].to_numpy()
             found[name] = {m: gate.area(shares, curve[m].to_numpy()) for m in ("f1", "map", "bout_f1")}
     return pd.DataFrame.from_dict(found, "index")
+
+
+def area_gains(table: pd.DataFrame, runs: Runs) -> dict[str, dict[str, float]]:
+    """How much higher the mean F1 of the difference gate's curve is than each other gate's, as `results.difference`.
+
+    table, runs: of `curves`, whose shares of video are kept in every resample of the videos.
+    """
+    videos = len(runs[NONE, 0.0][0].videos)
+    weights, drawn = whole_and_drawn(videos), {}
+    shares = dict(zip(runs, table["share_of_video"], strict=True))
+    scored = {at: np.mean([_f1(run, weights) for run in found], axis=0) for at, found in runs.items()}
+    for name in dict.fromkeys(gate_ for gate_, _ in runs if gate_ != NONE):
+        curve = sorted((at for at in runs if at[0] in (name, NONE)), key=lambda at: at[1])
+        along = np.array([shares[at] for at in curve])
+        drawn[name] = np.array([gate.area(along, f1) for f1 in np.transpose([scored[at] for at in curve])])
+    gains = {name: drawn[CHOSEN] - found for name, found in drawn.items() if name != CHOSEN}
+    return {
+        name: dict(zip(("low", "high", "undefined"), interval(gain[1:], videos), strict=True))
+        | {"value": float(gain[0]), "n_videos": videos}
+        for name, gain in gains.items()
+    }
+
+
+def _f1(run: Run, weights: np.ndarray) -> np.ndarray:
+    """(R,) under each line of weights (R, videos)."""
+    true, labels, _ = run.arrays()
+    return weighted_metrics(true, labels, None, run.classes, weights)["f1"]
+
+
+def gain(runs: Runs, budget: float) -> dict[str, float]:
+    """How much more F1 the gated two stages have under a budget than poses alone: `results.difference`."""
+    return results.difference(runs[point(budget)], runs[NONE, 0.0])
 
 
 def bounds(

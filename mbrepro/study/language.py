@@ -131,6 +131,12 @@ def shares(frame: pd.DataFrame, by: str, of: str = "category") -> pd.DataFrame:
     return counts.div(counts.sum(axis=1), axis=0).assign(clips=counts.sum(axis=1)).rename_axis(columns=None)
 
 
+def ends(by_length: pd.Series) -> dict[str, float]:
+    """Of values by ascending length of clip, that of the shortest and of the longest; NaN if there are none."""
+    values = by_length.tolist() or [float("nan")]
+    return {"shortest": values[0], "longest": values[-1]}
+
+
 def naming(frame: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """How often captions name each behaviour, of clips that hold it and of all others: equal shares are guessing."""
     rows = {}

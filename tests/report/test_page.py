@@ -141,8 +141,26 @@ def test_an_interval_of_fewer_defined_resamples_says_so():
     assert cells(page.rows_shown(row(undefined=43)))[1][3] == "0.200 – 0.400 (of 957 resamples)"
 
 
+@pytest.mark.parametrize(
+    ("row_", "metric", "protocol", "said"),
+    [
+        ("baseline", "map", "corrected", "0.85"),
+        ("localization", "map", "published", "0.88"),
+        ("localization", "map", "corrected", "(0.88: precision)"),
+        ("pose_vlm", "f1", "published", "0.52"),
+        ("pose_vlm", "f1", "corrected", "0.38 (0.52: 4 classes)"),
+        ("pose_vlm", "map", "corrected", "(0.52: precision)"),
+    ],
+)
+def test_a_figure_of_the_poster_of_another_metric_stands_in_brackets(row_, metric, protocol, said):
+    assert page.printed(row_, metric, protocol) == said
+    line = row(metric=metric, protocol=protocol).assign(row=row_)
+    assert cells(page.rows_shown(line))[1][4] == said
+    assert cells(page.rows_shown(line.assign(published=np.nan)))[1][4] == ""  # one's own data
+
+
 def test_rows_say_what_a_metric_is_and_counts_have_fewer_digits():
-    counted = row(100.0, 1200.0, metric="merged").assign(mean=345.678)
+    counted = row(100.0, 1200.0, metric="merged").assign(mean=345.678, published=np.nan)
     assert cells(page.rows_shown(counted))[1][1:4] == [
         "bouts predicted over several", "345.7 ± 0.010", "100.0 – 1,200.0",
     ]  # fmt: skip

@@ -159,6 +159,22 @@ def test_gates_spend_the_same_on_different_clips_and_the_difference_beats_confid
     assert ends["f1"].tolist() == pytest.approx(by_hand)
 
 
+def test_gains_over_other_gates_are_the_differences_of_the_areas(drawn):
+    table, runs = drawn
+    found, gains = areas(table)["f1"], gate_curves.area_gains(table, runs)
+    assert set(gains) == set(found.index) - {"difference"}
+    for name, told in gains.items():
+        assert told["value"] == pytest.approx(found["difference"] - found[name])
+        assert told["n_videos"] == len(runs[NONE, 0.0][0].videos)
+    gain = gate_curves.gain(runs, 0.4)
+    ends = table.set_index(["gate", "share_of_video"])["f1"]
+    by_hand = np.mean(
+        [evaluate(*zip(*[(v.true, v.labels) for v in run.videos], strict=True), None, TASK1_CLASSES)["f1"]
+         for run in runs["difference", 0.4]]
+    )  # fmt: skip
+    assert gain["value"] == pytest.approx(by_hand - ends["none", 0.0])
+
+
 def test_the_budget_is_the_best_on_train_animals_that_shows_no_more_than_it_may(made, values):
     data, stages = made
     held_out, _ = values
