@@ -57,10 +57,10 @@ def _of_numbers() -> list[Claim]:
         ),
         Claim(
             "Poses tell where something happens: F1 .92.", "holds",
-            f"Action against other: the official four-class baseline, its behaviours added up, has "
-            f"{official['f1']:.3f} ± {official['sd']:.3f} over its published seeds, so that it needs no network of "
+            "Its .92 is of action against other; the official four-class baseline, its behaviours added up, has "
+            f"{official['f1']:.3f} ± {official['sd']:.3f} over its published seeds, so stage 1 needs no network of "
             f"its own. So measured two people agree to {with_interval(two_people()[ACTION])}, on other recordings.",
-            REAL, SHOWN, "02_localization", "mbrepro run 08_audit",
+            REAL, SHOWN, "08_audit", "mbrepro run 08_audit",
         ),
         Claim(
             "It is very accurate on other.", "holds",
@@ -112,7 +112,8 @@ def _pieces() -> str:
     return (
         f"One label of a good video model for each half second of action keeps an F1 of {with_interval(piece['f1'])} "
         f"with {piece['touched']['value']:.0%} of the video shown, where every frame gives {with_interval(dense)}. "
-        f"To label them the model had seen {piece['seen']['value']:.0%}, so it is an upper bound."
+        f"To label them the model had seen {piece['seen']['value']:.0%}, so {piece['f1']['value']:.2f} is an upper "
+        "bound."
     )
 
 
@@ -179,7 +180,7 @@ def five_lines(source: str) -> str:
     lines = {
         "Claimed": Claim("", "F1 .52 against .79 from poses alone", claimed, ARITHMETIC, SHOWN, "04_pose_vlm", ""),
         "Holds": poses._replace(verdict="Poses find the action"),
-        "Why it failed": Claim("", "The wrong seconds, and too many at once", why, REAL, INFERRED, "11_real", ""),
+        "Why it failed": Claim("", "Likely the wrong seconds, too many at once", why, REAL, INFERRED, "11_real", ""),
         "Works instead": Claim("", "Short pieces, and poses well used", better, REAL, SHOWN, "11_real", ""),
         "How sure": Claim("", "One data set of mice, one of rats", sure, REAL, SHOWN, "11_real", ""),
     }
