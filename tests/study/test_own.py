@@ -65,7 +65,7 @@ def test_card_tells_what_was_seen_and_scores_of_animals_held_out(model, folder):
 def test_figures_are_those_of_the_held_out_labels(folder, monkeypatch):
     """Of known scores, given where the animal is held out, they are what the frame metrics give of all recordings."""
 
-    def fold_scores(others, held, alike, layers):
+    def fold_scores(others, held, alike, layers=()):
         assert alike and len(others) + len(held) == len(recordings)
         assert not {r.animal for r in others} & {r.animal for r in held}
         return {r.name: scores[r.name] for r in held}

@@ -105,7 +105,7 @@ def made_scores(data, seed=0):
 def test_layered_trees_are_those_of_train_and_know_no_animal_that_they_score(data, monkeypatch):
     scores = made_scores(data)
 
-    def fold_scores(others, held, alike, layers):
+    def fold_scores(others, held, alike, layers=()):
         assert alike and not {r.animal for r in others} & {r.animal for r in held}
         return {r.name: scores[r.name] for r in held}
 

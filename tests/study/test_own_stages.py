@@ -29,7 +29,7 @@ def data(folder, monkeypatch, tmp_path):
     quiet = np.array([name == "nonsocial" for name in NAMES])
     scores = np.where(quiet[:, None], [0.05, 0.05, 0.9], [0.45, 0.45, 0.1])
 
-    def fold_scores(others, held, alike, layers):
+    def fold_scores(others, held, alike, layers=()):
         assert alike and not {r.animal for r in others} & {r.animal for r in held}
         return {r.name: scores for r in held}
 
