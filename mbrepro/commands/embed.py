@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from mbrepro.commands.options import Cpu, Model, Profile, Scale, Seeds, Source, Task, check_patience, use_profile
+from mbrepro.commands.options import (
+    Cpu,
+    Model,
+    Profile,
+    Scale,
+    Seeds,
+    Source,
+    Task,
+    check_patience,
+    check_workers,
+    use_profile,
+)
 from mbrepro.embedding import check_embedder
 from mbrepro.study import embed
 from mbrepro.study.estimate import estimate
@@ -24,6 +35,7 @@ def command(
 ) -> None:  # fmt: skip
     """Embed a share of the clips into the store, or say what all of them cost."""
     embed.shard([], shard)  # refused before minutes of training
+    check_workers(engine, workers)
     use_profile(profile, model, source)
     memory = engine == "local" and not only_estimate
     check_embedder(embedder_settings(profile, protocol), memory=memory)

@@ -91,6 +91,12 @@ def local_model(model: str) -> str:
     return model
 
 
+def check_workers(engine: str, workers: int) -> None:
+    """Raise InputError for workers of an engine that has none."""
+    if engine == "local" and workers != 1:
+        raise InputError(f"--workers {workers} is for --engine ray; --engine local works in one process")
+
+
 def check_patience(profile: str, cpu: bool, seeds: int, model: str = "") -> None:
     """Raise InputError before anything runs if stage 2 with a real model would keep a CPU busy for hours.
 

@@ -12,7 +12,15 @@ import typer
 
 from mbrepro.commands import runner
 from mbrepro.commands.execute import WarmKernel
-from mbrepro.commands.options import Cpu, Model, Profile, Source, check_patience, use_profile
+from mbrepro.commands.options import (
+    Cpu,
+    Model,
+    Profile,
+    Source,
+    check_patience,
+    check_workers,
+    use_profile,
+)
 from mbrepro.commands.run import parameter
 from mbrepro.embedding.distributed import joined
 from mbrepro.errors import InputError
@@ -45,6 +53,9 @@ class Worker:
     def run(self, job: Job) -> Ended:
         return _run(job, self.kernel)
 
+    def close(self) -> None:
+        self.kernel.close()
+
 
 def command(
     notebook: Annotated[str, typer.Argument(help="a notebook's name, such as 03_clip", show_default=False)],
@@ -58,6 +69,7 @@ def command(
     profile: Profile = "demo", model: Model = "", source: Source = "", cpu: Cpu = False,
 ) -> None:  # fmt: skip
     """Run the notebook once for each combination, as a run of its own; those that are there already are kept."""
+    check_workers(engine, workers)
     use_profile(profile, model, source)
     grid = combinations([*given, *([f"seeds={seeds}"] if seeds else [])])
     done = sweep(runner.full_name(notebook), profile, grid, cpu, engine, workers)
@@ -128,8 +140,10 @@ def _with_ray(jobs: Sequence[Job], workers: int) -> Iterator[Ended]:
     gpus = min(1.0, ray.cluster_resources().get("GPU", 0) / workers)
     mine = {name: value for name, value in os.environ.items() if name.startswith(("MBREPRO_", "HF_"))}
     kind = ray.remote(num_cpus=1, num_gpus=gpus)(Worker)
-    pool = ray.util.ActorPool([kind.remote(mine) for _ in range(workers)])
+    started = [kind.remote(mine) for _ in range(workers)]
     try:
-        yield from pool.map_unordered(lambda worker, job: worker.run.remote(job), jobs)
-    except ray.exceptions.RayError as error:
-        raise InputError(f"a worker of Ray was lost; start the sweep again to go on: {str(error)[:200]}") from error
+        yield from ray.util.ActorPool(started).map_unordered(lambda worker, job: worker.run.remote(job), jobs)
+        ray.get([worker.close.remote() for worker in started])
+    except ray.exceptions.RayActorError as error:
+        raise InputError("a worker of Ray was lost, most likely because memory ran out; what was finished is kept, and "
+                         "the same sweep goes on from there") from error  # fmt: skip

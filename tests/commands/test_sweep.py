@@ -60,7 +60,9 @@ def test_a_sweep_goes_on_past_a_failure_and_is_taken_up_where_it_stopped(study, 
 
 def test_ray_sweeps_as_one_kernel_does_and_goes_on_past_a_failure(study, capsys, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(paths.SOURCE))  # workers take the study's notebooks by a module of the tests
-    write_notebook(study / "notebooks", "toy", f"import os\n{BODY}\nprint(os.environ['MBREPRO_ROOT'], os.getppid())")
+    loses = "lose = pathlib.Path('lose')\nif lose.exists(): lose.unlink(); os.kill(os.getppid(), 9)"
+    told = "print(os.environ['MBREPRO_ROOT'], os.getppid())"
+    write_notebook(study / "notebooks", "toy", f"import os\n{BODY}\n{loses}\n{told}")
     hook = {"worker_process_setup_hook": "tests.fixtures.notebooks.take_those_of_the_study"}
     alone = {"include_dashboard": False, "log_to_driver": False, "_node_ip_address": "127.0.0.1"}
     ray.init(num_cpus=3, runtime_env=hook, **alone)
@@ -69,11 +71,21 @@ def test_ray_sweeps_as_one_kernel_does_and_goes_on_past_a_failure(study, capsys,
             sweep.sweep("toy", "demo", sweep.combinations(["count=12,13,14,15"]), engine="ray", workers=2)
         assert "4 of 4, about 0.0 minutes left: count=1" in capsys.readouterr().err
         assert sweep.sweep("toy", "demo", sweep.combinations(["count=12,14,16"]), engine="ray", workers=2) == 1
+        (study / "lose").touch()
+        with pytest.raises(InputError, match="a worker of Ray was lost"):
+            sweep.sweep("toy", "demo", sweep.combinations(["count=17"]), engine="ray", workers=1)
+        assert sweep.sweep("toy", "demo", sweep.combinations(["count=17"]), engine="ray", workers=1) == 1
     finally:
         ray.shutdown()
     runs = [printed(path).split() for path in sorted((study / "results/demo/runs").glob("*/notebooks/toy.ipynb"))]
-    assert sorted(words[2] for words in runs) == ["6.0", "7.0", "7.5", "8.0"]
+    assert sorted(words[2] for words in runs) == ["6.0", "7.0", "7.5", "8.0", "8.5"]
     assert {words[-2] for words in runs} == {str(study)} and len({words[-1] for words in runs}) > 1
+
+
+def test_workers_of_no_cluster_are_refused(study, capsys):
+    for command in (["sweep", "toy", "-p", "count", "1"], ["embed"]):
+        assert cli.main([*command, "--workers", "2"]) == 2
+        assert "--workers 2 is for --engine ray" in capsys.readouterr().err
 
 
 def test_a_kernel_that_dies_costs_its_own_combination_alone(study):
