@@ -66,15 +66,19 @@ def look_result(glued: Mapping[str, str], source: str) -> str:
         return opening(source, "Too few train animals have video for a second stage, so nothing is measured here.")
     names = ("value", "low", "high", "n_videos")
     told = {name: float(glued[f"gate_more_{name}"]) for name in names}
-    word = "adds nothing measurable to poses alone"
-    if told["low"] > 0:
-        word = "adds to poses alone"
-    elif told["high"] < 0:
-        word = "takes from what poses alone have"
-    elif np.isnan(told["low"]):
-        word = "may add to poses alone or take from them, as too few videos are here to tell"
+    word = _verdict(
+        told, "adds to poses alone", "takes from what poses alone have", "adds nothing measurable to poses alone",
+        "may add to poses alone or take from them, as too few videos are here to tell",
+    )  # fmt: skip
     differs = _told({"F1": told}, "the gated two stages", "poses alone")
     return opening(source, f"A look at video {word}: {differs}.")
+
+
+def _verdict(told: Mapping[str, float], above: str, below: str, neither: str, few: str) -> str:
+    """The words for a difference whose interval lies above 0, below it or holds it, or that has none."""
+    if np.isnan(told["low"]):
+        return few
+    return above if told["low"] > 0 else below if told["high"] < 0 else neither
 
 
 def _told(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
@@ -139,14 +143,11 @@ def trial(laws: pd.DataFrame, source: str) -> str:
     lines, failed = [], []
     for row in rows.itertuples():
         title = MEANS[row.score]
-        word = (
-            "holds"
-            if row.low <= row.measured <= row.high
-            else "overshoots"
-            if row.value > row.measured
-            else "falls short"
-        )
-        failed += [title] if word != "holds" else []
+        word = "overshoots" if row.value > row.measured else "falls short"
+        if row.low <= row.measured <= row.high:
+            word = "holds"
+        else:
+            failed.append(title)
         lines.append(f"{title} {word} ({row.value:.3f} [{row.low:.3f}, {row.high:.3f}], measured {row.measured:.3f})")
     if not lines:
         return opening(source, "Too little is labelled to try a power law.")
@@ -281,13 +282,10 @@ def gates(areas: pd.DataFrame, gains: Mapping[str, Mapping[str, float]], promise
 
 def needed(told: Mapping[str, float]) -> str:
     """Whether a localizer of its own brings anything: `results.difference` of F1, the four-class baseline minus it."""
-    verdict = "a localizer of its own brings nothing that these videos show"
-    if told["high"] < 0:
-        verdict = "the localizer is the better one"
-    elif told["low"] > 0:
-        verdict = "the baseline is the better localizer"
-    elif np.isnan(told["low"]):
-        verdict = "too few videos to tell them apart"
+    verdict = _verdict(
+        told, "the baseline is the better localizer", "the localizer is the better one",
+        "a localizer of its own brings nothing that these videos show", "too few videos to tell them apart",
+    )  # fmt: skip
     differs = _told({"F1 of action": told}, "The baseline, its behaviours added up,", "the localizer")
     return _paragraph(f"{differs}: {verdict}.")
 

@@ -56,6 +56,7 @@ TREES = BoostingSettings()
 SMOOTHED, DECODED = "boosting, smoothed", "boosting, decoded"
 TRAINED, CHOSEN = "mbrepro train", "mbrepro train, settings chosen in each fold"
 LOCALIZERS = (*NETWORKS, BOOSTED, SMOOTHED, DECODED, TRAINED, CHOSEN)
+Layers = tuple[BoostingSettings, ...]  # settings of both, in their order
 # Of either layer of `CHOSEN`, drawn from these, which lie around scikit-learn's own; so many pairs are tried.
 TRIED, RANGES = 6, {
     "iterations": (40, 80, 160), "learning_rate": (0.05, 0.1, 0.2), "leaves": (7, 15, 31), "smallest": (20, 50, 100),
@@ -102,7 +103,8 @@ def figures(recordings: Sequence[Recording]) -> dict[str, object]:
     "passes", "weights", "layers": of the networks, of decoding and of `CHOSEN`, chosen in each fold.
     """
     weights = [evidence_weight(fold_of(recordings, fold)) for fold in range(FOLDS)]
-    runs = {name: predicted(recordings, name, weights) for name in LOCALIZERS}
+    layers = chosen_layers(recordings)
+    runs = {name: predicted(recordings, name, weights, layers) for name in LOCALIZERS}
     measured = {name: _measured(run) for name, run in runs.items()}
     binary = {name: _measured(collapsed([run])[0]) for name, run in runs.items()}
     return {
@@ -117,7 +119,7 @@ def figures(recordings: Sequence[Recording]) -> dict[str, object]:
         },
         "passes": {name: [_passes(recordings, fold, name) for fold in range(FOLDS)] for name in NETWORKS},
         "weights": weights,
-        "layers": [[asdict(one) for one in layers] for layers in chosen_layers(recordings)],
+        "layers": [[asdict(one) for one in both] for both in layers],
         "retrained": retrained(recordings),
     }
 
@@ -148,16 +150,15 @@ def fold_of(recordings: Sequence[Recording], fold: int) -> Dataset:
     return Dataset("rats", CLASSES, train, test, "rat_dyads")
 
 
-def predicted(recordings: Sequence[Recording], name: str, weights: Sequence[float]) -> Run:
+def predicted(recordings: Sequence[Recording], name: str, weights: Sequence[float], layers: Sequence[Layers]) -> Run:
     """The labelled frames of every recording, named by a localizer that was trained on other folds.
 
-    weights: of decoding, in each fold.
+    weights: of decoding, layers: of `CHOSEN`, in each fold.
     """
     videos = []
     if name in (TRAINED, CHOSEN):
-        layers = chosen_layers(recordings) if name == CHOSEN else [()] * FOLDS
-        for (others, held), settings in zip(folds_by_animal(recordings, FOLDS), layers, strict=True):
-            scores = own.fold_scores(others, held, alike=True, layers=settings)
+        for fold, (others, held) in enumerate(folds_by_animal(recordings, FOLDS)):
+            scores = own.fold_scores(others, held, alike=True, layers=layers[fold] if name == CHOSEN else ())
             videos += [own.named(recording, scores[recording.name]).labelled() for recording in held]
         return Run(SEED, "rats", CLASSES, tuple(videos))
     for fold in range(FOLDS):
@@ -205,12 +206,12 @@ def evidence_weight(data: Dataset) -> float:
     return max(WEIGHTS, key=lambda weight: evaluate(true, found[weight], None, CLASSES)["f1"])
 
 
-def chosen_layers(recordings: Sequence[Recording]) -> list[tuple[BoostingSettings, ...]]:
+def chosen_layers(recordings: Sequence[Recording]) -> list[Layers]:
     """Settings of both layers for each fold: of those tried, the best on held-out ones of its train recordings."""
     return side_by_side([(_best_layers, others) for others, _ in folds_by_animal(recordings, FOLDS)], "rats", "fold")
 
 
-def _best_layers(train: Sequence[Recording]) -> tuple[BoostingSettings, ...]:
+def _best_layers(train: Sequence[Recording]) -> Layers:
     rng, f1 = random.Random(SEED), {}
     for _ in range(TRIED):
         drawn = ({name: rng.choice(values) for name, values in RANGES.items()} for _ in ("first", "second"))

@@ -58,11 +58,11 @@ def test_without_the_files_there_is_nothing(tmp_path, monkeypatch):
 def test_every_recording_is_predicted_once_by_models_of_other_folds(made):
     tests = [[r.name for r in rats.fold_of(made, fold).test] for fold in range(rats.FOLDS)]
     assert [name for names in tests for name in names] == [r.name for r in made] and set(map(len, tests)) == {2}
-    run = rats.predicted(made, rats.BOOSTED, [1.0] * rats.FOLDS)
+    run = rats.predicted(made, rats.BOOSTED, [1.0] * rats.FOLDS, ())
     assert [(video.name, len(video.true)) for video in run.videos] == [(r.name, 210) for r in made]
     assert evaluate([v.true for v in run.videos], [v.labels for v in run.videos], None, rats.CLASSES)["f1"] > 0.9
     changed = [replace(r, labels=np.where(r.labels == 0, 1, r.labels)) if k < 2 else r for k, r in enumerate(made)]
-    again = rats.predicted(changed, rats.BOOSTED, [1.0] * rats.FOLDS)
+    again = rats.predicted(changed, rats.BOOSTED, [1.0] * rats.FOLDS, ())
     np.testing.assert_array_equal(again.videos[0].scores, run.videos[0].scores)  # its own labels teach it nothing
     assert not np.array_equal(again.videos[2].scores, run.videos[2].scores)
 
