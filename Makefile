@@ -15,7 +15,8 @@ DIR = artifacts/simulated-$(or $(SCALE),1)
 RUN = $(if $(SCALE),scale-$(SCALE))
 STUDY = $(PROFILE)$(if $(DATA), --data '$(DATA)')
 FROM = $(if $(CALMS21),--from '$(CALMS21)')
-export PIP_USER := 0# of a user's own settings of pip, the one that no environment can be made with
+# A user's pip may be set to install outside environments, and would refuse to fill one.
+export PIP_USER := 0
 export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter calms21,$(PROFILE)),0,1)
