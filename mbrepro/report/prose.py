@@ -126,12 +126,10 @@ def ablation_result(ablation: pd.DataFrame | None) -> str:
     if ablation is None:
         return opening("simulated", "No ablation is recorded yet.")
     looked = ablation["F1"].drop("poses alone", level=0).astype(float)
-    about = (
-        f"The best of {len(looked)} ways to show and read a clip ({', '.join(map(str, looked.idxmax()))}) has an F1 of"
-    )
-    return opening(
-        "simulated", compared(about, looked.max(), ablations.control(ablation)[0], "of the same clips' poses")
-    )
+    way = ", ".join(map(str, looked.idxmax()))
+    about = f"In hindsight the best of {len(looked)} ways to show and read a clip ({way}) has an F1 of"
+    told = compared(about, looked.max(), ablations.control(ablation)[0], "of the same clips' poses")
+    return opening("simulated", told)
 
 
 def trial(laws: pd.DataFrame, source: str) -> str:

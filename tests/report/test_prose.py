@@ -203,7 +203,9 @@ def test_openings_from_glued_numbers_follow_them_and_say_when_there_are_none():
 
 def test_the_ablation_opens_with_its_best_line_beside_poses():
     said = prose.ablation_result(recorded(0.86, 0.70))
-    assert "The best of 1 ways" in said and "has an F1 of 0.70, less than the 0.86 of the same clips" in said
+    assert (
+        "In hindsight the best of 1 ways" in said and "has an F1 of 0.70, less than the 0.86 of the same clips" in said
+    )
     assert "No ablation" in prose.ablation_result(None)
 
 
