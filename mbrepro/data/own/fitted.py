@@ -28,19 +28,16 @@ def read_own(
     that is not used, or is needed and not given.
     """
     info = probe(video) if video else None
-    if info is None:
-        if fps is None or frame_size is None or align:
-            unused = "leave out --align, and " if align else ""
-            raise InputError(f"{poses}: without a video, {unused}give --fps and --frame-size")
-        size = tuple(frame_size)
-    elif fps is not None:
+    rate, size = (info.fps, frame_size or (info.width, info.height)) if info else (fps, frame_size)
+    if rate is None or size is None or (align and not info):
+        unused = "leave out --align, and " if align else ""
+        raise InputError(f"{poses}: without a video, {unused}give --fps and --frame-size")
+    if info and fps is not None:
         raise InputError(
             f"{video}: --fps is not used, as the video runs at {info.fps:g} by its own clock; leave it out, or give "
             f"the video another clock with `ffmpeg -r {fps:g} -i {info.path.name} NEW.mp4`"
         )
-    else:
-        fps, size = info.fps, tuple(frame_size or (info.width, info.height))
-    recording = read_tracking(poses, fps=fps, frame_size=size, video=video, **how)
+    recording = read_tracking(poses, fps=rate, frame_size=tuple(size), video=video, **how)
     recording = replace(recording, keypoints=recording.keypoints + np.float32(offset or (0, 0)))
     outside = outside_frame(recording, recording.tracked)
     notes: dict[str, Any] = {"poses": poses.name, "video": video.name if video else None}
