@@ -95,7 +95,7 @@ def package_versions() -> dict[str, str]:
 
 def library_versions() -> dict[str, str]:
     """The installed version of every library that the package needs by itself."""
-    needed = [re.match(r"[\w.-]+", line)[0] for line in requires("mbrepro") or () if "extra ==" not in line]
+    needed = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requires("mbrepro") or () if "extra ==" not in line]
     return {name: version(name) for name in sorted(needed)}
 
 

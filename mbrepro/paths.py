@@ -40,6 +40,13 @@ def real_data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def real_folder() -> Path:
+    """`real_data`, where that is needed; raises InputError if there is none."""
+    if folder := real_data():
+        return folder
+    raise InputError("there are no real recordings to compare with: set MBREPRO_REAL_DATA to their folder")
+
+
 def linked_out(path: Path, folder: Path) -> Path | None:
     """Where a path in a folder, or a file in it if it is a folder itself, leads by a link out of that folder, if so."""
     home, real = Path(os.path.normpath(folder.absolute())), Path(os.path.realpath(folder))

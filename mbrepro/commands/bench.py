@@ -120,7 +120,7 @@ def simulated(number: int, frames: int) -> Recording:
     """Poses and labels of the first frames of a simulated recording."""
     settings = DemoSettings(seconds=max(10.0, frames / FPS + 1))
     made, _ = simulate_recording("task1", f"mouse{number:03d}_task1_annotator1", settings)
-    return Recording(made.name, made.keypoints[:frames], labels=made.labels[:frames], scores=made.scores[:frames])
+    return made.at(slice(frames))
 
 
 def windowed_epoch(

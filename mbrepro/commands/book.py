@@ -66,8 +66,8 @@ def build(profile: str, run: str = "") -> Path:
     write_text(log, done.stdout + done.stderr)
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
-        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-1:]
-        raise InputError(f"the book did not build: {' '.join(told[:1])} (all of it in {log})")
+        faults = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-1:]
+        raise InputError(f"the book did not build: {' '.join(faults[:1])} (all of it in {log})")
     return output / "_build" / "html" / "index.html"
 
 
@@ -223,7 +223,7 @@ def _numbers(text: str, here: str, glued: dict, built: BeautifulSoup) -> Iterato
     """What each glued number of a page is, as it stands and as its notebook has it."""
     stands = [element.get_text() for element in built.select("span.pasted-text")]
     for found, shows in zip_longest(GLUED.finditer(text), stands, fillvalue=""):
-        if not found:
+        if isinstance(found, str):
             yield "one more number", shows, ""
             continue
         notebook = Path(found["page"]).stem if found["page"] else here

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -82,7 +82,7 @@ def _lengths(options: Sequence[str]) -> dict[str, float]:
     return {name: positive("--point-seconds", number) for name, number in numbers.items()}
 
 
-def _manifest(folder: Path) -> dict[str, object]:
+def _manifest(folder: Path) -> dict[str, Any]:
     """What a data set's description says of its labels; of any other folder or file, that nothing is special."""
     if not (folder / TABLE).exists():
         return {"channel": "", "known": {}, "between": OTHER, "points": {}}

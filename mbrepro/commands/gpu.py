@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -136,7 +136,7 @@ def precision(trial: Trial) -> dict:
         embedder = load_embedder(stand_in(trial, dtype))
         views[dtype] = [embedder.embed([clip.frames for clip in part], FPS) for part in (train, test)]
     labels = [np.array([clip.label for clip in part]) for part in (train, test)]
-    found = {"train_clips": len(train), "test_clips": len(test)}
+    found: dict[str, Any] = {"train_clips": len(train), "test_clips": len(test)}
     pairs = {v: (views["float32"][1][v], views[trial.half][1][v]) for v in embedder.views}
     found["stand_in_cosine"] = {view: apart(*both) for view, both in pairs.items()}
     for view in ("video_100", "last_100"):
@@ -169,7 +169,8 @@ def devices(trial: Trial) -> dict:
     """The stand-in on the GPU against the CPU, in float32: the largest difference, as a share of the CPU's spread."""
     clips = [clip.frames for clip in labelled(trial)[1]][:64]
     there, here = (load_embedder(stand_in(trial, device=place)) for place in (trial.device, "cpu"))
-    expected, found = here.embed(clips, FPS), {"clips": len(clips)}
+    expected = here.embed(clips, FPS)
+    found: dict[str, Any] = {"clips": len(clips)}
     blocks = cuda.pack_clips_on(trial.device, clips, STAND_IN_PIXELS, PatchLayout())[0].cpu()
     found["packing_largest"] = float((blocks - pack_clips(clips, STAND_IN_PIXELS)[0]).abs().max())
     allowed = torch.backends.cudnn.allow_tf32
@@ -227,7 +228,7 @@ def processors(trial: Trial) -> dict:
     done = subprocess.run([*command, *files], cwd=paths.SOURCE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if not report.exists():
         raise RuntimeError(done.stdout.decode(errors="replace"))
-    suite = ElementTree.parse(report).getroot().find("testsuite").attrib
+    suite = next(ElementTree.parse(report).getroot().iter("testsuite")).attrib
     counts = {name: int(suite[name]) for name in ("tests", "failures", "errors", "skipped")}
     said = {"output": done.stdout.decode(errors="replace")[-6000:]} if done.returncode else {}
     return counts | said

@@ -102,14 +102,14 @@ def command(
         "individuals": individuals, "parts": named, "sequence": sequence, "film": film, "fps": fps, "align": align,
         "compare": _compare(compare, point_seconds), "frame_size": frame_size, "offset": offset, "min_score": min_score,
     }  # fmt: skip
-    unused = {"profile": profile, "from": source, "cpu": cpu}
-    if labeller := _labeller(model, stage1_only, share, unused):
+    if labeller := _labeller(model, stage1_only, share, {"profile": profile, "from": source, "cpu": cpu}):
         written = label([poses] if poses else files, labeller, out, pairs=pairs is not None, video=video, **how)
     else:
         profile = _check_study(profile, model, source, cpu, stage1_only)
         if pairs or not poses:
             raise InputError(f"several recordings and --pairs need --model {SEVERAL}")
-        written = predict(video, poses, out, profile, official=model == OFFICIAL, stage1_only=stage1_only, **how)
+        official = model == OFFICIAL
+        written = iter(predict(video, poses, out, profile, official=official, stage1_only=stage1_only, **how))
     for path in written:
         print(path)
 
@@ -117,7 +117,7 @@ def command(
 def _compare(compare: tuple[Path, str] | None, seconds: float | None) -> Compared | None:
     if seconds is not None and not compare:
         raise InputError("--point-seconds is for point events of --compare; leave it out")
-    return compare if seconds is None else (*compare, positive("--point-seconds", seconds))
+    return compare if compare is None or seconds is None else (*compare, positive("--point-seconds", seconds))
 
 
 def _labeller(model: str, stage1_only: bool, share: float | None, unused: Mapping[str, object]) -> Labeller | None:

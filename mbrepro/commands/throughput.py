@@ -131,7 +131,7 @@ def speed(trial: Trial, name: str) -> dict:
     """
     clips, begun = large_clips(trial), time.perf_counter()
     embedder = released(trial, name)
-    found = {"loaded_s": time.perf_counter() - begun, **asked(trial, embedder)}
+    found: dict[str, Any] = {"loaded_s": time.perf_counter() - begun, **asked(trial, embedder)}
     share = partial(shares, found)
     found["batches"] = {size: share(**at_size(embedder, clips, size)) for size in trial.batches}
     best = max(found["batches"], key=lambda size: found["batches"][size]["clips_per_s"])
@@ -180,7 +180,7 @@ def cutting(trial: Trial, name: str) -> dict:
     (recording, starts), embedder, settings = film(trial), released(trial, name), shown(trial)
     resize(embedder, trial.batch)
     embedder.embed(large_clips(trial)[: trial.batch], FPS)
-    found = asked(trial, embedder) | {"clips": len(starts)}
+    found: dict[str, Any] = asked(trial, embedder) | {"clips": len(starts)}
     for workers in (1, *trial.workers):
         few, cut = starts[: 8 * workers], partial(cut_together, recording, settings=settings, workers=workers)
         list(cut([few[:workers]]))  # until they have started

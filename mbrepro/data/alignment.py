@@ -31,14 +31,13 @@ def fit_to_video(recording: Recording, info: VideoInfo, align: str | None = None
     places = np.arange(info.frames) - (added if align == "end" else 0)
     kept = np.clip(places, 0, len(recording) - 1)
     fitted = recording.at(kept, video=info.path, times=info.times)
-    seen = np.ones(fitted.keypoints.shape[:3], bool) if fitted.seen is None else fitted.seen
-    return replace(fitted, seen=seen & (kept == places)[:, None, None]), added
+    return replace(fitted, seen=fitted.tracked & (kept == places)[:, None, None]), added
 
 
 def absent(recording: Recording) -> np.ndarray:
     """(T,) bool, frames in which one of the animals is not there: unseen for `ABSENT_S`, at the ends `UNSEEN_S`."""
     gone = np.zeros(len(recording), bool)
-    for seen in () if recording.seen is None else recording.seen.any(2).T:
+    for seen in np.any(recording.tracked, 2).T:
         for start, stop, there in runs(seen.astype(int)):
             least = UNSEEN_S if start == 0 or stop == len(gone) else ABSENT_S
             if not there and recording.edges[stop] - recording.edges[start] > least - CLOCK_ERROR_S:

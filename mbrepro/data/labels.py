@@ -63,6 +63,11 @@ class LabelTrack:
         """(T,) bool, True where the label is any class but "other"."""
         return self.labels != other_index(self.classes)
 
+    @property
+    def true(self) -> np.ndarray:
+        """(T,) `labels`, as a `Recording` has them."""
+        return self.labels
+
 
 Track = LabelTrack | Recording
 
@@ -119,11 +124,11 @@ def real_labels() -> LabelSet | None:
     folder = os.environ.get("MBREPRO_REAL_DATA")
     if folder and (path := Path(folder) / "calms21_labels" / "task1_labels.npz").is_file():
         return read_labels(path)
-    folder = data_folder(os.environ.get("MBREPRO_CALMS21", ""))
-    held = fetched(folder)
-    if held is None or held.simulated or not json_path(folder, "task1", "train").is_file():
+    place = data_folder(os.environ.get("MBREPRO_CALMS21", ""))
+    held = fetched(place)
+    if held is None or held.simulated or not json_path(place, "task1", "train").is_file():
         return None
-    return _released(folder, load_labels(folder))
+    return _released(place, load_labels(place))
 
 
 def provenance(labels: LabelSet | Dataset, computed_by: str) -> dict[str, object]:
@@ -141,13 +146,13 @@ def sha256(labels: LabelSet | Dataset) -> str:
     for split in SPLITS:
         for track in sorted(getattr(labels, split), key=lambda t: t.name):
             digest.update(f"{split}/{track.name}\0{len(track)}\0".encode())
-            digest.update(track.labels.astype(np.uint8).tobytes())
+            digest.update(track.true.astype(np.uint8).tobytes())
     return digest.hexdigest()
 
 
 def class_frames(tracks: Sequence[Track], classes: Sequence[str]) -> np.ndarray:
     """(C,) number of frames of each class."""
-    counted = (np.bincount(t.labels[t.labels != UNLABELLED], minlength=len(classes)) for t in tracks)
+    counted = (np.bincount(t.true[t.true != UNLABELLED], minlength=len(classes)) for t in tracks)
     return sum(counted, np.zeros(len(classes), np.int64))
 
 

@@ -138,11 +138,14 @@ class Recording:
         return (self.true != other_index(self.classes)) & (self.true != UNLABELLED)
 
     @property
+    def tracked(self) -> np.ndarray:
+        """(T, 2, K) bool, `seen`, or True of every point where nobody knows."""
+        return np.ones(self.keypoints.shape[:3], bool) if self.seen is None else self.seen
+
+    @property
     def true(self) -> np.ndarray:
         """(T,) labels; raises InputError for an unlabelled recording."""
-        if self.labels is None:
-            raise InputError(f"{self.name}: has no labels, which are needed here; give recordings that have")
-        return self.labels
+        return needed(self.name, self.labels)
 
     def at(self, frames: slice | np.ndarray, **changes: Any) -> "Recording":
         """The recording's poses, scores and labels at some of its frames, with `changes` of other fields."""
@@ -245,11 +248,30 @@ class Prediction:
     scores: np.ndarray
     fps: float | None = None
 
+    @property
+    def known(self) -> np.ndarray:
+        """(N,) `true`; raises InputError for an unlabelled recording."""
+        return needed(self.name, self.true)
+
+    @property
+    def rate(self) -> float:
+        """`fps`; raises InputError where a unit is a clip."""
+        if self.fps is None:
+            raise InputError(f"{self.name}: its predictions are of clips, and those of frames are needed here")
+        return self.fps
+
     def labelled(self) -> "Prediction":
         """The units that somebody labelled, all that a metric counts; bouts on either side of others are joined."""
-        kept = self.true != UNLABELLED
+        kept = self.known != UNLABELLED
         cut = {field: getattr(self, field)[kept] for field in ("true", "labels", "scores")}
         return self if kept.all() else replace(self, **cut)
+
+
+def needed(name: str, labels: np.ndarray | None) -> np.ndarray:
+    """A recording's labels; raises InputError naming it where it has none."""
+    if labels is None:
+        raise InputError(f"{name}: has no labels, which are needed here; give recordings that have")
+    return labels
 
 
 def task_classes(task: str) -> tuple[str, ...]:
@@ -287,7 +309,7 @@ def runs(values: np.ndarray) -> list[tuple[int, int, int]]:
 
 def frame_at(seconds: float, clock: Clock) -> int:
     """The frame nearest to a time, counted on beyond the recording's ends."""
-    if np.ndim(clock) == 0:
+    if not isinstance(clock, np.ndarray):
         return round(seconds * clock)
     beyond = min(seconds - clock[0], 0) + max(seconds - clock[-1], 0)
     return round(float(np.interp(seconds, clock, np.arange(len(clock)))) + beyond * mean_rate(clock))
@@ -295,7 +317,9 @@ def frame_at(seconds: float, clock: Clock) -> int:
 
 def mean_rate(clock: Clock) -> float:
     """Frames a second, on average."""
-    return float(clock) if np.ndim(clock) == 0 else max(len(clock) - 1, 1) / (float(clock[-1] - clock[0]) or 1)
+    if not isinstance(clock, np.ndarray):
+        return float(clock)
+    return max(len(clock) - 1, 1) / (float(clock[-1] - clock[0]) or 1)
 
 
 def split_by_animal(

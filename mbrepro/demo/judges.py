@@ -36,7 +36,7 @@ def judged(
     """
     settings = settings or BoostingSettings()
     tracked = _boosted([r for r, _ in learned], [r for r, _ in held_out], settings, seed)
-    lengths = median_lengths([r.labels for r, _ in learned])
+    lengths = median_lengths([r.true for r, _ in learned])
     scores = {
         RAW: tracked,
         SMOOTHED: [smoothed(each, lengths) for each in tracked],
@@ -67,13 +67,13 @@ def agreement(settings: DemoSettings) -> dict[str, float]:
 
 def _written(names: Sequence[str], settings: DemoSettings) -> tuple[list[np.ndarray], list[np.ndarray]]:
     plans = [plan_of("task1", name, settings) for name in names]
-    return [plan.labels for plan in plans], [plan.second for plan in plans]
+    return [plan.labels for plan in plans], [plan.second for plan in plans if plan.second is not None]
 
 
 def _boosted(
     learned: Sequence[Recording], held_out: Sequence[Recording], settings: BoostingSettings, seed: int
 ) -> list[np.ndarray]:
-    model = fit_boosting(learned, [r.labels for r in learned], len(TASK1_CLASSES), settings, seed)
+    model = fit_boosting(learned, [r.true for r in learned], len(TASK1_CLASSES), settings, seed)
     return [model.scores(recording) for recording in held_out]
 
 
@@ -112,4 +112,4 @@ def _on(
     learned: Sequence[str], held_out: Sequence[str], network: PoseCNN | None, settings: DemoSettings
 ) -> pd.DataFrame:
     made = [[simulate_recording("task1", name, settings) for name in names] for names in (learned, held_out)]
-    return pd.concat([judged(*made, network), second_annotator(held_out, settings)])
+    return pd.concat([judged(made[0], made[1], network), second_annotator(held_out, settings)])

@@ -181,7 +181,7 @@ def windows_provenance(_: np.ndarray) -> dict[str, object]:
     return {
         "data": "996 pose windows of CalMS21, 13 samples each, probably every 8th frame",
         "source": "github.com/kavigupta/neurosym-lib, commit dae717a6 (no licence)",
-        "sha256": file_hash(paths.real_data() / WINDOWS),
+        "sha256": file_hash(paths.real_folder() / WINDOWS),
         "computed_by": "mbrepro.demo.windows.tracked",
     }
 

@@ -33,9 +33,10 @@ def embedder_class(model: str) -> type[ClipEmbedder]:
         from mbrepro.embedding import checkpoint
 
         folder = checkpoint.find_config(model)
-        kind = checkpoint.model_type(folder)
-        if kind not in EMBEDDERS:
-            raise InputError(f"{folder}: model_type {kind!r} is not supported; use one of {', '.join(EMBEDDERS)}")
+        told = checkpoint.model_type(folder)
+        if told is None or told not in EMBEDDERS:
+            raise InputError(f"{folder}: model_type {told!r} is not supported; use one of {', '.join(EMBEDDERS)}")
+        kind = told
     module, _, name = EMBEDDERS[kind].partition(".")
     return getattr(import_module(f"{__name__}.{module}"), name)
 

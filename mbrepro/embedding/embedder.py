@@ -65,6 +65,8 @@ class ClipEmbedder(Protocol):
     views: tuple[str, ...]
     identity: dict[str, object]
 
+    def __init__(self, settings: EmbedderSettings) -> None: ...
+
     @classmethod
     def check(cls, settings: EmbedderSettings, memory: bool = True) -> None:
         """Raise InputError as making one would, for what can be told at once: hours may lie before the loading.

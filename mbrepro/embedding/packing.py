@@ -63,8 +63,9 @@ def resize_frames(clip: np.ndarray, max_pixels: int, layout: PatchLayout = Patch
     """Resize (F, H, W, 3) uint8 frames to (F, 3, h, w) uint8 as the model will see them."""
     check_clip(clip)
     frames = torch.from_numpy(np.ascontiguousarray(clip)).permute(0, 3, 1, 2)
-    shape = resized_shape(*frames.shape[-2:], max_pixels, layout)
-    if shape != tuple(frames.shape[-2:]):
+    height, width = frames.shape[-2:]
+    shape = resized_shape(height, width, max_pixels, layout)
+    if shape != (height, width):
         # On uint8 torch rounds as torchvision does; on float the result differs by up to one level.
         frames = F.interpolate(frames, size=shape, mode="bicubic", antialias=True, align_corners=False)
     return frames

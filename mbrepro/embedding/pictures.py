@@ -125,8 +125,9 @@ def prepare(frames: np.ndarray, how: Preparation) -> dict[str, torch.Tensor]:
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
     if how.scale_first:
         pixels = pixels * how.scale
-    shape = target_shape(*pixels.shape[-2:], how)
-    if shape != tuple(pixels.shape[-2:]):
+    height, width = pixels.shape[-2:]
+    shape = target_shape(height, width, how)
+    if shape != (height, width):
         pixels = F.interpolate(pixels, size=shape, mode=how.mode, antialias=True, align_corners=False)
     pixels = _normalise(_crop(pixels, how.crop), how)
     return _cut(pixels, how.patch, how.patches) if how.patches else {"pixel_values": pixels}

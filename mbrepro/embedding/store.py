@@ -31,7 +31,6 @@ from mbrepro.embedding.embedder import ClipEmbedder, PosesEmbedder
 
 BLOCK_BATCHES, BLOCK_CLIPS = 8, 64  # at most, in memory at a time: the most work that a kill can cost
 Item = TypeVar("Item")
-_END = object()
 STARTS = "starts"  # the index of a file: each row's first frame, ascending
 
 
@@ -124,6 +123,7 @@ def _embedded(
 
     Poses are given the frames that their clips' pictures would be of.
     """
+    cut: Iterator[list[np.ndarray]]
     if embedder.takes == "poses":
         cut = ([clip_frames(start, recording, settings) for start in block] for block in blocks)
     elif workers == 1:
@@ -186,7 +186,7 @@ def _read(path: Path, views: Sequence[str]) -> dict[str, np.ndarray]:
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
     """Yield items, a thread making the next one while one is used."""
     with ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(next, items, _END)
-        while (item := coming.result()) is not _END:
-            coming = beside.submit(next, items, _END)
-            yield item
+        coming = beside.submit(list, islice(items, 1))
+        while item := coming.result():
+            coming = beside.submit(list, islice(items, 1))
+            yield from item

@@ -83,7 +83,7 @@ def save_bundle(path: Path, bundle: Bundle, card: str) -> None:
     if looks := bundle.looks:
         arrays = {f"{GATE}{name}": values for name, values in vars(looks.gate).items()} | {"bias": looks.bias}
         members[STAGE2] = safetensors.numpy.save(head_arrays(looks.head) | arrays)
-    told = {
+    told: dict[str, Any] = {
         "format": FORMAT, "parts": bundle.skeleton.parts, "front": bundle.skeleton.front, "rear": bundle.skeleton.rear,
         "classes": bundle.classes, "fps": bundle.model.fps, "alike": bundle.model.alike,
         "settings": asdict(first.settings), "about": bundle.about,
@@ -111,7 +111,7 @@ def _stored(trees: HistGradientBoostingClassifier) -> bytes:
             return [renamed(part) for part in node]
         if not isinstance(node, dict):
             return node
-        own = {"__id__": number(str(node["__id__"]))} if "__id__" in node else {}
+        own: dict[str, Any] = {"__id__": number(str(node["__id__"]))} if "__id__" in node else {}
         own |= {"file": f"{number(node['file'].removesuffix('.npy'))}.npy"} if "file" in node else {}
         return {key: renamed(part) for key, part in node.items()} | own
 

@@ -7,6 +7,7 @@ weights needs more than that.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -39,10 +40,10 @@ def fit_calibration(scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]) 
 
     Raises InputError unless frames of two classes are labelled.
     """
-    scores, labels = _labelled(scores, labels)
-    if len(np.unique(labels)) < 2:
+    kept, known = _labelled(scores, labels)
+    if len(np.unique(known)) < 2:
         raise InputError("a calibration needs labelled frames of two classes at least")
-    return Calibration(LogisticRegression(max_iter=1000).fit(_logarithms(scores), labels))
+    return Calibration(LogisticRegression(max_iter=1000).fit(_logarithms(kept), known))
 
 
 def fit_factors(scores: Sequence[np.ndarray], labels: Sequence[np.ndarray], classes: Sequence[str]) -> np.ndarray:
@@ -51,18 +52,18 @@ def fit_factors(scores: Sequence[np.ndarray], labels: Sequence[np.ndarray], clas
     This sets their thresholds: the most probable class makes fewest errors, which says little of a rare one. One class
     at a time is tried at `FACTORS`, those nearest 1 first among equals, "other" being kept at 1.
     """
-    scores, labels = _labelled(scores, labels)
+    kept, known = _labelled(scores, labels)
     factors, order = np.ones(len(classes)), FACTORS[np.argsort(abs(np.log(FACTORS)), kind="stable")]
 
     def f1(k: int, factor: float) -> float:
         tried = np.where(np.arange(len(classes)) == k, factor, factors)
-        counts = confusion(labels, (scores * tried).argmax(1), len(classes))
+        counts = confusion(known, (kept * tried).argmax(1), len(classes))
         return float(count_metrics(counts, classes)["f1"])
 
     for _ in range(SWEEPS):
         for k, name in enumerate(classes):
             if name != OTHER:
-                factors[k] = max(order, key=lambda factor, k=k: f1(k, factor))
+                factors[k] = max(order, key=partial(f1, k))
     return factors
 
 

@@ -74,7 +74,7 @@ def fit_layered(
     """
     fps = float(np.median([recording.fps for recording in recordings]))
     even = [resample(recording, fps) for recording in recordings]
-    labels, classes = [r.labels for r in even], len(even[0].classes)
+    labels, classes = [r.true for r in even], len(even[0].classes)
     frames = sum(int((track != UNLABELLED).sum()) for track in labels) * (1 + alike)
     first, second = (replace(s, every=max(s.every, -(-frames // MOST_FRAMES))) for s in (first, second))
     learned = {r.name: [examples(one, r.labels, first) for one in _orders(r, alike)] for r in even}
@@ -84,7 +84,7 @@ def fit_layered(
         scores |= {r.name: _mean_scores(trees, r, alike) for r in held}
     chosen = [np.flatnonzero(track != UNLABELLED)[:: second.every] for track in labels]
     in_context = [
-        (context_features(scores[r.name], fps)[kept], r.labels[kept]) for r, kept in zip(even, chosen, strict=True)
+        (context_features(scores[r.name], fps)[kept], r.true[kept]) for r, kept in zip(even, chosen, strict=True)
     ]
     whole = Boosted(grow(chain.from_iterable(learned.values()), first, seed), classes, first)
     return Layered(whole, grow(in_context, second, seed), fps, alike)
@@ -115,4 +115,5 @@ def folds_by_animal(
             f"training holds animals out to see how good it is, and there are recordings of {len(animals)}"
         )
     for held in np.array_split(np.array(animals), min(folds, len(animals))):
-        yield tuple(tuple(r for r in recordings if (r.animal in held) == out) for out in (False, True))
+        others, out = (tuple(r for r in recordings if (r.animal in held) == side) for side in (False, True))
+        yield others, out

@@ -106,8 +106,7 @@ def inputs(recording: Recording) -> np.ndarray:
     parts = [
         np.where(seen, values, np.nan) for values, seen in (frame_features(recording), posture_features(recording))
     ]
-    there = np.ones((len(recording), 2 * len(recording.parts))) if recording.seen is None else recording.seen
-    return np.concatenate([*parts, there.reshape(len(recording), -1)], 1, dtype=np.float32)
+    return np.concatenate([*parts, recording.tracked.reshape(len(recording), -1)], 1, dtype=np.float32)
 
 
 def targets(labels: np.ndarray, classes: Sequence[str], fps: float) -> np.ndarray:

@@ -27,8 +27,7 @@ def dyad_features(recording: Recording, windows_s: Sequence[float] = WINDOWS_S) 
     only frames in which the points were seen; then the share of frames in which each point was, in the same windows.
     """
     values, seen = frame_features(recording)
-    there = np.ones((len(recording), 2 * len(recording.parts))) if recording.seen is None else recording.seen
-    there = np.asarray(there, np.float64).reshape(len(recording), -1)
+    there = recording.tracked.reshape(len(recording), -1).astype(np.float64)
     reaches = [max(1, round(seconds * recording.fps / 2)) for seconds in windows_s]
     columns = [np.where(seen, values, np.nan), *_means_and_deviations(values, seen, reaches), there]
     frames, flags = _summed(np.ones((len(there), 1))), _summed(there)
@@ -54,7 +53,7 @@ def frame_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     the angle between its heading and the other's centre, and its speed towards that.
     """
     points = recording.keypoints.astype(np.float64) / body_length([recording])
-    seen = np.ones(points.shape[:3], bool) if recording.seen is None else recording.seen
+    seen = recording.tracked
     flat, flat_seen = points.reshape(len(points), -1, 2), seen.reshape(len(points), -1)
     one, other = np.triu_indices(flat.shape[1], 1)
     values = [np.linalg.norm(flat[:, one] - flat[:, other], axis=-1)]
@@ -63,7 +62,7 @@ def frame_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     headings, headed = points[:, :, front] - points[:, :, rear], seen[:, :, front] & seen[:, :, rear]
     values.append(np.radians(angles(headings[:, 0], headings[:, 1]))[:, None])
     known.append(headed.all(1, keepdims=True))
-    centres, there = points.mean(2), seen.any(2)
+    centres, there = points.mean(2), np.any(seen, 2)
     for me, you in ((0, 1), (1, 0)):
         towards = centres[:, you] - centres[:, me]
         moving = rate(centres[:, me], recording.fps)
@@ -89,9 +88,9 @@ def posture_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     are as of DeepOF (Bordes et al. 2023, Nat Commun 14:4319).
     """
     points = recording.keypoints.astype(np.float64) / body_length([recording])
-    seen = np.ones(points.shape[:3], bool) if recording.seen is None else recording.seen
+    seen = recording.tracked
     front, rear = recording.skeleton.ends
-    centres, there, headed = points.mean(2), seen.any(2), seen[:, :, front] & seen[:, :, rear]
+    centres, there, headed = points.mean(2), np.any(seen, 2), seen[:, :, front] & seen[:, :, rear]
     moving = [rate(centres[:, k], recording.fps) for k in (0, 1)]
     values, known = [], []
     for me, you in ((0, 1), (1, 0)):

@@ -186,6 +186,8 @@ def head_arrays(head: Head) -> dict[str, np.ndarray]:
     """What a fitted linear head is, for a file; raises InputError for one whose training held one class only."""
     if head.model is None:
         raise InputError("the clips to learn from show one class only, so there is nothing to tell apart")
+    if isinstance(head.model, _Average):
+        raise InputError("a head with fusion late is of two models, and no linear one; choose another fusion")
     scaler, linear = (step for _, step in head.model.steps)
     told = {"mean": scaler.mean_, "scale": scaler.scale_, "coef": linear.coef_, "intercept": linear.intercept_}
     told |= {"known": head.known}

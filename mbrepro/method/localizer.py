@@ -28,7 +28,7 @@ from mbrepro.errors import InputError
 
 VERSION = 1  # raise it when training or inference gives other values
 
-LOCALIZER_CLASSES = ("action", "other")  # the poster's coding: 0 is action
+LOCALIZER_CLASSES: tuple[str, ...] = ("action", "other")  # the poster's coding: 0 is action
 PUBLISHED_BATCH = 128  # windows a step in the official baseline
 FEATURES = 28  # 2 mice x 7 keypoints x (x, y); of other animals, 2 x K x (x, y)
 _FRAMES_AT_ONCE = 50_000  # bounds the memory of `localize` on long recordings

@@ -7,6 +7,7 @@ released vocabulary (demo/tutorial_calms21_task1.ipynb of github.com/BelloneLab/
 """
 
 import json
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -25,7 +26,7 @@ _CONV = ("Conv1D", {"padding": "valid", "strides": [1], "dilation_rate": [1], "g
 _POOL = ("MaxPooling1D", {"pool_size": [2], "strides": [2], "padding": "valid"})
 _BLOCK = (_CONV, _NORM, ("Activation", {"activation": "relu"}), _POOL, ("Dropout", {}))
 # What the file has to say of itself: each layer's class, and settings that its weights do not show.
-LAYERS: tuple[tuple[str, dict[str, object]], ...] = (
+LAYERS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("InputLayer", {"batch_input_shape": [None, BASELINE.samples, FEATURES]}), _NORM, *_BLOCK, *_BLOCK, *_BLOCK,
     ("Flatten", {"data_format": "channels_last"}), ("Dense", {"activation": "softmax"}),
 )  # fmt: skip

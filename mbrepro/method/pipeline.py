@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from mbrepro.artifacts import fingerprint
-from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, other_index, split_by_animal
+from mbrepro.data.recordings import UNLABELLED, Dataset, Prediction, Recording, needed, other_index, split_by_animal
 from mbrepro.embedding import pose
 from mbrepro.embedding.embedder import POSES, ClipEmbedder, EmbedderSettings
 from mbrepro.embedding.store import embed_recording
@@ -40,6 +40,11 @@ class Proposed:
     proposals: tuple[Proposal, ...]
     starts: np.ndarray
     labels: np.ndarray | None
+
+    @property
+    def true(self) -> np.ndarray:
+        """(N,) `labels`; raises InputError for an unlabelled recording."""
+        return needed(self.recording.name, self.labels)
 
 
 def localize_action(model: PoseCNN, recording: Recording) -> np.ndarray:
@@ -152,9 +157,9 @@ def train_head(
 
 def name_clips(proposed: Proposed, class_scores: np.ndarray) -> Prediction:
     """A head's answers (N, C) on the clips that hold a behaviour: what the poster's clip row measures."""
-    held = (proposed.labels != other_index(proposed.recording.classes)) & (proposed.labels != UNLABELLED)
+    held = (proposed.true != other_index(proposed.recording.classes)) & (proposed.true != UNLABELLED)
     scores = class_scores[held]
-    return Prediction(proposed.recording.name, proposed.labels[held], scores.argmax(1), scores)
+    return Prediction(proposed.recording.name, proposed.true[held], scores.argmax(1), scores)
 
 
 def write_frames(proposed: Proposed, class_scores: np.ndarray, protocol: Protocol) -> Prediction:
@@ -183,8 +188,8 @@ def view_scores(
 
     Seed 0 divides the animals; test recordings are not read.
     """
-    fit, validation = split_by_animal(dataset.train, protocol.validation_fraction or VALIDATION, seed=0)
-    fit, validation = ([propose_for_head(r, model, protocol) for r in part] for part in (fit, validation))
+    parts = split_by_animal(dataset.train, protocol.validation_fraction or VALIDATION, seed=0)
+    fit, validation = ([propose_for_head(r, model, protocol) for r in part] for part in parts)
     scores = {}
     for view in embedder.views:
         chosen = replace(protocol, view=view)

@@ -106,7 +106,8 @@ def by_animal(
     if len(set(animals)) < folds:
         raise InputError(f"{folds} folds by animal need as many animals, and there are {len(set(animals))}")
     for places in GroupKFold(folds).split(animals, groups=animals):
-        yield tuple(tuple(recordings[k] for k in part) for part in places)
+        fit, held = (tuple(recordings[k] for k in part) for part in places)
+        yield fit, held
 
 
 def scored(jobs: Sequence[Job], folder: Path) -> list[list[np.ndarray]]:

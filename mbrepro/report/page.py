@@ -265,7 +265,7 @@ def webp(pixels: np.ndarray, fps: float = 15.0) -> str:
     else:
         animation = cv2.Animation()
         animation.frames = [cv2.cvtColor(picture, cv2.COLOR_RGB2BGRA) for picture in pixels]
-        animation.durations = np.full(len(pixels), round(1000 / fps), np.int32)
+        animation.durations = [round(1000 / fps)] * len(pixels)
         _, data = cv2.imencodeanimation(".webp", animation, quality)
     return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"
 

@@ -141,7 +141,7 @@ def behaviour_clips(
             recording, start, stop = bout
             frames = _frames_about((start + stop) // 2, recording, seconds, fps)
             pictures = [draw_words(picture, dataset.source) for picture in _cut_to_mice(recording, frames)]
-            on = recording.labels[frames] == value
+            on = recording.true[frames] == value
             clip = np.stack([_over_bar(*pair, colour_of(name)) for pair in zip(pictures, on, strict=True)])
             title = f"{name} ({dataset.source}: {recording.animal}, frames {frames[0]} to {frames[-1]})"
             found[name] = Shown(clip, title)
@@ -197,9 +197,8 @@ def draw_pose(picture: np.ndarray, recording: Recording, frame: int) -> np.ndarr
 
     The lines are `SKELETON` where every part of it is tracked, else one from front to rear.
     """
-    picture, parts = picture.copy(), recording.parts
+    picture, parts, seen = picture.copy(), recording.parts, recording.tracked[frame]
     lines = SKELETON if set(KEYPOINTS) <= set(parts) else ((recording.skeleton.front, recording.skeleton.rear),)
-    seen = np.ones((2, len(parts)), bool) if recording.seen is None else recording.seen[frame]
     scale = np.array(picture.shape[1::-1]) / recording.frame_size
     for points, there, colour in zip(recording.keypoints[frame] * scale, seen, MOUSE_COLOURS, strict=True):
         places = {name: tuple(int(v) for v in point.round()) for name, point in zip(parts, points, strict=True)}

@@ -189,15 +189,13 @@ def marks(rows: Mapping[str, Mapping[str, float] | float], xlabel: str) -> plt.F
     """Values as dots, each with its interval if it is a figure with one; plain numbers, as published, are hollow."""
     figure, axis = plt.subplots(figsize=(7.4, 0.42 * len(rows) + 0.9))
     for line, value in enumerate(rows.values()):
-        measured = isinstance(value, Mapping)
-        middle = value["value"] if measured else value
-        if measured:
+        middle, face, digits = value, "white", 2
+        if isinstance(value, Mapping):
+            middle, face, digits = value["value"], METHODS[0], 3
             axis.plot([value["low"], value["high"]], [line, line], color=METHODS[0], linewidth=2.5, alpha=0.45)
-        axis.plot(
-            middle, line, "o", color=METHODS[0], markersize=7, markerfacecolor=METHODS[0] if measured else "white"
-        )
+        axis.plot(middle, line, "o", color=METHODS[0], markersize=7, markerfacecolor=face)
         axis.annotate(
-            f"{middle:.3f}" if measured else f"{middle:.2f}", (middle, line), (0, 6), textcoords="offset points",
+            f"{middle:.{digits}f}", (middle, line), (0, 6), textcoords="offset points",
             ha="center", fontsize=9,
         )  # fmt: skip
     axis.set_yticks(range(len(rows)), list(rows))

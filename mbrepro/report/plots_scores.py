@@ -45,8 +45,8 @@ def precision_recall(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:
 
 
 def _ranked(run: Run) -> dict[str, float]:
-    fields = ([getattr(v, name) for v in run.videos] for name in ("true", "labels", "scores"))
-    return {name: value for name, value in evaluate(*fields, run.classes).items() if name.startswith(("map", "ap_"))}
+    found = evaluate(*run.arrays(), run.classes)
+    return {name: value for name, value in found.items() if name.startswith(("map", "ap_"))}
 
 
 def _curve(run: Run, value: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,4 +105,4 @@ def ends_off(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:
 
 def _errors(run: Run) -> np.ndarray:
     true, labels = ([getattr(v, name) for v in run.videos] for name in ("true", "labels"))
-    return boundary_errors(true, labels, run.classes, [v.fps for v in run.videos])
+    return boundary_errors(true, labels, run.classes, [v.rate for v in run.videos])

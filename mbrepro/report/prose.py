@@ -214,15 +214,15 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
     table of `ablations`. What was not run or not recorded is not spoken of.
     """
     f1 = table.set_index(["row", "protocol", "metric"])["mean"].astype(float)
-    control = (None, None) if ablation is None else ablations.control(ablation)
-    watched = [float(glued.get(f"watched_{protocol}", "nan")) for protocol in ("corrected", "published")]
+    poses, clips = (None, None) if ablation is None else ablations.control(ablation)
+    corrected, published = (float(glued.get(f"watched_{name}", "nan")) for name in ("corrected", "published"))
     lines = [
         compared("End to end the corrected protocol has an F1 of", f1.get(("pose_vlm", "corrected", "f1")),
                   f1.get(("pose_vlm", "published", "calms21_f1")), "of the published one on the same metric"),
         compared("Naming the demo's clips (recorded, page 10), poses of the same clips under the same head have an "
-                  "F1 of", *control, "of the embedding that the corrected protocol reads"),
-        compared("The clips of the corrected protocol cover", *watched, "that those of the published one cover",
-                  " of the test recordings", ".0%"),
+                  "F1 of", poses, clips, "of the embedding that the corrected protocol reads"),
+        compared("The clips of the corrected protocol cover", corrected, published,
+                  "that those of the published one cover", " of the test recordings", ".0%"),
         compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip

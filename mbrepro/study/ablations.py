@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -92,7 +93,7 @@ def write_table(path: Path, provenance: Mapping[str, object], table: pd.DataFram
     return path
 
 
-def provenance(data: Dataset, protocol: Protocol, seeds: int, scale: float) -> dict[str, object]:
+def provenance(data: Dataset, protocol: Protocol, seeds: int, scale: float) -> dict[str, Any]:
     """What a table was made from: recordings, weights, settings and libraries."""
     return {
         "data": f"{data.source}, {len(data.train)} train and {len(data.test)} test recordings of {data.task}",
@@ -107,7 +108,7 @@ def provenance(data: Dataset, protocol: Protocol, seeds: int, scale: float) -> d
     }
 
 
-def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.DataFrame]:
+def recorded_table(path: Path | None = None) -> tuple[dict[str, Any], pd.DataFrame]:
     """The provenance and the table that are recorded. Raises InputError if there is none, or it is damaged."""
     path = path or recorded.path_of(PAGE)
     if not path.exists():
@@ -117,7 +118,7 @@ def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.Data
 
 def read_table(
     page: str, path: Path, index: Sequence[str], columns: Sequence[str]
-) -> tuple[dict[str, object], pd.DataFrame]:
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """The provenance and the table that `write_table` wrote. Raises InputError naming the file if it is damaged."""
     content = recorded.read(page, path)
     try:

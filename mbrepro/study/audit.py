@@ -91,7 +91,7 @@ def _cut(tracks: Sequence[Track], assumed_fps: float | None) -> tuple[list, ...]
         labels.append(proposal_labels(track.labels, spans, track.classes))
         seen.append(observed(track, spans, assumed_fps))
         windows = clip_windows(spans, track.fps, assumed_fps)
-        counts = [np.bincount(track.labels[w], minlength=len(track.classes)) for w in windows]
+        counts = [np.bincount(track.true[w], minlength=len(track.classes)) for w in windows]
         of_all.append(np.array([c.argmax() for c in counts], np.int64))
     return proposals, labels, seen, of_all
 
@@ -142,7 +142,7 @@ def always(tracks: Sequence[Track], name: str) -> dict[str, float]:
     """Frame F1 of a perfect localizer that calls every action by one name: CalMS21's mean, and the poster's of four."""
     classes = tracks[0].classes
     said = [np.where(t.action, classes.index(name), other_index(classes)) for t in tracks]
-    scores = evaluate([t.labels for t in tracks], said, None, classes)
+    scores = evaluate([t.true for t in tracks], said, None, classes)
     return {metric: scores[metric] for metric in ("f1", "macro_f1")}
 
 
@@ -185,7 +185,7 @@ def concentration(tracks: Sequence[Track]) -> dict[str, dict[str, object]]:
     """Of each behaviour: in how many videos it occurs, the share of its frames in one video, frames of every video."""
     found = {}
     for value, name in enumerate(tracks[0].classes):
-        frames = np.array([(t.labels == value).sum() for t in tracks])
+        frames = np.array([(t.true == value).sum() for t in tracks])
         found[name] = {
             "videos": int((frames > 0).sum()),
             "of": len(frames),
@@ -250,17 +250,17 @@ def two_cuts(recordings: Sequence[Recording]) -> dict[str, tuple[np.ndarray, lis
     """
     bouts = []
     for recording in (r for r in recordings if r.video is not None):
-        for start, stop, value in runs(recording.labels):
+        for start, stop, value in runs(recording.true):
             (window,) = clip_windows([Proposal(start, stop, 1.0)], recording.fps, ASSUMED_FPS)
             if value != other_index(recording.classes):
-                bouts.append((value not in recording.labels[window], stop - start, start, value, recording))
+                bouts.append((value not in recording.true[window], stop - start, start, value, recording))
     if not bouts:
         raise InputError("no recording has both video and a bout, so no clip can be shown")
     *_, start, value, recording = max(bouts, key=lambda bout: bout[:2])
     found = {}
     for name, assumed in CUTS.items():
         settings = replace(CLIP, assumed_fps=assumed)
-        named = [recording.classes[k] for k in recording.labels[clip_frames(start, recording, settings)]]
+        named = [recording.classes[k] for k in recording.true[clip_frames(start, recording, settings)]]
         title = f"{recording.classes[value]} from {start / recording.fps:.1f} s of {recording.name}, {CUT_TITLES[name]}"
         found[title] = cut_clips(recording, [start], settings)[0], named
     return found

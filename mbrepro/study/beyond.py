@@ -141,7 +141,7 @@ def fit_writer(
 def worth(writer: Writer, way: str, recordings: Sequence[Recording], scores: Sequence[np.ndarray]) -> float:
     """The mean of F1 and bout F1 at a tIoU of .5 of scores (T, C), by which ways are chosen."""
     kept = [r.labels != UNLABELLED for r in recordings]
-    true = [r.labels[k] for r, k in zip(recordings, kept, strict=True)]
+    true = [r.true[k] for r, k in zip(recordings, kept, strict=True)]
     labels = [writer.labels(way, s)[k] for s, k in zip(scores, kept, strict=True)]
     classes = recordings[0].classes
     bouts = found_bouts(true, labels, classes)["bout_f1_50"][0]
@@ -269,12 +269,12 @@ def _shown(
         told = (spans - middles[:, None]) * [-1, 1] / recording.fps
         errors.append(np.abs(told - true)[~np.isnan(true[:, 0])])
         seen, labels = np.zeros(len(recording), bool), np.full(len(recording), len(data.classes) - 1)
-        named = proposal_labels(recording.labels, [Proposal(*span, 1.0) for span in spans.tolist()], data.classes)
+        named = proposal_labels(recording.true, [Proposal(a, b, 1.0) for a, b in spans.tolist()], data.classes)
         for (start, stop), name in zip(spans, named, strict=True):
             seen[start:stop], labels[start:stop] = True, name
         shown.append(seen)
         written.append(labels)
     onset, offset = np.median(np.concatenate(errors), axis=0)
-    f1 = evaluate([r.labels for r in data.test], written, None, data.classes)["f1"]
+    f1 = evaluate([r.true for r in data.test], written, None, data.classes)["f1"]
     share = np.concatenate(shown).mean()
     return {"onset off by (s)": onset, "offset off by (s)": offset, "share shown": share, "F1": f1}

@@ -135,7 +135,7 @@ def label(
 
 def _jobs(path: Path, skeleton: Skeleton, pairs: bool, video: Path | None, how: Mapping) -> list[Job]:
     if (path / TABLE).exists():
-        if unused := [name for name, value in ({"pairs": pairs, "video": video} | how).items() if value]:
+        if unused := [name for name, value in {"pairs": pairs, "video": video, **how}.items() if value]:
             raise InputError(f"{path / TABLE}: it says how to read its recordings, so leave out {', '.join(unused)}")
         manifest = with_skeleton(read_manifest(path), skeleton)
         read = partial(_read, skeleton, read_poses, manifest)
@@ -189,7 +189,7 @@ def _labelled(
     action = 1 - scores[:, other_index(model.classes)]
     told |= {"model": model.sha256, "made_from": made_from, "poses_fingerprint": poses, **notes}
     told["not_scorable_s"] = float((~there).sum() / recording.fps)
-    if compare:
+    if compare and events is not None:
         told["compared_with"] = {"behaviour": compare[1]} | predict.agreement(events[there], action[there])
     labels = np.where(there, scores.argmax(1), UNLABELLED)
     scores, action = (np.where(there, values.T, np.nan).T for values in (scores, action))

@@ -153,6 +153,6 @@ def captions_at_the_end(
     parts = []
     for left in seconds_left:
         starts = [np.array([max(0, len(r) - max(1, round(left * r.fps)))]) for r in recordings]
-        found = [FoundClips(r, "test", s, r.labels[s]) for r, s in zip(recordings, starts, strict=True)]
+        found = [FoundClips(r, "test", s, r.true[s]) for r, s in zip(recordings, starts, strict=True)]
         parts.append(captions_of(found, clip_settings, embedder, folder, max_new_tokens).assign(left=left))
     return pd.concat(parts, ignore_index=True)

@@ -3,7 +3,7 @@
 All distances are Euclidean. None of these is ever computed from a map such as UMAP's, which keeps no distances.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +168,7 @@ def at_width(points: np.ndarray, width: int, widened: str, seed: int) -> np.ndar
 
 def sweep_components(
     points: np.ndarray, labels: np.ndarray, recordings: np.ndarray, dimensions: Sequence[int], scale: bool = True,
-    heads: Sequence[str] = HEADS, folds: int = FOLDS,
+    heads: Collection[str] = HEADS, folds: int = FOLDS,
 ) -> pd.DataFrame:  # fmt: skip
     """Balanced accuracy of heads on recordings they have not seen, on the first principal components of the others.
 

@@ -113,7 +113,7 @@ def provenance(
     }
 
 
-def recorded_table(path: Path | None = None) -> tuple[dict[str, object], pd.DataFrame]:
+def recorded_table(path: Path | None = None) -> tuple[dict[str, Any], pd.DataFrame]:
     """The provenance and the table that are recorded. Raises InputError naming the file if it is absent or damaged."""
     return ablations.read_table(PAGE, path or recorded.path_of(PAGE), INDEX, COLUMNS)
 

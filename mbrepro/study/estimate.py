@@ -51,7 +51,7 @@ def of_own(recordings: Sequence[Recording], model: EmbedderSettings) -> pd.DataF
 def _costs(by_name: Mapping[str, Sequence[tuple[Dataset, Protocol]]], seeds: int) -> pd.DataFrame:
     speed_on, rows = cache(cost.measured_tflops), {}
     for name, sets in by_name.items():
-        clips = tflop = hours = 0
+        clips, tflop, hours = 0, 0.0, 0.0
         for data, protocol in sets:
             settings = protocol.embedder
             device, dtype = checkpoint.choose_device(settings.device, settings.dtype)

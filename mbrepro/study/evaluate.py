@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def evaluation(labelled: Sequence[Labelled], classes: Sequence[str], criteria: C
         "classes": list(classes),
         "metrics": resampling.estimates(true, predicted, classes, [each.fps for each in labelled]),
         "average_precision": _average_precision(labelled, classes),
-        "confusion": sum(confusion(t, p, len(classes)) for t, p in zip(true, predicted, strict=True)).tolist(),
+        "confusion": np.sum([confusion(t, p, len(classes)) for t, p in zip(true, predicted, strict=True)], 0).tolist(),
         "bouts": found_by_criterion(match_table(labelled, classes, criteria), classes),
         "counts": counted(labelled, classes),
     }
@@ -51,20 +52,20 @@ def match_table(labelled: Sequence[Labelled], classes: Sequence[str], criteria: 
     What one labelling lacks is NaN. onset_s and offset_s are predicted minus true. A bout that goes on beyond frames
     that are not scorable is one.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for each, name in product(labelled, behaviours(classes)):
         label, kept = classes.index(name), np.flatnonzero(each.scorable)
-        both = [bouts(track[kept], label) for track in (each.true, each.predicted)]
-        overlap = tiou(*both)
-        for criterion, (hits, claims) in match_bouts(*both, each.fps, criteria).items():
-            places = [(int(i), int(j)) for i, j in zip(hits, claims, strict=True)]
-            places += [(i, None) for i in range(len(both[0])) if i not in hits]
-            places += [(None, j) for j in range(len(both[1])) if j not in claims]
+        real, found = (bouts(track[kept], label) for track in (each.true, each.predicted))
+        overlap = tiou(real, found)
+        for criterion, (hits, claims) in match_bouts(real, found, each.fps, criteria).items():
+            places: list[tuple[int | None, int | None]] = [(int(i), int(j)) for i, j in zip(hits, claims, strict=True)]
+            places += [(i, None) for i in range(len(real)) if i not in hits]
+            places += [(None, j) for j in range(len(found)) if j not in claims]
             for i, j in places:
-                match = MATCHES[1 if j is None else 2 if i is None else 0]
-                row = {"recording": each.name, "behaviour": name, "criterion": criterion, "match": match}
+                row: dict[str, Any] = {"recording": each.name, "behaviour": name, "criterion": criterion}
+                row["match"] = MATCHES[1 if j is None else 2 if i is None else 0]
                 row |= {} if None in (i, j) else {"tiou": overlap[i, j]}
-                rows.append(row | _span("true", both[0], i, kept, each) | _span("predicted", both[1], j, kept, each))
+                rows.append(row | _span("true", real, i, kept, each) | _span("predicted", found, j, kept, each))
     columns = [f"{side}_{edge}" for side, edge in product(SIDES, EDGES)]
     table = pd.DataFrame(rows, columns=["recording", "behaviour", "criterion", "match", *columns, "tiou"])
     table = table.astype({name: "Int64" for name in columns if name.endswith("frame")})

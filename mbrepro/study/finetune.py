@@ -31,6 +31,6 @@ def labelled_clips(data: Dataset, protocol: Protocol) -> list[LabelledClip]:
     clips, other = [], other_index(data.classes)
     for recording in data.train:
         proposed = propose(recording, recording.action.astype(np.float32), protocol)
-        cut = zip(cut_clips(recording, proposed.starts.tolist(), protocol.clips), proposed.labels.tolist(), strict=True)
+        cut = zip(cut_clips(recording, proposed.starts.tolist(), protocol.clips), proposed.true.tolist(), strict=True)
         clips += [LabelledClip(frames, label, recording.animal) for frames, label in cut if label != other]
     return clips

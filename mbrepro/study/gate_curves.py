@@ -63,7 +63,7 @@ def _points(gates: Sequence[str], budgets: Sequence[float]) -> list[tuple[str, f
 
 def _cost(parts: Sequence[Staged], shown: Sequence[np.ndarray], protocol: Protocol) -> list[float]:
     """Share of the video, passes, and TFLOP of stage 2 an hour."""
-    touched = visited = clips = frames = seconds = 0
+    touched, visited, clips, frames, seconds = 0, 0, 0, 0, 0.0
     for one, kept in zip(parts, shown, strict=True):
         under = np.zeros(len(one.scores), bool)
         for start, stop in one.spans[kept]:

@@ -6,6 +6,7 @@ animals: stage 1's scores of train recordings are out of fold (`beyond.stage1_sc
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def both_stages(
     """
     other, tests = other_index(data.classes), [scores.test[seed % len(scores.test)] for seed in range(seeds)]
     learned = [
-        pipeline.clips_for_head(r, lambda s=s: 1 - s[:, other], protocol)
+        pipeline.clips_for_head(r, partial(np.subtract, 1, s[:, other]), protocol)
         for r, s in zip(data.train, scores.train, strict=True)
     ]
     train, *test = (
@@ -175,10 +176,10 @@ def perfect(stages: Stages, frame_by_frame: bool = False) -> Stages:
     """The same if stage 2 named every clip by its proposal's label, or every frame under a clip by its own."""
 
     def named(one: Staged) -> Staged:
-        recording, spans, labels = one.proposed.recording, one.spans, one.proposed.labels
+        recording, spans, labels = one.proposed.recording, one.spans, one.proposed.true
         if frame_by_frame:
             under = np.flatnonzero(_evidence(one, np.ones(len(spans), bool))[2])
-            spans, labels = np.stack([under, under + 1], 1), recording.labels[under]
+            spans, labels = np.stack([under, under + 1], 1), recording.true[under]
         known = np.where(labels == UNLABELLED, other_index(recording.classes), labels)
         return replace(one, spans=spans, named=np.eye(len(recording.classes))[known])
 
@@ -207,7 +208,7 @@ def fit_joint(train: Sequence[Staged]) -> Joint:
         *values, under = _evidence(one, np.ones(len(one.spans), bool))
         kept = np.flatnonzero(under & (one.proposed.recording.labels != UNLABELLED))[::EVERY]
         parts.append([value[kept] for value in values])
-        labels.append(one.proposed.recording.labels[kept])
+        labels.append(one.proposed.recording.true[kept])
     own, clips = (np.concatenate(part) for part in zip(*parts, strict=True))
     true, classes = np.concatenate(labels), own.shape[1]
 

@@ -68,7 +68,7 @@ def _parts(animals: Sequence[str], draws: int, seed: int) -> Iterator[tuple[int,
 
 
 def _amounts(recordings: Sequence[Recording]) -> dict[str, float]:
-    minutes = sum((r.labels != UNLABELLED).sum() / r.fps for r in recordings) / 60
+    minutes = sum((r.true != UNLABELLED).sum() / r.fps for r in recordings) / 60
     names = behaviours(recordings[0].classes)
     bouts = {f"bouts_{name}": sum(map(len, bout_seconds(recordings, name))) for name in names}
     return {"minutes": minutes, "bouts": sum(bouts.values())} | bouts
@@ -77,7 +77,7 @@ def _amounts(recordings: Sequence[Recording]) -> dict[str, float]:
 def _scores(recordings: Sequence[Recording], scores: Sequence[np.ndarray]) -> dict[str, float]:
     """Metrics of labelled frames by scores (T, C), smoothed."""
     classes, kept = recordings[0].classes, [r.labels != UNLABELLED for r in recordings]
-    true = [r.labels[k] for r, k in zip(recordings, kept, strict=True)]
+    true = [r.true[k] for r, k in zip(recordings, kept, strict=True)]
     windows = [max(1, round(SMOOTHED_S * r.fps)) for r in recordings]
     scores = [smooth(s, window)[k] for s, window, k in zip(scores, windows, kept, strict=True)]
     labels = [found.argmax(1) for found in scores]

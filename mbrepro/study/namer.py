@@ -41,7 +41,7 @@ def read() -> Named | None:
     """What this machine has of it; None unless it has all."""
     pair, folder = people.read_feral(), paths.real_data()
     author = folder and folder / audit.AUTHOR_FOLDER / "demo_ifaction_pred.npy"
-    if pair is None or not author.exists():
+    if pair is None or author is None or not author.exists():
         return None
     return Named(*pair, np.load(author, allow_pickle=False) == 0)
 
@@ -81,7 +81,7 @@ def pieces(
     for seconds in lengths:
         labels, seen = zip(*(sparsity.watched("clips", seconds, *job) for job in jobs), strict=True)
         shares = (sum(s.sum() for s in seen), sum(binary_dilation(s, np.ones(2 * CHUNK + 1)).sum() for s in seen))
-        hits = sum(confusion(*pair, len(classes)) for pair in zip(true, labels, strict=True)).diagonal()
+        hits = np.sum([confusion(*pair, len(classes)) for pair in zip(true, labels, strict=True)], 0).diagonal()
         right, found = (part.sum(0) for part in tolerant_counts(true, labels, rates, values))
         counts = {
             classes[value]: {"claimed": int(of_said[-1]), "right": [int(hits[value]), *of_said[:-1].tolist()],
@@ -106,7 +106,7 @@ def cuts(
 
 def provenance(data: Named) -> dict[str, object]:
     """What is recorded beside `figures`."""
-    folder = paths.real_data()
+    folder = paths.real_folder()
     return {
         **real.FERAL,
         "sha256": file_hash(folder / real.PREDICTIONS),

@@ -80,7 +80,7 @@ def with_parts(manifest: Manifest, parts: Sequence[str]) -> Manifest:
 def labelled(manifest: Manifest) -> list[Recording]:
     """The recordings of a manifest that have labels; raises InputError for what `train` cannot learn from."""
     found = [read_recording(manifest, entry)[0] for entry in manifest.entries if entry.labels is not None]
-    found = [recording for recording in found if (recording.labels != UNLABELLED).any()]
+    found = [recording for recording in found if (recording.true != UNLABELLED).any()]
     if _animals(found) < FOLDS:
         raise InputError(
             f"{manifest.folder}: labelled recordings are of {_animals(found)} animals, and at least {FOLDS} are needed "
@@ -141,7 +141,7 @@ def figures(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[s
     """Value and 95 % interval of each metric of a card, over labelled frames; no interval of few recordings."""
     kept = [prediction.labelled() for prediction in predictions]
     true, labels, scores = ([getattr(one, field) for one in kept] for field in ("true", "labels", "scores"))
-    found = estimates(true, labels, classes, [one.fps for one in kept])
+    found = estimates(true, labels, classes, [one.rate for one in kept])
     wanted = [*SHOWN, *(f"{metric}_{name}" for name in behaviours(classes) for metric in OF_CLASS)]
     ends = ("value", "low", "high") if len(kept) >= LEAST_VIDEOS else ("value",)
     told = {name: {end: found[name][end] for end in ends} for name in wanted}
@@ -151,9 +151,9 @@ def figures(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[s
 
 def _seen(recordings: Sequence[Recording]) -> dict[str, object]:
     """What a model is trained on."""
-    labelled = sum(float((r.labels != UNLABELLED).sum() / r.fps) for r in recordings)
+    labelled = sum(float((r.true != UNLABELLED).sum() / r.fps) for r in recordings)
     bouts = {name: sum(map(len, bout_seconds(recordings, name))) for name in behaviours(recordings[0].classes)}
-    seen = [r.seen.mean() for r in recordings]
+    seen = [r.tracked.mean() for r in recordings]
     return {
         "recordings": [r.name for r in recordings], "animals": _animals(recordings), "labelled_minutes": labelled / 60,
         "bouts": bouts, "points_seen": float(np.mean(seen)),

@@ -101,8 +101,8 @@ def recordings_table(data: Dataset) -> pd.DataFrame:
     lines = []
     for r in data.recordings:
         line = {"recording": r.name, "animal": r.animal, "fps": f"{r.fps:g}", "minutes": f"{r.seconds / 60:.1f}"}
-        line["labelled"] = f"{(r.labels != UNLABELLED).sum() / r.fps / 60:.1f}"
-        line["points missing"] = f"{0 if r.seen is None else 1 - r.seen.mean():.1%}"
+        line["labelled"] = f"{(r.true != UNLABELLED).sum() / r.fps / 60:.1f}"
+        line["points missing"] = f"{1 - r.tracked.mean():.1%}"
         lines.append(line | {name: len(bout_seconds([r], name)[0]) for name in data.behaviours})
     return pd.DataFrame(lines)
 

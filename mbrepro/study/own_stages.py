@@ -22,6 +22,7 @@ from mbrepro.data.recordings import OTHER, UNLABELLED, Dataset, Recording, other
 from mbrepro.embedding import load_embedder
 from mbrepro.embedding.embedder import ClipEmbedder, EmbedderSettings
 from mbrepro.embedding.pose import summarise
+from mbrepro.errors import InputError
 from mbrepro.method import pipeline, protocols
 from mbrepro.method.features import frame_features
 from mbrepro.method.pipeline import Proposed, name_clips, write_frames
@@ -109,14 +110,14 @@ def few_shot_tasks(data: Dataset) -> list[Dataset]:
     """
     manifest, found = read_manifest(paths.own_data()), []
     meaning = manifest.description.meaning
-    names = {label: (label,) for label, name in meaning.items() if name is None}
+    names: dict[str, tuple[str, ...]] = {label: (label,) for label, name in meaning.items() if name is None}
     for name in data.behaviours:
         if sum(map(len, bout_seconds(data.recordings, name))) <= FEW:
             names[name] = tuple(label for label, of in meaning.items() if of == name)
     for name, labels in names.items():
         train, test = (tuple(_task_recordings(manifest, part, name, labels)) for part in (data.train, data.test))
         task = replace(data, task=f"{paths.OWN}/{name}", classes=(OTHER, name), train=train, test=test)
-        if len({r.animal for r in task.recordings if (r.labels == 1).any()}) > 1:
+        if len({r.animal for r in task.recordings if (r.true == 1).any()}) > 1:
             found.append(task)
     return found
 
@@ -128,8 +129,10 @@ def _task_recordings(
     told = replace(manifest, description=replace(manifest.description, meaning=meaning))
     entries = {entry.name: entry for entry in manifest.entries}
     for r in recordings:
-        read = read_labels(told, entries[r.name], r)  # 0 is the behaviour, as classes of one's own end with other
-        yield replace(r, classes=(OTHER, name), labels=np.where(read == UNLABELLED, read, 1 - read))
+        if (read := read_labels(told, entries[r.name], r)) is None:
+            raise InputError(f"{r.name}: the manifest does not name its labels any more; start again")
+        found = np.where(read == UNLABELLED, read, 1 - read)  # 0 is the behaviour, as one's own classes end with other
+        yield replace(r, classes=(OTHER, name), labels=found)
 
 
 @threadpool_limits.wrap(limits=1)

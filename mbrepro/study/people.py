@@ -44,14 +44,14 @@ def compared(true: Sequence[Track], predicted: Sequence[Track]) -> dict[str, obj
     "confusion": frames by true and predicted class.
     """
     classes, fps = true[0].classes, [t.fps for t in true]
-    every = [[t.labels for t in tracks] for tracks in (true, predicted)]
-    binary = [[np.where(t.action, 0, 1) for t in tracks] for tracks in (true, predicted)]
+    labels, named = ([t.true for t in tracks] for tracks in (true, predicted))
+    action, found = ([np.where(t.action, 0, 1) for t in tracks] for tracks in (true, predicted))
     return {
         "videos": len(true),
         "frames": sum(map(len, true)),
-        "metrics": resampling.estimates(*every, classes, fps),
-        "action": resampling.estimates(*binary, LOCALIZER_CLASSES, fps),
-        "confusion": sum(confusion(t, p, len(classes)) for t, p in zip(*every, strict=True)).tolist(),
+        "metrics": resampling.estimates(labels, named, classes, fps),
+        "action": resampling.estimates(action, found, LOCALIZER_CLASSES, fps),
+        "confusion": np.sum([confusion(t, p, len(classes)) for t, p in zip(labels, named, strict=True)], 0).tolist(),
     }
 
 
@@ -59,7 +59,7 @@ def provenance(told: Mapping[str, str], name: str, function: str) -> dict[str, s
     """What is recorded beside what a function here gives: what is `told` of a file of real data, by its name."""
     return {
         **told,
-        "sha256": file_hash(paths.real_data() / name),
+        "sha256": file_hash(paths.real_folder() / name),
         "computed_by": f"mbrepro.study.people.{function}",
         "intervals": resampling.BY_VIDEO,
     }

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def predict(
     notes["points_outside_the_training_frame"] = outside_frame(scaled)
     theirs = f"{data.source} recordings"
     notes["models_trained_on"] = f"{REAL_MICE} (stage 1), {theirs} (stage 2)" if official else theirs
-    if compare:
+    if compare and events is not None:
         notes["compared_with"] = {"behaviour": compare[1]} | agreement(events[there], p_action[there])
     scores, p_action = (np.where(there, values.T, np.nan).T for values in (made[1], p_action))
     labels, name = np.where(there, made[0], UNLABELLED), (video or poses).stem
@@ -120,7 +121,7 @@ def check_both(events: np.ndarray) -> None:
 def official_network() -> tuple[PoseCNN, float, dict]:
     """The official network, the body length of its mice (px), and notes on it."""
     path, info = find_network(), published_network()
-    told = {"network": info.title, "source": info.source, "file": str(path), "sha256": file_hash(path)}
+    told: dict[str, Any] = {"network": info.title, "source": info.source, "file": str(path), "sha256": file_hash(path)}
     told |= {"trained_on": REAL_MICE, "poses_scaled_to_body_length_px": BODY_LENGTH}
     return load_official(path), BODY_LENGTH, {"stage1": told}
 

@@ -80,7 +80,7 @@ def read() -> tuple[Recording, ...] | None:
     root = paths.real_data()
     if root is None or not (folder := root / "rat_dyads").is_dir():
         return None
-    files = {int(re.match(r"\d+", path.name)[0]): path for path in (folder / "poses").glob("[0-9]*DLC*.csv")}
+    files = {int(re.split(r"\D", path.name, maxsplit=1)[0]): path for path in (folder / "poses").glob("[0-9]*DLC*.csv")}
     if len(files) != RECORDINGS:
         raise InputError(f"{folder}: it has poses of {len(files)} recordings, not {RECORDINGS}: copy it again")
     return tuple(_recording(number, files[number], folder) for number in sorted(files))
@@ -188,7 +188,7 @@ def _labelled(
 
 def _decoded(data: Dataset, scores: Mapping[str, np.ndarray], weight: float) -> dict[str, np.ndarray]:
     longest = round(LONGEST_S * data.train[0].fps)
-    model = count_bouts([r.labels for r in data.train], len(CLASSES), longest)
+    model = count_bouts([r.true for r in data.train], len(CLASSES), longest)
     return {video: decode(found, model, weight) for video, found in scores.items()}
 
 
@@ -199,7 +199,7 @@ def evidence_weight(data: Dataset) -> float:
         inner = fold_of(data.train, fold)
         scores = _boosted(inner, FEWER_TREES)
         kept = {r.name: r.labels != UNLABELLED for r in inner.test}
-        true += [r.labels[kept[r.name]] for r in inner.test]
+        true += [r.true[kept[r.name]] for r in inner.test]
         for weight in WEIGHTS:
             labels = _decoded(inner, scores, weight)
             found[weight] += [labels[r.name][kept[r.name]] for r in inner.test]
@@ -217,7 +217,7 @@ def _best_layers(train: Sequence[Recording]) -> Layers:
         drawn = ({name: rng.choice(values) for name, values in RANGES.items()} for _ in ("first", "second"))
         layers = tuple(BoostingSettings(bins=31, **one) for one in drawn)
         found = [one.labelled() for one in own.out_of_fold(train, alike=True, layers=layers)]
-        f1[layers] = evaluate([v.true for v in found], [v.labels for v in found], None, CLASSES)["f1"]
+        f1[layers] = evaluate([v.known for v in found], [v.labels for v in found], None, CLASSES)["f1"]
     return max(f1, key=lambda layers: f1[layers])
 
 
@@ -236,7 +236,7 @@ def retrained(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
     held_out = own.fold_scores(data.train, data.test, alike=True)
     scores[TRAINED] = [own.named(r, held_out[r.name]).scores for r in data.test]
     labelled = [r.labels != UNLABELLED for r in data.test]
-    true = [r.labels[kept] for r, kept in zip(data.test, labelled, strict=True)]
+    true = [r.true[kept] for r, kept in zip(data.test, labelled, strict=True)]
     told = {}
     for name, found in scores.items():
         values = evaluate(true, None, [s[kept] for s, kept in zip(found, labelled, strict=True)], CLASSES)
@@ -246,7 +246,7 @@ def retrained(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
 
 def provenance(_: Sequence[Recording]) -> dict[str, object]:
     """What is recorded beside `figures`."""
-    folder = paths.real_data() / "rat_dyads"
+    folder = paths.real_folder() / "rat_dyads"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     listed = "".join(f"{file_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
     return {
@@ -276,7 +276,7 @@ def _passes(recordings: Sequence[Recording], fold: int, name: str) -> int:
 
 def _boosted(data: Dataset, settings: BoostingSettings) -> dict[str, np.ndarray]:
     def scores() -> dict[str, np.ndarray]:
-        trees = fit_boosting(data.train, [r.labels for r in data.train], len(CLASSES), settings, SEED)
+        trees = fit_boosting(data.train, [r.true for r in data.train], len(CLASSES), settings, SEED)
         return {r.name: trees.scores(r) for r in data.test}
 
     made_from = [settings, SEED, versions(boosting, features, sklearn)]
@@ -293,7 +293,7 @@ def _measured(run: Run) -> dict[str, np.ndarray]:
     """Every metric (1 + resamples,) of a run's videos, and then of resampled ones."""
     true, labels, scores = run.arrays()
     weights = whole_and_drawn(len(true))
-    told = label_metrics(true, labels, run.classes, [video.fps for video in run.videos], weights)
+    told = label_metrics(true, labels, run.classes, [video.rate for video in run.videos], weights)
     return told | weighted_metrics(true, labels, scores, run.classes, weights)
 
 

@@ -35,11 +35,11 @@ class Page:
     """
 
     read: Callable[[], object | None]
-    figures: Callable[[object], dict]
-    provenance: Callable[[object], dict]
+    figures: Callable[[Any], dict]
+    provenance: Callable[[Any], dict]
     needs: str
     optional: tuple[str, ...] = ()
-    again: Callable[[object], dict] | None = None
+    again: Callable[[Any], dict] | None = None
 
 
 _of_human = lambda _: people.provenance(real.HUMAN, real.PEOPLE, "human")  # noqa: E731

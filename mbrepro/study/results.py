@@ -69,10 +69,10 @@ class Run:
     classes: tuple[str, ...]
     videos: tuple[Prediction, ...]
 
-    def arrays(self) -> tuple[list[np.ndarray], ...]:
+    def arrays(self) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
         """True labels (T,), predicted ones (T,) and scores (T, C) of the labelled units, each a list by video."""
         videos = [video.labelled() for video in self.videos]
-        return tuple([getattr(video, field) for video in videos] for field in ("true", "labels", "scores"))
+        return [v.known for v in videos], [v.labels for v in videos], [v.scores for v in videos]
 
 
 def reading(row: str, protocol: str, frames: bool) -> dict[str, str]:
@@ -248,7 +248,7 @@ def read_predictions(path: Path) -> list[Run]:
         raise InputError(f"{path} holds no predictions ({error}): run make reproduce") from error
 
 
-def _run(path: Path, file: Any, number: int, told: Mapping[str, Any]) -> Run:
+def _run(path: Path, file: Any, number: int, told: dict[str, Any]) -> Run:
     videos = []
     for place, video in enumerate(told["videos"]):
         if not isinstance(video, dict):
@@ -324,7 +324,8 @@ def _check_rows(path: Path, content: Mapping[str, object], predictions: Path) ->
     if (found := file_hash(predictions)) != content[PREDICTIONS]:
         raise InputError(f"{predictions} was changed after it was scored (sha256 {found[:12]}…): run make reproduce")
     then = _rows(content).set_index("metric")
-    again = score(*path.stem.split("-"), read_predictions(predictions)).set_index("metric")
+    row, protocol = path.stem.split("-")
+    again = score(row, protocol, read_predictions(predictions)).set_index("metric")
     for metric in again.index:
         for field in NUMBERS:
             new, old = again.loc[metric, field], then.loc[metric, field]

@@ -187,7 +187,7 @@ def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 def _figures(test: Clips, scores: np.ndarray, protocol: Protocol, classes: Sequence[str]) -> list[float]:
     parts = np.split(scores, np.cumsum([len(one.starts) for one in test.proposed])[:-1])
     written = [pipeline.write_frames(*pair, protocol) for pair in zip(test.proposed, parts, strict=True)]
-    return _measured(*([getattr(video, f) for video in written] for f in ("true", "labels", "scores")), classes)
+    return _measured([v.known for v in written], [v.labels for v in written], [v.scores for v in written], classes)
 
 
 def _constant(task: Dataset, answer: float) -> list[float]:

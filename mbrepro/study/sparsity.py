@@ -79,7 +79,7 @@ def watch_windows(track: Track, seconds: float, action: np.ndarray) -> tuple[np.
     for start in range(0, len(track), length):
         span = slice(start, start + length)
         seen[span] = action[span].any()
-        found = order[np.bincount(track.labels[span], minlength=len(order))[order].argmax()]
+        found = order[np.bincount(track.true[span], minlength=len(order))[order].argmax()]
         labels[span] = found if seen[start] else order[-1]
     return labels, seen
 
@@ -156,7 +156,7 @@ def ceilings(
         for length in lengths:
             found = [propose(t.action, anchor_rule(gap, length), t.fps) for t in tracks]
             labels = [watch(t, p)[0] for t, p in zip(tracks, found, strict=True)]
-            best = resampling.f1([t.labels for t in tracks], labels, tracks[0].classes)
+            best = resampling.f1([t.true for t in tracks], labels, tracks[0].classes)
             row["whole" if length is None else f"{length:g}s"] = {**best, "proposals": sum(map(len, found))}
     return grid
 

@@ -186,7 +186,7 @@ def _labelled(
         frame_labels(*file, clock, frames, meaning, classes, between=rest)
         for file, rest in zip(both, (OTHER, between), strict=True)
     )
-    shown = np.arange(frames) / clock if np.ndim(clock) == 0 else clock[:frames]
+    shown = clock[:frames] if isinstance(clock, np.ndarray) else np.arange(frames) / clock
     for track, entry in zip((predicted, true), cut, strict=True):
         if entry:
             track[~entry.counted(shown)] = UNLABELLED

@@ -93,7 +93,7 @@ def read_calms21_labels(path: Path, text: str, clock: Clock, *_: object) -> list
     for key, sequence in ((key, s) for group in read_groups(path).values() for key, s in group.items()):
         try:
             names = {number: name for name, number in sequence["metadata"]["vocab"].items()}
-            bouts += [Bout(names[value], *span, key) for *span, value in runs(sequence["annotations"])]
+            bouts += [Bout(names[value], start, stop, key) for start, stop, value in runs(sequence["annotations"])]
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{path}: sequence {key} has no annotations by the numbers of a vocab in its metadata ({error})"

@@ -127,7 +127,7 @@ def _no_ranges(url: str) -> InputError:
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     while error.__context__ is not None:
         error = error.__context__
     return getattr(error, "strerror", None) or type(error).__name__

@@ -45,9 +45,9 @@ def fetch(
             _bring(origin, tasks, names)
         else:
             print("Everything asked for is already there; nothing was fetched.")
-        _note(origin)
+        known = _note(origin)
         if verify:
-            _verify(origin)
+            _verify(origin, known)
     return folder
 
 
@@ -111,8 +111,8 @@ def _has_task(folder: Path, task: str) -> bool:
     return all(name in files and releases.file_size(folder / name) == files[name]["size"] for name in names)
 
 
-def _note(origin: "Folder | Server", files: Mapping[str, Mapping] = {}, zips: Mapping[str, str] = {}) -> None:
-    """Record what is there now, and `files` and `zips` that have just come."""
+def _note(origin: "Folder | Server", files: Mapping[str, Mapping] = {}, zips: Mapping[str, str] = {}) -> Fetched:
+    """Record what is there now, and `files` and `zips` that have just come; what is recorded."""
     release = origin.release
     summary = {key: getattr(release, key) for key in ("title", "doi", "notice", "simulated")}
     today = datetime.date.today().isoformat()
@@ -120,6 +120,7 @@ def _note(origin: "Folder | Server", files: Mapping[str, Mapping] = {}, zips: Ma
     videos = {"held": list(filter(origin.has, release.videos)), "of": len(release.videos)}
     now = replace(known, files={**known.files, **files}, zips={**known.zips, **zips}, videos=videos)
     releases.record(origin.folder, now)
+    return now
 
 
 def _bring(origin: "Folder | Server", tasks: list[str], names: list[str]) -> None:
@@ -155,9 +156,9 @@ def _bring_videos(origin: "Folder | Server", names: list[str]) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _verify(origin: "Folder | Server") -> None:
+def _verify(origin: "Folder | Server", known: Fetched) -> None:
     """Compare the SHA-256 of everything that is there; what is wrong loses its place and is named in an InputError."""
-    folder, release, known = origin.folder, origin.release, fetched(origin.folder)
+    folder, release = origin.folder, origin.release
     expected = {Path(path): facts["sha256"] for path, facts in known.files.items()}
     expected |= {release.video_path(name): release.videos[name].sha256 for name in known.videos["held"]}
     wrong = []

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from mbrepro import paths
 from mbrepro.artifacts import fingerprint, read_json, write_json
@@ -80,7 +81,7 @@ class Fetched:
     notice_shown: str
     files: Mapping[str, Mapping[str, object]]
     zips: Mapping[str, str]
-    videos: Mapping[str, object]
+    videos: Mapping[str, Any]
 
     @property
     def simulated(self) -> bool:

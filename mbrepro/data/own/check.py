@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ def check(manifest: Manifest) -> Checked:
 
 
 def _checked(manifest: Manifest, entry: Entry) -> tuple[dict, list[str], list[str]]:
-    line = {"name": entry.name, "animal": entry.animal, "split": entry.split}
+    line: dict[str, Any] = {"name": entry.name, "animal": entry.animal, "split": entry.split}
     try:
         recording, about = read_poses(manifest, entry)
     except InputError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,19 +28,20 @@ def read_own(
     that is not used, or is needed and not given.
     """
     info = probe(video) if video else None
-    if info is None and (fps is None or frame_size is None or align):
+    rate, size = (info.fps, frame_size or (info.width, info.height)) if info else (fps, frame_size)
+    if rate is None or size is None or (align and not info):
         unused = "leave out --align, and " if align else ""
         raise InputError(f"{poses}: without a video, {unused}give --fps and --frame-size")
     if info and fps is not None:
         raise InputError(
             f"{video}: --fps is not used, as the video runs at {info.fps:g} by its own clock; leave it out, or give "
-            f"the video another clock with `ffmpeg -r {fps:g} -i {video.name} NEW.mp4`"
+            f"the video another clock with `ffmpeg -r {fps:g} -i {info.path.name} NEW.mp4`"
         )
-    size = tuple(frame_size or (info.width, info.height))
-    recording = read_tracking(poses, fps=info.fps if info else fps, frame_size=size, video=video, **how)
+    recording = read_tracking(poses, fps=rate, frame_size=tuple(size), video=video, **how)
     recording = replace(recording, keypoints=recording.keypoints + np.float32(offset or (0, 0)))
-    notes = {"poses": poses.name, "video": video.name if video else None, "poses_in_file": len(recording)}
-    notes["points_outside_the_picture"] = outside = outside_frame(recording, recording.seen)
+    outside = outside_frame(recording, recording.tracked)
+    notes: dict[str, Any] = {"poses": poses.name, "video": video.name if video else None}
+    notes |= {"poses_in_file": len(recording), "points_outside_the_picture": outside}
     if info:
         if outside > OUTSIDE:
             raise InputError(
@@ -51,7 +53,7 @@ def read_own(
         notes |= {f"poses_held_at_the_{other_end}": max(added, 0), f"poses_dropped_at_the_{other_end}": max(-added, 0)}
         if info.promised > info.frames:
             notes["frames_promised_but_not_in_the_video"] = info.promised - info.frames
-    notes |= {"frames_not_scorable": int(absent(recording).sum()), "points_filled": float(1 - recording.seen.mean())}
+    notes |= {"frames_not_scorable": int(absent(recording).sum()), "points_filled": float(1 - recording.tracked.mean())}
     body_length([recording])  # one without is refused now, not after models were trained
     return recording, notes
 

@@ -193,7 +193,7 @@ def _description(path: Path) -> Description:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not NEEDED <= set(content) <= set(KEYS):
         raise InputError(f"{path}: its keys must be {', '.join(KEYS)}, of which {', '.join(sorted(NEEDED))} are needed")
-    of = {key: content.get(key) or kind() for key, kind in _KINDS.items()}
+    of: dict[str, Any] = {key: content.get(key) or kind() for key, kind in _KINDS.items()}
     for key, value in of.items():
         _check_kind(path, key, value)
     try:

@@ -143,7 +143,7 @@ def unpickle_plain(path: Path, data: bytes) -> Any:
     try:
         data = io.BytesIO(data).getvalue()
         for opcode, value, _ in pickletools.genops(data):
-            if opcode.name.endswith("PUT") and value > len(data):  # the memo is an array as long as this number
+            if opcode.name.endswith("PUT") and (value or 0) > len(data):  # the memo is an array as long as this number
                 raise pickle.UnpicklingError("it asks for more memory than it can use")
         return _PlainUnpickler(io.BytesIO(data)).load()
     except (pickle.UnpicklingError, EOFError, OverflowError, *BROKEN) as error:

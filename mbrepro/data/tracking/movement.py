@@ -36,7 +36,7 @@ def read_by_movement(path: Path, sequence: str | None = None) -> Tracks:
     """
     library, kind = _library(path), kind_of(path)
     try:
-        data = _DATASETS[kind](path, library)
+        data = _DATASETS[str(kind)](path, library)
         times, axes = data["time"].to_numpy(), data["space"].to_numpy().tolist()
         individuals, parts = (tuple(map(str, data[of].to_numpy().tolist())) for of in ORDER[1:3])
         positions = data["position"].transpose(*ORDER).to_numpy().astype(np.float64)

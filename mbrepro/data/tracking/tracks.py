@@ -88,8 +88,8 @@ def joined(path: Path, files: Mapping[Path, Tracks]) -> Tracks:
             )
     places = [[tracks.parts.index(part) for part in first.parts] for tracks in files.values()]
     each = list(zip(files.values(), places, strict=True))
-    scored = all(tracks.likelihood is not None for tracks in files.values())
-    likelihood = np.stack([t.likelihood[:, 0, place] for t, place in each], 1) if scored else None
+    scored = [t.likelihood[:, 0, place] for t, place in each if t.likelihood is not None]
+    likelihood = np.stack(scored, 1) if len(scored) == len(files) else None
     names = without_affix([re.sub(r"DLC_.*|\.analysis$", "", file.stem) for file in files])
     return Tracks(tuple(names), first.parts, np.stack([t.positions[:, 0, place] for t, place in each], 1), likelihood)
 

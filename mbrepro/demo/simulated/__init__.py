@@ -60,7 +60,7 @@ class DemoSettings:
         """
         if scale == "full":
             return DemoSettings(filmed=70, seed=self.seed, task1_frames=769_845)
-        if not (np.isfinite(scale) and scale > 0):
+        if isinstance(scale, str) or not (np.isfinite(scale) and scale > 0):
             raise InputError(f"scale must be a positive number, not {scale}")
         names = ("train_recordings", "test_recordings", "filmed", "task3_train", "task3_test")
         return replace(self, **{name: max(1, round(scale * getattr(self, name))) for name in names})

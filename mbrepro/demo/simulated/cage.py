@@ -189,7 +189,7 @@ def _draw_spout(cage: np.ndarray, x: int, y: int, scale: float) -> None:
     across = np.interp(np.arange(width), places * unit, greys)
     down = np.linspace(-1, 1, 2 * half)
     along = np.sqrt(np.clip(1 - down**2, 0, 1)) ** 0.6 * (0.72 + 0.28 * np.exp(-(((down + 0.25) / 0.45) ** 2)))
-    steel = np.clip(along[:, None] * across[None], 26, 250).astype(np.float32)
+    steel = np.clip(np.outer(along, across), 26, 250).astype(np.float32)
     shape = np.zeros(steel.shape, np.uint8)
     cv2.ellipse(shape, (round(11 * unit), half), (round(11 * unit), half - 1), 0, 0, 360, 255, -1, cv2.LINE_AA)
     shape[1:-1, round(11 * unit) :] = 255

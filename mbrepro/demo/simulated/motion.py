@@ -5,7 +5,7 @@ Places and steps are complex numbers, x + iy px, y pointing down; 1j times a dir
 
 import math
 from cmath import phase, rect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ARENA = (75.0, 91.0, 928.0, 538.0)  # left, top, right, bottom px; CalMS21 poses (Sun et al. 2021), percentiles
 NECK_JOINT, SPINE_JOINT = 1.3, 0.8  # most that the head and the rear bend away from the front body, radians
@@ -30,7 +30,7 @@ class Mouse:
     pace: float = 1.0
     speed: float = 0.0
     stretch: float = 1.0
-    goal: dict | None = None
+    goal: dict = field(default_factory=dict)
 
     @property
     def half(self) -> float:

@@ -1,6 +1,7 @@
 """Poses of the two mice through a schedule, as they truly are."""
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -49,10 +50,10 @@ def _start(rng: np.random.Generator, acts: Acts) -> Scene:
     for index in range(2):
         size = float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
         pace = float(np.exp(np.clip(rng.normal(0, 0.2), -0.4, 0.4)))
-        neck = complex(*rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120)))
+        neck: Any = rng.uniform((ARENA[0] + 150, ARENA[1] + 120), (ARENA[2] - 150, ARENA[3] - 120))  # numpy says float
         angle = rng.uniform(-math.pi, math.pi)
-        mice.append(Mouse(neck, angle, angle, angle, size, size * _SPINE[index], size * _SNOUT[index], pace))
-    return Scene(*mice, rng=rng, acts=acts.of_a_pair(rng))
+        mice.append(Mouse(complex(*neck), angle, angle, angle, size, size * _SPINE[index], size * _SNOUT[index], pace))
+    return Scene(mice[0], mice[1], rng, acts.of_a_pair(rng))
 
 
 def _state(mouse: Mouse) -> tuple[float, ...]:

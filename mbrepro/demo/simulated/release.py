@@ -122,7 +122,7 @@ def _sequence(recording: Recording, source: str) -> dict:
     if recording.scores is not None:
         sequence["scores"] = recording.scores.tolist()
     vocab = {name: index for index, name in enumerate(recording.classes)}
-    sequence["annotations"] = recording.labels.tolist()
+    sequence["annotations"] = recording.true.tolist()
     sequence["metadata"] = {"annotator-id": 0, "vocab": vocab}
     if source != "CalMS21":
         sequence["metadata"]["simulated"] = True

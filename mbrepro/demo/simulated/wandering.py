@@ -53,6 +53,9 @@ class Acts:
         return replace(self, **{name: getattr(self, name) * k for name, k in zip(names, factors.tolist(), strict=True)})
 
 
+_BEFORE = Bout(0, 0, "wander")  # of a scene that has yet to begin
+
+
 @dataclass(slots=True)
 class Scene:
     """Both mice, the current and the following activity, and what the activity remembers of the bout."""
@@ -62,7 +65,7 @@ class Scene:
     rng: np.random.Generator
     acts: Acts = Acts()
     frame: int = 0
-    bout: Bout | None = None
+    bout: Bout = _BEFORE
     following: str = "wander"
     memory: dict = field(default_factory=dict)
 
@@ -147,7 +150,7 @@ _WALK, _CREEP = 9.5, 2.6  # px a frame
 
 def walk(scene: Scene, mouse: Mouse, pace: float = 1.0) -> None:
     """By turns rest and look around (or groom, or rear), creep about, and walk to another place in the cage."""
-    if mouse.goal is None or scene.frame >= mouse.goal["until"]:
+    if not mouse.goal or scene.frame >= mouse.goal["until"]:
         mouse.goal = _new_goal(scene, mouse)
     goal = mouse.goal
     if "to" in goal:
