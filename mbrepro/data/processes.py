@@ -26,24 +26,25 @@ WATCH_S = 0.5  # how often a worker looks whether the process that started it is
 
 
 def side_by_side(
-    jobs: Sequence[tuple], what: str, unit: str, most: int | None = None, start: Callable[[], None] | None = None
-) -> list:
+    jobs: Sequence[tuple], what: str, unit: str, most: int | None = None, start: Callable[[], None] | None = None,
+    stay: bool = False,
+) -> list:  # fmt: skip
     """Do jobs (function, argument, …), each in an interpreter of its own, and return what they return, in order.
 
     As many run at a time as there are cores, or `most`; a single one runs right here. what, unit: for the progress bar.
     start: called once in each worker. A fresh interpreter for each, as fork and torch's threads do not mix. Workers end
     with this process, however it ends, and when this function is interrupted. Raises InputError if one was killed.
+    stay: take workers that stay for the next call: starting one, its imports and its model take seconds.
     """
-    workers = min(most or os.cpu_count() or 1, os.cpu_count() or 1, len(jobs))
-    if workers <= 1:
+    workers = min(most or os.cpu_count() or 1, os.cpu_count() or 1)
+    if min(workers, len(jobs)) <= 1:
         return [function(*arguments) for function, *arguments in jobs]
     # glibc would give a step's arrays back to the system and fault their pages in again: a fifth of the time.
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**33))
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
-    spawn = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(workers, spawn, _begin, (os.getpid(), start)) as pool,
-        _ending_workers(),
+        contextlib.nullcontext(_staying(workers)) if stay else _started(min(workers, len(jobs)), start) as pool,
+        _ending_workers(pool),
         tqdm(total=len(jobs), desc=what, unit=unit, disable=None) as bar,
     ):
         waiting = [pool.submit(*job) for job in jobs]
@@ -70,19 +71,21 @@ def shared_out(make: Callable[[Item], Made], items: Iterable[Item], workers: int
         raise InputError(KILLED) from error
 
 
-@cache
-def _staying(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(), None))
+def _started(workers: int, start: Callable[[], None] | None = None) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (os.getpid(), start))
+
+
+_staying = cache(_started)
 
 
 @contextlib.contextmanager
-def _ending_workers() -> Iterator[None]:
-    """End the workers if the block fails: the pool itself would wait until each has done its job."""
-    others = set(multiprocessing.active_children())
+def _ending_workers(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """End a pool's workers if the block fails: the pool itself would wait until each has done its job."""
     try:
         yield
     except BaseException as error:
-        for worker in set(multiprocessing.active_children()) - others:
+        _staying.cache_clear()
+        for worker in list((pool._processes or {}).values()):
             worker.kill()
         if isinstance(error, BrokenProcessPool):
             raise InputError(KILLED) from error

@@ -78,7 +78,7 @@ def examples(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Features (N, F) and classes (N,) of every `every`-th labelled frame of a recording."""
     chosen = np.flatnonzero(target != UNLABELLED)[:: settings.every]
-    return dyad_features(recording, settings.windows_s)[chosen], target[chosen]
+    return dyad_features(recording, settings.windows_s, chosen), target[chosen]
 
 
 def grow(

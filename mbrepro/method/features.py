@@ -17,21 +17,26 @@ from mbrepro.embedding.pose import angles, rate
 VERSION = 1  # raise it when a feature holds other values
 WINDOWS_S = (0.5, 2.0, 6.0)
 ANIMALS = ("first", "second")
+_EVERY = slice(None)
 _OF_EACH = ("front speed", "rear speed", "centre speed", "turning", "facing", "approach")
 
 
-def dyad_features(recording: Recording, windows_s: Sequence[float] = WINDOWS_S) -> np.ndarray:
+def dyad_features(
+    recording: Recording, windows_s: Sequence[float] = WINDOWS_S, chosen: np.ndarray | slice = _EVERY
+) -> np.ndarray:  # fmt: skip
     """(T, F) float32 features of every frame, in the order of `feature_names`; NaN where nothing needed was seen.
 
+    chosen: of these frames alone, (N, F), which is quicker where they are few.
     Values of the frame itself, then means and standard deviations over centred windows of so many seconds, which count
     only frames in which the points were seen; then the share of frames in which each point was, in the same windows.
     """
     values, seen = frame_features(recording)
     there = recording.tracked.reshape(len(recording), -1).astype(np.float64)
     reaches = [max(1, round(seconds * recording.fps / 2)) for seconds in windows_s]
-    columns = [np.where(seen, values, np.nan), *_means_and_deviations(values, seen, reaches), there]
+    own = np.where(seen, values, np.nan)[chosen]
+    columns = [own, *_means_and_deviations(values, seen, reaches, chosen), there[chosen]]
     frames, flags = _summed(np.ones((len(there), 1))), _summed(there)
-    columns += [_between(flags, reach) / _between(frames, reach) for reach in reaches]
+    columns += [_between(flags, reach, chosen) / _between(frames, reach, chosen) for reach in reaches]
     return np.concatenate(columns, 1, dtype=np.float32)
 
 
@@ -109,7 +114,9 @@ def posture_features(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(values, 1), np.concatenate(known, 1)
 
 
-def _means_and_deviations(values: np.ndarray, seen: np.ndarray, reaches: Sequence[int]) -> Iterator[np.ndarray]:
+def _means_and_deviations(
+    values: np.ndarray, seen: np.ndarray, reaches: Sequence[int], chosen: np.ndarray | slice
+) -> Iterator[np.ndarray]:  # fmt: skip
     """Mean, then standard deviation (T, F), over the frames up to each reach away that were seen; NaN without any."""
     middle = values.mean(0)  # taken off, as the difference of two large sums would lose the digits of a small deviation
     kept = np.where(seen, values - middle, 0)
@@ -117,8 +124,8 @@ def _means_and_deviations(values: np.ndarray, seen: np.ndarray, reaches: Sequenc
     counts, sums, squares = _summed(counted.astype(np.float64)), _summed(kept), _summed(kept**2)
     for reach in reaches:
         with np.errstate(invalid="ignore"):
-            count = _between(counts, reach)
-            mean, square = _between(sums, reach) / count, _between(squares, reach) / count
+            count = _between(counts, reach, chosen)
+            mean, square = (_between(total, reach, chosen) / count for total in (sums, squares))
         yield mean + middle
         yield np.sqrt(np.maximum(square - mean**2, 0))
 
@@ -128,7 +135,8 @@ def _summed(values: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0)])
 
 
-def _between(total: np.ndarray, reach: int) -> np.ndarray:
-    """(T, F) sums over each frame and its neighbours up to `reach` away, fewer at the ends, from `_summed`."""
-    place = np.arange(len(total) - 1)
-    return total[np.minimum(place + reach + 1, len(place))] - total[np.maximum(place - reach, 0)]
+def _between(total: np.ndarray, reach: int, chosen: np.ndarray | slice) -> np.ndarray:
+    """(T, F) sums over each chosen frame and its neighbours up to `reach` away, fewer at the ends, from `_summed`."""
+    frames = len(total) - 1
+    place = np.arange(frames)[chosen]
+    return total[np.minimum(place + reach + 1, frames)] - total[np.maximum(place - reach, 0)]

@@ -43,7 +43,7 @@ def embed_together(wanted: Iterable[Clips], clips: ClipSettings, embedder: ClipE
     if getattr(embedder, "small", False) and sum(len(lacking) for _, lacking in jobs) >= WORTH:
         longest_first = sorted(jobs, key=lambda job: -len(job[1]))
         work = [(_embed, *job, clips, embedder.settings, folder) for job in longest_first]
-        side_by_side(work, "embed", "recording")
+        side_by_side(work, "embed", "recording", stay=True)
         return
     for recording, lacking in tqdm(jobs, "embed", unit="recording", disable=None):
         embed_recording(recording, lacking, clips, embedder, folder)

@@ -60,6 +60,19 @@ def test_workers_that_stay_do_what_is_asked_in_order_and_others_come_after_one_w
     assert [number for number, _ in again] == [k**2 for k in range(9)] and not {pid for _, pid in again} & used
 
 
+def test_jobs_go_to_workers_that_stay_where_that_is_asked_and_others_come_after_a_failure(tmp_path):
+    jobs = [(square, number) for number in range(9)]
+    first, second = (side_by_side(jobs, "square", "number", stay=True) for _ in range(2))
+    used = {pid for _, pid in first + second}
+    assert [number for number, _ in second] == [k**2 for k in range(9)]
+    assert os.getpid() not in used and len(used) <= 2
+    with pytest.raises(InputError, match="no"):
+        side_by_side([(note_and_sleep, tmp_path), (refuse, tmp_path)], "fail", "job", stay=True)
+    assert gone([int(path.name) for path in tmp_path.iterdir()])
+    third = side_by_side(jobs, "square", "number", stay=True)
+    assert [number for number, _ in third] == [k**2 for k in range(9)] and not {pid for _, pid in third} & used
+
+
 def test_a_failed_job_stops_the_others_at_once(tmp_path):
     began = time.monotonic()
     with pytest.raises(InputError, match="no"):

@@ -86,6 +86,9 @@ def test_windows_count_only_what_was_seen(seed, share, frames):
     flags = [slow_statistics(seen[:, 1, 2].astype(float), np.ones(frames, bool), t, 5)[0] for t in range(frames)]
     np.testing.assert_allclose(told["second rear seen, share of 0.5 s"], flags, rtol=1e-6)
     np.testing.assert_array_equal(told["second rear seen"], seen[:, 1, 2])
+    few = rng.permutation(frames)[: frames // 2]
+    of_few = dyad_features(recording, (0.5,), few)
+    assert of_few.tobytes() == dyad_features(recording, (0.5,))[few].tobytes()
 
 
 def test_where_how_large_and_which_way_round_do_not_matter():

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -22,7 +23,8 @@ from mbrepro.method.localizer import (
     pose_features,
     save_localizer,
 )
-from tests.fixtures.near_and_far import SMALL
+from mbrepro.method.training import fit_localizer
+from tests.fixtures.near_and_far import SMALL, made_recording
 from tests.fixtures.windows import frame_windows
 
 VARIANTS = {
@@ -189,7 +191,7 @@ def test_localize_gives_the_same_in_pieces(made, fitted, monkeypatch):
 def test_pooling_of_neighbours_equals_its_parts_forward_and_backward(samples):
     x = torch.randn(3, 2, samples, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(0))
     weight = torch.arange(1.0, 6 * 2 * ((samples - 1) // 2) + 1, dtype=torch.float64)
-    found = localizer._PoolNeighbours.apply(x, 0.0)
+    found = localizer._Pool.apply(x, 2, 0.0)
     (gradient,) = torch.autograd.grad((found.flatten() * weight).sum(), x)
     pooled = torch.relu(x).unfold(-1, 2, 1).amax(-1)  # (3, 2, samples - 1)
     pairs = (samples - 1) // 2
@@ -198,10 +200,42 @@ def test_pooling_of_neighbours_equals_its_parts_forward_and_backward(samples):
     assert torch.equal(found, expected) and torch.allclose(gradient, expected_gradient)
 
 
+def by_the_library(x: torch.Tensor, dropout: float) -> torch.Tensor:
+    return F.dropout(F.max_pool1d(F.relu(x), 2), dropout)
+
+
+@pytest.mark.parametrize("samples", [9, 10])
+@pytest.mark.parametrize("dropout", [0.0, 0.25, 0.5])
+def test_pooling_of_a_single_phase_is_the_librarys_to_the_last_bit(samples, dropout):
+    some = torch.randn(30, 7, samples, generator=torch.Generator().manual_seed(1))
+    x = some.round(decimals=1).requires_grad_()  # holds equal neighbours and zeros
+    weight = torch.randn(30, 7, samples // 2, generator=torch.Generator().manual_seed(2))
+    made = []
+    for pool in (by_the_library, lambda x, dropout: localizer._Pool.apply(x, 1, dropout)):
+        torch.manual_seed(0)
+        pooled = pool(x, dropout)
+        made.append([pooled, *torch.autograd.grad(pooled, x, weight), torch.get_rng_state()])
+    assert all(torch.equal(theirs, ours) for theirs, ours in zip(*made, strict=True))
+    assert ((x[..., 0] == x[..., 1]) & (x[..., 0] > 0)).any() and made[0][1].any()
+
+
+def test_training_gives_the_same_bytes_as_with_the_librarys_pooling(monkeypatch):
+    spread = replace(SMALL, spread=2, epochs=2)
+    made = [made_recording(f"made{k}", 300, k) for k in range(2)]
+    targets = [action_labels(one.labels, one.classes) for one in made]
+    ours = fit_localizer(made, targets, spread, seed=0)[0].state_dict()
+    pool = PoseCNN._pool
+    monkeypatch.setattr(
+        PoseCNN, "_pool", lambda self, x, phases: by_the_library(x, 0.5) if phases == 1 else pool(self, x, phases)
+    )
+    theirs = fit_localizer(made, targets, spread, seed=0)[0].state_dict()
+    assert all(torch.equal(theirs[name], value) for name, value in ours.items())
+
+
 def test_pooling_drops_out_the_share_that_is_asked_for():
     torch.manual_seed(0)
     x = torch.full((50, 4, 81), 2.0, requires_grad=True)
-    found = localizer._PoolNeighbours.apply(x, 0.25)
+    found = localizer._Pool.apply(x, 2, 0.25)
     assert found.unique().tolist() == pytest.approx([0, 2 / 0.75])
     assert (found == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
     found.sum().backward()

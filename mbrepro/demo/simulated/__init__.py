@@ -185,8 +185,10 @@ def _recordings(
     folder = folder / task
     keys = {name: fingerprint(_FILMED_BY, *made_from(task, name, settings)) for name in filmed}
     paths = {name: folder / f"{name}-{key}.mp4" for name, key in keys.items()}
-    missing = [(_film, task, name, settings, folder, path) for name, path in paths.items() if not path.exists()]
-    side_by_side(missing, f"simulate {task}", "video", most=2)
+    missing = [name for name, path in paths.items() if not path.exists()]
+    missing += [name for name in names if missing and name not in paths]  # where none is filmed, poses come from below
+    jobs = [(_film, task, name, settings, folder, paths.get(name)) for name in missing]
+    side_by_side(jobs, f"simulate {task}", "recording", most=2, stay=True)
     return [_recording(task, name, _stored(task, name, settings, folder), paths.get(name)) for name in names]
 
 
@@ -194,9 +196,12 @@ def _stored(task: str, name: str, settings: DemoSettings, folder: Path) -> dict[
     return cached_arrays(folder, name, made_from(task, name, settings), lambda: _simulate(task, name, settings))
 
 
-def _film(task: str, name: str, settings: DemoSettings, folder: Path, path: Path) -> None:
+def _film(task: str, name: str, settings: DemoSettings, folder: Path, path: Path | None) -> None:
+    """Simulate and film a recording; without a path its poses alone."""
     cv2.setNumThreads(1)
     arrays = _stored(task, name, settings, folder)
+    if path is None:
+        return
     look = cage.draw_look(_rngs(task, name, settings.seed)[3])
     pictures = frames.render(arrays["true_keypoints"], look, settings.video_size)
     video.write_video(path, pictures, FPS, *settings.video_size)
