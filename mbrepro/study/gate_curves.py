@@ -254,10 +254,15 @@ def bounds(
     lines = {}
     for name, found in runs.items():
         f1, _, _, ranked, bouts = _scores(found)
-        told = results.difference(found, alone) if name != ALONE else None
-        more = f"{told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}]" if told else ""
+        more = more_f1(found, alone) if name != ALONE else ""
         lines[name] = {"F1": f1, "MAP": ranked, "bout F1": bouts, "F1 more": more}
     return pd.DataFrame.from_dict(lines, "index")
+
+
+def more_f1(ours: Sequence[Run], others: Sequence[Run]) -> str:
+    """`results.difference` of F1, as tables have it."""
+    told = results.difference(ours, others)
+    return f"{told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}]"
 
 
 def guarantee(runs: Runs, data: Dataset) -> Guarantee:

@@ -19,9 +19,9 @@ from mbrepro.method.pipeline import Proposed
 from mbrepro.method.proposals import Proposal
 from mbrepro.method.protocols import Protocol
 from mbrepro.method.together import embed_lengths
-from mbrepro.study import beyond, gated
+from mbrepro.study import beyond, gated, results
 from mbrepro.study.beyond import Scores
-from mbrepro.study.gate_curves import BUDGETS, CHOSEN, COLUMNS, line
+from mbrepro.study.gate_curves import BUDGETS, CHOSEN, COLUMNS, line, more_f1
 from mbrepro.study.gated import Staged, Stages, shown_at
 from mbrepro.study.results import Run
 
@@ -127,3 +127,13 @@ def beside(
 
 def _frames(parts: Sequence[Staged]) -> int:
     return int(sum(np.diff(one.spans, axis=1).sum() for one in parts))
+
+
+def more(pairs: Pairs) -> list[str]:
+    """How much more F1 clips of learned extent have, for each line of `beside`; nothing for the other kind."""
+    return [text for runs in pairs.values() for text in (more_f1(*runs), "")]
+
+
+def write_csv(table: pd.DataFrame, kinds: pd.DataFrame, profile: str, run: str = "") -> None:
+    """Keep the lines of all gates and of both kinds of clips as the page's `sparsity.csv`."""
+    results.write_csv(pd.concat([table, kinds], ignore_index=True), "sparsity", profile, run)
