@@ -21,7 +21,7 @@ export MBREPRO_CALMS21 := $(CALMS21)
 export MBREPRO_MODEL := $(MODEL)
 export HF_HUB_OFFLINE ?= $(if $(filter calms21,$(PROFILE)),0,1)
 
-.PHONY: help reproduce data simulate test verify crate book bench gpu soak mutants ladder ablation standin record extras movement golden lock clean purge
+.PHONY: help reproduce data simulate test coverage verify crate book bench gpu soak fuzz mutants ladder ablation standin record extras movement golden lock clean purge
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,7 +43,10 @@ test: .venv/installed-test ## set up and run every test
 	$(BIN)/ruff check mbrepro tests
 	$(BIN)/ruff format --check mbrepro tests
 	$(BIN)/mypy
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+
+coverage: ## the same, counting the lines of the package that they run; under 95 % is a failure
+	$(MAKE) test PYTEST='--cov --cov-report=term'
 
 verify: .venv/installed ## score the stored predictions again and compare with the table and the book
 	$(BIN)/mbrepro verify --profile $(STUDY) $(if $(RUN),--run $(RUN))
@@ -60,8 +63,11 @@ bench: .venv/installed ## measure speed against the published computation, into 
 gpu: .venv/installed-test ## measure what needs a GPU (speed, precision, parity, fine-tuning), into results/gpu.json
 	$(BIN)/mbrepro gpu
 
-soak: .venv/installed ## kill 50 times at random moments and compare the bytes with a straight run's (WHAT=embed study sweep: hours; WHAT=fuzz: changed files)
-	for what in $(or $(WHAT),embed); do HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak $$(test $$what != fuzz || echo 2000) --what $$what || exit; done
+soak: .venv/installed ## kill 50 times at random moments and compare the bytes with a straight run's (WHAT=embed study sweep: hours)
+	for what in $(or $(WHAT),embed); do HF_HUB_OFFLINE=1 $(BIN)/mbrepro soak --what $$what || exit; done
+
+fuzz: .venv/installed ## give every reader of files 2000 changed ones (COUNT=), into results/recorded/faults.json
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.fixtures.fuzz $(or $(COUNT),2000)
 
 mutants: .venv/installed-test ## change metrics, proposals and decoding at one place at a time and see whether a test fails (MODULE=metrics/bouts.py: one alone)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fixtures.mutants $(MODULE)

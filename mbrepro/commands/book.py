@@ -115,12 +115,12 @@ def _generated(folder: Path, profile: str) -> dict[str, str]:
     watched = {name: float(glued[f"watched_{name}"]) for name in results.PROTOCOLS if f"watched_{name}" in glued}
     partial = rows.loc[rows["partial"] != "", ["row", "partial"]].drop_duplicates()
     parts = [f"{poster.TITLES[row.row]}: {row.partial}" for row in partial.itertuples()]
-    boxes = {"index": claims.five_lines(source), "claims": claims.claims_table(claims.claims(glued, source))}
+    boxes = {"index": claims.first_box(source), "claims": claims.claims_table(claims.claims(glued, source))}
     return {
         "banner": page.source_notice(stored, parts),
         "graph": graph.graph(*_edges(folder, profile, boxes)),
         "made_by": page.table(provenance.made_by(provenance.read_manifest(folder)), "notebook", words=True).data,
-        "five_lines": boxes["index"],
+        "first_box": boxes["index"],
         "claims": boxes["claims"],
         "kills": faults.kills_table(),
         "fuzz": faults.fuzz_table(),

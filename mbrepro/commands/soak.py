@@ -22,7 +22,6 @@ import typer
 from tqdm import tqdm
 
 from mbrepro.artifacts import write_json
-from mbrepro.commands import fuzz
 from mbrepro.data.clips import ClipSettings
 from mbrepro.data.recordings import Recording
 from mbrepro.demo.simulated import DemoSettings, extra_recordings
@@ -63,7 +62,6 @@ class Work:
     announced: bool = False
 
 
-FUZZ = "fuzz"
 HELD = "the bytes of a straight run, and no process left"
 LONGEST, GRACE = 0.6, 10.0  # s: embedding a few clips; until a killed command's workers have to be gone
 SMALL = ("-p", "scale", "0.15", "-p", "seeds", "1", "-p", "baseline_epochs", "1")
@@ -151,22 +149,6 @@ def soak(
             bar.update()
 
 
-def fuzz_all(count: int, seed: int) -> None:
-    """Give every reader so many changed files and record what came of them; InputError if there was a fault."""
-    readers = fuzz.readers_of(())
-    bar, wrong = tqdm(total=count * len(readers), desc="files", disable=None), 0
-    for name, outcomes in fuzz.fuzz(dict.fromkeys(readers, count), seed, bar.update).items():
-        numbers = {what: outcomes.pop(what, 0) for what in (fuzz.READ, fuzz.REFUSED)}
-        wrong += bool(outcomes)
-        told = f"{outcomes.total()} faults" if outcomes else "no fault"
-        record(f"{FUZZ} {name}", seed, told, files=count, **numbers)
-        for fault, times in outcomes.most_common():
-            print(f"{name}: {times} of {count}: {fault}", flush=True)
-    if wrong:
-        raise InputError(f"changed files of {wrong} readers gave something else than a sentence")
-    print(f"{count} changed files for each of {len(readers)} readers: each read or refused")
-
-
 def record(what: str, seed: int, outcome: str, **numbers: int) -> None:
     """Put a run into the recorded figures that page `faults` shows, in the place of an earlier one of the same work."""
     path = recorded.path_of(faults.PAGE)
@@ -177,21 +159,19 @@ def record(what: str, seed: int, outcome: str, **numbers: int) -> None:
 
 def command(
     kills: Annotated[int, typer.Argument(min=1, help="how many")] = 50,
-    what: Annotated[
-        str, typer.Option(help=f"what is killed: {', '.join(WORKS)}; or {FUZZ}, changed files for every reader")
-    ] = "embed",
+    what: Annotated[str, typer.Option(help=f"what is killed: {', '.join(WORKS)}")] = "embed",
     data: Annotated[
         Path | None, typer.Option(help="train, predict: a data set of your own, as of mbrepro init")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="predict: a model of mbrepro train", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(min=0, help="of the moments or changes")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the moments")] = 0,
     only_embed: Annotated[tuple[Path, Path] | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Soak until there have been so many kills, or the bytes differ after one; fuzz: so many changed files a reader."""
-    if only_embed or what == FUZZ:
-        return embed_all(recordings(only_embed[0]), only_embed[1]) if only_embed else fuzz_all(kills, seed)
+    """Soak until there have been so many kills, or the bytes differ after one."""
+    if only_embed:
+        return embed_all(recordings(only_embed[0]), only_embed[1])
     if what not in WORKS:
-        raise InputError(f"nothing is known to kill by the name {what!r}; there are {', '.join(WORKS)}, and {FUZZ}")
+        raise InputError(f"nothing is known to kill by the name {what!r}; there are {', '.join(WORKS)}")
     with tempfile.TemporaryDirectory() as name:
         place, work = Path(name), WORKS[what]
         given = {"films": place / "films", "data": data and data.absolute(), "model": model and model.absolute()}

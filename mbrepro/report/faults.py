@@ -5,7 +5,7 @@ import pandas as pd
 from mbrepro.report import page
 from mbrepro.study import recorded
 
-PAGE, MUTANTS = "faults", "mutants"
+PAGE, MUTANTS, FUZZ = "faults", "mutants", "fuzz"
 
 
 def kills_table() -> str:
@@ -19,7 +19,7 @@ def kills_table() -> str:
 
 
 def fuzz_table() -> str:
-    """The last run of `mbrepro soak --what fuzz` of each reader, as HTML."""
+    """The last run of `make fuzz` of each reader, as HTML."""
     rows = {what: row for what, row in recorded.read(PAGE)["figures"].items() if "files" in row}
     told = {
         what.partition(" ")[2]: {k: row[k] for k in ("files", "read", "refused", "outcome", "day")}

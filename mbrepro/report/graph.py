@@ -3,7 +3,7 @@
 import html
 from collections.abc import Collection, Mapping, Sequence
 
-STEP, TOP, LINE, NAME, TEXT = 23, 132, 25, 142, 13  # of the drawing, in its own units, about px
+STEP, TOP, LINE, NAME, TEXT = 23, 132, 25, 160, 13  # of the drawing, in its own units, about px
 
 
 def graph(

@@ -108,6 +108,9 @@ def row_numbers(rows: pd.DataFrame) -> dict[str, float]:
     }
 
 
+_LONG = 20  # letters; longer names of lines have a column that is wide enough on a phone too
+
+
 def table(frame: pd.DataFrame, index: str | None = None, words: bool = False) -> HTML:
     """A frame as an HTML table, every text escaped.
 
@@ -120,6 +123,8 @@ def table(frame: pd.DataFrame, index: str | None = None, words: bool = False) ->
     head = "".join("<td></td>" if name == "" else f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     kind, scrolls = "mb-table mb-text" if words else "mb-table", "mb-scroll pst-scrollable-table-container"
+    if columns and max((len(re.sub("<.*?>", "", cell)) for cell in columns[0]), default=0) > _LONG:
+        kind += " mb-named"
     inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     return HTML(f'<div class="{scrolls}"><table class="{kind}">{inner}</table></div>')
 

@@ -30,7 +30,7 @@ def precision_recall(by_title: Mapping[str, Sequence[Run]]) -> plt.Figure:
     lines = {}
     for (title, runs), colour in zip(by_title.items(), SHADES, strict=False):
         scores = {name: np.mean([part[name] for part in map(_ranked, runs)]) for name in _ranked(runs[0])}
-        lines[f"{title}: MAP {scores['map']:.3f}"] = Line2D([], [], color=colour)
+        lines[f"{title}: {'MAP' if len(names) > 1 else 'AP'} {scores['map']:.3f}"] = Line2D([], [], color=colour)
         for axis, name in zip(axes.flat, names, strict=True):
             for run in runs:
                 axis.step(*_curve(run, run.classes.index(name)), where="pre", color=colour, linewidth=1, alpha=0.8)

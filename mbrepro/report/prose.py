@@ -292,8 +292,8 @@ def orders(rows: pd.DataFrame) -> str:
     """Whether precision and average precision put two localizers in the same order (`audit.binary_scores`)."""
     first, second = (rows[name].fillna(0).idxmax() for name in ("precision", "average precision"))
     if first == second:
-        return paragraph(f"By both measures {first} leads here; on other scores the two orders may differ.")
-    return paragraph(f"By precision {first} leads, by average precision {second}.")
+        return paragraph(f"By both measures the leader here is: {first}. On other scores the two orders may differ.")
+    return paragraph(f"The leader by precision is: {first}; by average precision: {second}.")
 
 
 def falling(ceilings: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:

@@ -180,7 +180,7 @@ def laws_table(laws: pd.DataFrame) -> pd.DataFrame:
         line = lines.setdefault(f"{_SCORES.get(metric, metric)} {behaviour}".strip(), {})
         if row.times < 2:
             line |= {"labelled": f"{row.amount:,.0f} {row.by.split('_')[0]}", "measured": f"{row.measured:.3f}"}
-        line[titles[row.times]] = f"{row.value:.3f} [{row.low:.2f}, {row.high:.2f}]"
+        line[titles[row.times]] = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
     return pd.DataFrame(lines).T.fillna("")
 
 

@@ -59,4 +59,4 @@ def test_no_csv_is_written_otherwise():
     sources = {path: path.read_text(encoding="utf-8") for path in (paths.SOURCE / "mbrepro").rglob("*.py")}
     assert [path.name for path, text in sources.items() if ".to_csv(" in text] == ["tables.py"]
     of_marked_cells = [path.name for path, text in sources.items() if "csv.writer(" in text]
-    assert sorted(of_marked_cells) == ["copies.py", "draft.py", "readers.py"]  # and of the fuzzer's own cells
+    assert sorted(of_marked_cells) == ["copies.py", "draft.py"]

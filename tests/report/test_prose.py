@@ -236,8 +236,10 @@ def test_whether_a_localizer_is_needed_follows_the_difference():
 
 def test_orders_and_falls_are_those_of_the_tables():
     rows = pd.DataFrame({"precision": [0.7, 0.8], "average precision": [0.9, 0.8]}, ["two", "four"])
-    assert "By precision four leads, by average precision two." in prose.orders(rows)
-    assert "By both measures four leads" in prose.orders(rows.assign(**{"average precision": [0.1, 0.8]}))
+    assert "The leader by precision is: four; by average precision: two." in prose.orders(rows)
+    assert "By both measures the leader here is: four." in prose.orders(
+        rows.assign(**{"average precision": [0.1, 0.8]})
+    )
     falls, rises = ({"1s": {"value": value}, "whole": {"value": 0.8}} for value in (0.9, 0.7))
     grid = {"gap_0s": falls, "gap_1s": rises}
     assert "allow more at 1 of 2 gaps;" in prose.falling(grid)

@@ -33,8 +33,8 @@ def test_a_power_law_is_a_line_a_score_with_its_trial_where_there_is_one():
     columns = ["score", "by", "times", "amount", "value", "low", "high", "measured"]
     found = laws_table(pd.DataFrame(rows, columns=columns))
     assert found.loc["F1"].to_dict() == {
-        "labelled": "24 minutes", "measured": "0.650", "the trial": "0.610 [0.55, 0.70]",
-        "its fit now": "0.640 [0.60, 0.70]", "four times as much": "0.700 [0.62, 0.80]",
+        "labelled": "24 minutes", "measured": "0.650", "the trial": "0.610 [0.550, 0.700]",
+        "its fit now": "0.640 [0.600, 0.700]", "four times as much": "0.700 [0.620, 0.800]",
     }  # fmt: skip
     assert found.loc["average precision near", ["labelled", "measured", "the trial"]].tolist() == [
         "12 bouts",

@@ -202,6 +202,8 @@ def _parse(path: Path) -> Iterator[Sequence]:
             if not (group + key).isprintable():
                 raise InputError(f"{path}: no sequence can be called {key!a} of {group!a}; copy or download it again")
             yield _parsed(path, group, key, raw)
+            if hasattr(mmap, "MADV_DONTNEED"):
+                text.madvise(mmap.MADV_DONTNEED)  # what was read of the file is held no longer
 
 
 def _outline(path: Path, text: mmap.mmap) -> dict[str, dict[str, msgspec.Raw]]:
