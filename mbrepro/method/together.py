@@ -32,20 +32,25 @@ def embed_together(wanted: Iterable[Clips], clips: ClipSettings, embedder: ClipE
     Those of a recording are embedded together, whichever seed proposed them, so that its video is read once. With a
     small model on a CPU, recordings are embedded in processes of their own, each on one thread: the bytes are the same.
     """
-    by_name: dict[str, tuple[Recording, list]] = {}
-    for one in wanted:
-        by_name.setdefault(one.recording.name, (one.recording, []))[1].append(one.starts)
+    embed_lengths(((one, clips) for one in wanted), embedder, folder)
+
+
+def embed_lengths(wanted: Iterable[tuple[Clips, ClipSettings]], embedder: ClipEmbedder, folder: Path) -> None:
+    """As `embed_together`, of clips that are cut in several ways."""
+    by_name: dict[tuple[str, ClipSettings], tuple[Recording, list]] = {}
+    for one, clips in wanted:
+        by_name.setdefault((one.recording.name, clips), (one.recording, []))[1].append(one.starts)
     jobs = []
-    for recording, parts in by_name.values():
+    for (_, clips), (recording, parts) in by_name.items():
         lacking = missing(recording, np.unique(np.concatenate(parts)), clips, embedder, folder)
         if lacking:
-            jobs.append((recording, lacking))
-    if getattr(embedder, "small", False) and sum(len(lacking) for _, lacking in jobs) >= WORTH:
-        longest_first = sorted(jobs, key=lambda job: -len(job[1]))
-        work = [(_embed, *job, clips, embedder.settings, folder) for job in longest_first]
+            jobs.append((recording, lacking, clips))
+    if getattr(embedder, "small", False) and sum(len(lacking) for _, lacking, _ in jobs) >= WORTH:
+        longest_first = sorted(jobs, key=lambda job: -len(job[1]) * job[2].seconds)
+        work = [(_embed, *job, embedder.settings, folder) for job in longest_first]
         side_by_side(work, "embed", "recording", stay=True)
         return
-    for recording, lacking in tqdm(jobs, "embed", unit="recording", disable=None):
+    for recording, lacking, clips in tqdm(jobs, "embed", unit="recording", disable=None):
         embed_recording(recording, lacking, clips, embedder, folder)
 
 

@@ -54,7 +54,7 @@ def _alike(rows: pd.DataFrame) -> bool:
 
 def beyond_result(differences: Mapping[str, Mapping[str, float]], source: str) -> str:
     """What the page of poses alone starts with: the chosen line against the corrected baseline, as of `gains`."""
-    return opening(source, f"Of poses alone, {_told(differences, 'the line beyond', 'the corrected baseline')}.")
+    return opening(source, f"Of poses alone, {told_of(differences, 'the line beyond', 'the corrected baseline')}.")
 
 
 def look_result(glued: Mapping[str, str], source: str) -> str:
@@ -66,22 +66,22 @@ def look_result(glued: Mapping[str, str], source: str) -> str:
         return opening(source, "Too few train animals have video for a second stage, so nothing is measured here.")
     names = ("value", "low", "high", "n_videos")
     told = {name: float(glued[f"gate_more_{name}"]) for name in names}
-    word = _verdict(
+    word = verdict_on(
         told, "adds to poses alone", "takes from what poses alone have", "adds nothing measurable to poses alone",
         "may add to poses alone or take from them, as too few videos are here to tell",
     )  # fmt: skip
-    differs = _told({"F1": told}, "the gated two stages", "poses alone")
+    differs = told_of({"F1": told}, "the gated two stages", "poses alone")
     return opening(source, f"A look at video {word}: {differs}.")
 
 
-def _verdict(told: Mapping[str, float], above: str, below: str, neither: str, few: str) -> str:
+def verdict_on(told: Mapping[str, float], above: str, below: str, neither: str, few: str) -> str:
     """The words for a difference whose interval lies above 0, below it or holds it, or that has none."""
     if np.isnan(told["low"]):
         return few
     return above if told["low"] > 0 else below if told["high"] < 0 else neither
 
 
-def _told(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
+def told_of(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
     """ONE minus OTHER is so much in each metric, with the interval in brackets."""
     parts, videos = [], 0
     for title, told in differences.items():
@@ -174,7 +174,7 @@ def lead(difference: Mapping[str, float] | None, source: str) -> str:
     difference: None if one of the two rows has not been run. source: of the recordings.
     """
     if difference is None:
-        return _paragraph("The corrected two stages and the baseline have not both been run.")
+        return paragraph("The corrected two stages and the baseline have not both been run.")
     value, low, high, videos = (difference[name] for name in ("value", "low", "high", "n_videos"))
     verb = "leads" if round(value, 2) > 0 else "trails" if round(value, 2) < 0 else "equals"
     by = "" if verb == "equals" else f" by {abs(value):.2f}"
@@ -183,10 +183,10 @@ def lead(difference: Mapping[str, float] | None, source: str) -> str:
         f"stages{by} in F1"
     )
     if np.isnan(low):
-        return _paragraph(f"{told}; they are too few for an interval.")
+        return paragraph(f"{told}; they are too few for an interval.")
     apart = low > 0 or high < 0
     sure = "which excludes 0" if apart else "which includes 0: these videos do not tell the two apart"
-    return _paragraph(f"{told}; the 95 % interval of the mean difference by video is {low:.2f} to {high:.2f}, {sure}.")
+    return paragraph(f"{told}; the 95 % interval of the mean difference by video is {low:.2f} to {high:.2f}, {sure}.")
 
 
 def gains(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
@@ -280,20 +280,20 @@ def gates(areas: pd.DataFrame, gains: Mapping[str, Mapping[str, float]], promise
 
 def needed(told: Mapping[str, float]) -> str:
     """Whether a localizer of its own brings anything: `results.difference` of F1, the four-class baseline minus it."""
-    verdict = _verdict(
+    verdict = verdict_on(
         told, "the baseline is the better localizer", "the localizer is the better one",
         "a localizer of its own brings nothing that these videos show", "too few videos to tell them apart",
     )  # fmt: skip
-    differs = _told({"F1 of action": told}, "The baseline, its behaviours added up,", "the localizer")
-    return _paragraph(f"{differs}: {verdict}.")
+    differs = told_of({"F1 of action": told}, "The baseline, its behaviours added up,", "the localizer")
+    return paragraph(f"{differs}: {verdict}.")
 
 
 def orders(rows: pd.DataFrame) -> str:
     """Whether precision and average precision put two localizers in the same order (`audit.binary_scores`)."""
     first, second = (rows[name].fillna(0).idxmax() for name in ("precision", "average precision"))
     if first == second:
-        return _paragraph(f"By both measures the leader here is: {first}. On other scores the two orders may differ.")
-    return _paragraph(f"The leader by precision is: {first}; by average precision: {second}.")
+        return paragraph(f"By both measures the leader here is: {first}. On other scores the two orders may differ.")
+    return paragraph(f"The leader by precision is: {first}; by average precision: {second}.")
 
 
 def falling(ceilings: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -301,7 +301,7 @@ def falling(ceilings: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     every = [[told["value"] for told in by_length.values()] for by_length in ceilings.values()]
     falls = sum(line == sorted(line, reverse=True) for line in every)
     where = "at every gap" if falls == len(every) else f"at {falls} of {len(every)} gaps"
-    return _paragraph(f"Here shorter proposals allow more {where}; on real labels they do at every gap.")
+    return paragraph(f"Here shorter proposals allow more {where}; on real labels they do at every gap.")
 
 
 def compared(about: str, one: float | None, other: float | None, whose: str, of: str = "", form: str = ".2f") -> str:
@@ -326,5 +326,5 @@ def _list(lines: list[str]) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
 
-def _paragraph(line: str) -> str:
+def paragraph(line: str) -> str:
     return f"<p>{html.escape(line)}</p>"

@@ -1,6 +1,7 @@
 """The model asked directly what a clip shows, with no head and no training: rows `prompt`."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,22 @@ import pandas as pd
 from scipy.special import softmax
 
 from mbrepro.data.clips import ClipSettings, cut_clips
-from mbrepro.data.recordings import UNLABELLED
-from mbrepro.embedding.asked import Asked
-from mbrepro.embedding.embedder import PROMPT
+from mbrepro.data.recordings import UNLABELLED, Dataset
+from mbrepro.embedding.asked import Asked, can_be_asked
+from mbrepro.embedding.embedder import PROMPT, ClipEmbedder
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.store import embed_recording
-from mbrepro.method.pipeline import Proposed
-from mbrepro.method.together import Clips
+from mbrepro.method import pipeline
+from mbrepro.method.networks import train_localizers
+from mbrepro.method.pipeline import Proposed, localize_action, propose
+from mbrepro.method.protocols import Protocol
 from mbrepro.metrics.frames import evaluate
+from mbrepro.study import results
 from mbrepro.study.clip_index import FoundClips
+from mbrepro.study.results import Run
 
 READ_AS = {"answers": "as given", "calibrated": "corrected"}
+READ = "calibrated"  # the view whose answers rows are made of
 
 
 def words(classes: Sequence[str]) -> list[str]:
@@ -49,7 +55,9 @@ def examples(
     ]
 
 
-def answers(parts: Sequence[Clips], settings: ClipSettings, asked: Asked, folder: Path, view: str) -> np.ndarray:
+def answers(
+    parts: Sequence[FoundClips | Proposed], settings: ClipSettings, asked: Asked, folder: Path, view: str
+) -> np.ndarray:
     """(N, C) scores of clips that sum to 1, from a view of `Asked`; what was asked before is read from `folder`."""
     found = [embed_recording(p.recording, p.starts, settings, asked, folder, [view])[view] for p in parts]
     return softmax(np.concatenate(found), axis=1)
@@ -72,3 +80,33 @@ def prompted(
             told = evaluate([true], [scores.argmax(1)], [scores], classes)
             lines.append((count, READ_AS[view], told["accuracy"], told["f1"], told["map"]))
     return pd.DataFrame(lines, columns=["clips shown of each class", "answers", "accuracy", "F1", "AP"])
+
+
+def runs(
+    row: str, data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, model: ClipEmbedder, folder: Path
+) -> list[Run]:  # fmt: skip
+    """A row's clips or frames by the model's own answers (`READ`), no clip being shown before; a run a task.
+
+    Asked about is every clip that the first seed's stage 1, trained on `data`, proposes in the test recordings. None of
+    a model that cannot be asked. tasks: of recordings with video.
+    """
+    if not can_be_asked(model):
+        return []
+    read = pipeline.name_clips if row == results.CLIPS else partial(pipeline.write_frames, protocol=protocol)
+    (network,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
+    found = []
+    for task in tasks:
+        asked = asked_about(task.classes, model)
+        proposed = [propose(r, localize_action(network, r), protocol) for r in task.test]
+        videos = [read(one, answers([one], protocol.clips, asked, folder, READ)) for one in proposed]
+        found.append(Run(0, task.task, task.classes, tuple(videos)))
+    return found
+
+
+def record(
+    row: str, runs: Sequence[Run], data: Dataset, profile: str, run: str = "", part: str = "", **settings: object
+) -> pd.DataFrame:
+    """Store the model's own answers as a row's protocol "prompt", or take that out of the results without any."""
+    if not runs:
+        return results.leave_out(row, results.PROMPT, profile, run)
+    return results.record(row, results.PROMPT, runs, profile, run, data.source, part, **settings)

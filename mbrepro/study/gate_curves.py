@@ -1,6 +1,7 @@
 """How good labels are against how much of the video stage 2 was shown, gate by gate: the study's central figure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import evaluate, weighted_metrics
 from mbrepro.metrics.resampling import interval, whole_and_drawn
 from mbrepro.study import results
-from mbrepro.study.gated import Staged, Stages, run_at, shown_at
+from mbrepro.study.gated import Staged, Stages, run_at, runs_at, shown_at
 from mbrepro.study.results import Run
 
 BUDGETS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # shares of the seconds of all clips
@@ -48,12 +49,19 @@ def curves(
     for name, budget in _points(list(values[0]), budgets):
         by = [part[CHOSEN if name == NONE else name] for part in values]
         shown = [shown_at(part, one, budget) for part, one in zip(stages.test, by, strict=True)]
-        pairs = list(zip(stages.test, shown, strict=True))
-        runs[name, budget] = [run_at(*pair, stages, data, seed) for seed, pair in enumerate(pairs)]
+        runs[name, budget] = runs_at(stages, shown, data)
         variant = {0.0: ALONE, 1.0: DENSE}.get(budget, GATED)
-        lines.append([variant, name, *np.mean([_cost(*pair, protocol) for pair in pairs], axis=0)])
-        lines[-1] += _scores(runs[name, budget])
+        lines.append(line(variant, name, stages, shown, runs[name, budget], protocol))
     return pd.DataFrame(lines, columns=COLUMNS), runs
+
+
+def line(
+    variant: str, gate: str, stages: Stages, shown: Sequence[Sequence[np.ndarray]], runs: Sequence[Run],
+    protocol: Protocol,
+) -> list:  # fmt: skip
+    """A line of `curves`: what is shown of the test recordings, for each seed, and how good the runs are."""
+    costs = [_cost(*pair, protocol) for pair in zip(stages.test, shown, strict=True)]
+    return [variant, gate, *np.mean(costs, axis=0), *_scores(runs)]
 
 
 def _points(gates: Sequence[str], budgets: Sequence[float]) -> list[tuple[str, float]]:
@@ -63,21 +71,25 @@ def _points(gates: Sequence[str], budgets: Sequence[float]) -> list[tuple[str, f
 
 def _cost(parts: Sequence[Staged], shown: Sequence[np.ndarray], protocol: Protocol) -> list[float]:
     """Share of the video, passes, and TFLOP of stage 2 an hour."""
-    touched, visited, clips, frames, seconds = 0, 0, 0, 0, 0.0
+    touched, visited, frames, seconds = 0, 0, 0, 0.0
+    lengths: list[float] = []
     for one, kept in zip(parts, shown, strict=True):
         under = np.zeros(len(one.scores), bool)
         for start, stop in one.spans[kept]:
             under[start:stop] = True
         touched, visited = touched + under.sum(), visited + np.diff(one.spans[kept], axis=1).sum()
-        clips, frames = clips + kept.sum(), frames + len(under)
-        seconds += one.proposed.recording.seconds
-    return [touched / frames, visited / frames, clips * _tflop(parts[0], protocol) / seconds * 3600]
+        own = protocol.clips.seconds if one.seconds is None else one.seconds
+        lengths += np.broadcast_to(own, len(kept))[kept].tolist()
+        frames, seconds = frames + len(under), seconds + one.proposed.recording.seconds
+    tflop = sum(lengths.count(length) * _tflop(parts[0], protocol, length) for length in set(lengths))
+    return [touched / frames, visited / frames, tflop / seconds * 3600]
 
 
-def _tflop(one: Staged, protocol: Protocol) -> float:
-    """Of one clip."""
+def _tflop(one: Staged, protocol: Protocol, seconds: float) -> float:
+    """Of one clip so long."""
     settings, (width, height) = protocol.embedder, one.proposed.recording.frame_size
-    return embedder_class(settings.model).cost(settings, protocol.clips, (height, width))[1]
+    clips = replace(protocol.clips, seconds=seconds)
+    return embedder_class(settings.model).cost(settings, clips, (height, width))[1]
 
 
 def _scores(runs: Sequence[Run]) -> list[float]:
@@ -122,7 +134,7 @@ def stops(
     kept = {
         "classes": list(data.classes), "stops": list(STOPS), "tolerances": [0.0, *TOLERANCES], "recordings": recordings,
         "clips": [[int(sum(map(np.sum, at))) for at in part] for part in bought],
-        "tflop": _tflop(stages.test[0][0], protocol),
+        "tflop": _tflop(stages.test[0][0], protocol, protocol.clips.seconds),
         "seconds": sum(one.proposed.recording.seconds for one in stages.test[0]),
     }  # fmt: skip
     return kept, table
@@ -238,15 +250,19 @@ def bounds(
     for name, stages in seconds.items():
         if stages is not None:
             everything = [[np.ones(len(one.spans), bool) for one in part] for part in stages.test]
-            pairs = zip(stages.test, everything, strict=True)
-            runs[name] = [run_at(*pair, stages, data, seed) for seed, pair in enumerate(pairs)]
+            runs[name] = runs_at(stages, everything, data)
     lines = {}
     for name, found in runs.items():
         f1, _, _, ranked, bouts = _scores(found)
-        told = results.difference(found, alone) if name != ALONE else None
-        more = f"{told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}]" if told else ""
+        more = more_f1(found, alone) if name != ALONE else ""
         lines[name] = {"F1": f1, "MAP": ranked, "bout F1": bouts, "F1 more": more}
     return pd.DataFrame.from_dict(lines, "index")
+
+
+def more_f1(ours: Sequence[Run], others: Sequence[Run]) -> str:
+    """`results.difference` of F1, as tables have it."""
+    told = results.difference(ours, others)
+    return f"{told['value']:+.3f} [{told['low']:+.3f}, {told['high']:+.3f}]"
 
 
 def guarantee(runs: Runs, data: Dataset) -> Guarantee:

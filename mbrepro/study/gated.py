@@ -45,13 +45,14 @@ class Staged:
     """What both stages say of one recording.
 
     scores: (T, C) stage 1's of frames. spans: (N, 2) first frame and excluded last of the proposals' clips. named: (N,
-    C) stage 2's class scores of them.
+    C) stage 2's class scores of them. seconds: (N,) of the clips where they are not all the protocol's.
     """
 
     proposed: Proposed
     scores: np.ndarray
     spans: np.ndarray
     named: np.ndarray
+    seconds: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +115,7 @@ def both_stages(
     InputError as the pipeline does, or for fewer than `FEWEST` train animals. heads: to choose among, in their place.
     """
     other, tests = other_index(data.classes), [scores.test[seed % len(scores.test)] for seed in range(seeds)]
-    learned = [
-        pipeline.clips_for_head(r, partial(np.subtract, 1, s[:, other]), protocol)
-        for r, s in zip(data.train, scores.train, strict=True)
-    ]
+    learned = for_head(data, scores, protocol)
     train, *test = (
         [pipeline.propose(r, 1 - s[:, other], protocol) for r, s in zip(part, found, strict=True)]
         for part, found in ((data.train, scores.train), *((data.test, found) for found in tests))
@@ -126,29 +124,46 @@ def both_stages(
     fused = FUSED if embedder.takes != POSES and data.train[0].parts == KEYPOINTS else ()
     views = embedder.views if protocol.view == "auto" else (protocol.view,)
     named = {
-        (head, view): _out_of_fold(learned, train, _with(protocol, head, view), embedder, folder)
+        (head, view): _of_view(learned, train, with_head(protocol, head, view), embedder, folder)
         for head in heads or HEADS + fused
         for view in views
     }
     best = max(named, key=lambda pair: _clip_f1(train, named[pair]))
-    chosen = _with(protocol, *best)
+    chosen = with_head(protocol, *best)
     fitted = pipeline.train_head(learned, chosen, embedder, folder, 0)
     said = [[fitted.scores(pipeline.embed(one, chosen, embedder, folder)) for one in part] for part in test]
     staged = [
-        tuple(Staged(p, s, spans_of(p, protocol), n) for p, s, n in zip(*parts, strict=True))
+        tuple(Staged(p, s, spans_of(p, protocol.clips.seconds), n) for p, s, n in zip(*parts, strict=True))
         for parts in ((train, scores.train, named[best]), *zip(test, tests, said, strict=True))
     ]
     return Stages(*best, fitted, label, staged[0], tuple(staged[1:]), fit_joint(staged[0]))
 
 
-def _with(protocol: Protocol, head: str, view: str) -> Protocol:
+def for_head(data: Dataset, scores: Scores, protocol: Protocol) -> list[Proposed]:
+    """The clips that the head learns from, of each train recording."""
+    other = other_index(data.classes)
+    return [
+        pipeline.clips_for_head(r, partial(np.subtract, 1, s[:, other]), protocol)
+        for r, s in zip(data.train, scores.train, strict=True)
+    ]
+
+
+def with_head(protocol: Protocol, head: str, view: str) -> Protocol:
+    """The protocol with a head, by its name, and a view."""
     return replace(protocol, head=head_settings(head), view=view)
 
 
-def _out_of_fold(
+def _of_view(
     learned: Sequence[Proposed], wanted: Sequence[Proposed], protocol: Protocol, embedder: ClipEmbedder, folder: Path
 ) -> list[np.ndarray]:  # fmt: skip
-    """(N, C) of the wanted clips of each train recording, by a head that learned from other animals' clips."""
+    embedded = [pipeline.embed(one, protocol, embedder, folder) for one in wanted]
+    return out_of_fold(learned, embedded, protocol, embedder, folder)
+
+
+def out_of_fold(
+    learned: Sequence[Proposed], wanted: Sequence[np.ndarray], protocol: Protocol, embedder: ClipEmbedder, folder: Path
+) -> list[np.ndarray]:  # fmt: skip
+    """(N, C) of clips (N, D) of each train recording, by a head that learned from other animals' clips."""
     recordings = [one.recording for one in learned]
     places, found = {r.name: k for k, r in enumerate(recordings)}, {}
     embedded = [pipeline.embed(one, protocol, embedder, folder) for one in learned]
@@ -156,7 +171,7 @@ def _out_of_fold(
         kept = [places[r.name] for r in fit]
         head: Head = pipeline.fit_clip_head([learned[k] for k in kept], [embedded[k] for k in kept], protocol, 0)
         for k in (places[r.name] for r in held):
-            found[k] = head.scores(pipeline.embed(wanted[k], protocol, embedder, folder))
+            found[k] = head.scores(wanted[k])
     return [found[k] for k in range(len(learned))]
 
 
@@ -166,10 +181,10 @@ def _clip_f1(clips: Sequence[Proposed], named: Sequence[np.ndarray]) -> float:
     return evaluate(true, labels, None, clips[0].recording.classes)["f1"]
 
 
-def spans_of(proposed: Proposed, protocol: Protocol) -> np.ndarray:
-    """(N, 2) first frame and excluded last of the proposals' clips."""
-    length = round(protocol.clips.seconds * proposed.recording.fps)
-    return np.stack([proposed.starts, np.minimum(proposed.starts + length, len(proposed.recording))], 1)
+def spans_of(proposed: Proposed, seconds: float | np.ndarray) -> np.ndarray:
+    """(N, 2) first frame and excluded last of the proposals' clips, which last so long."""
+    stops = proposed.starts + np.round(seconds * proposed.recording.fps).astype(np.int64)
+    return np.stack([proposed.starts, np.minimum(stops, len(proposed.recording))], 1)
 
 
 def perfect(stages: Stages, frame_by_frame: bool = False) -> Stages:
@@ -293,6 +308,11 @@ def shown_at(parts: Sequence[Staged], values: np.ndarray, budget: float) -> list
     costs = np.concatenate([np.diff(s.spans, axis=1)[:, 0] for s in parts]).astype(float)
     bought = gate.spend(values, costs, budget * costs.sum())
     return np.split(bought, np.cumsum([len(s.spans) for s in parts])[:-1])
+
+
+def runs_at(stages: Stages, shown: Sequence[Sequence[np.ndarray]], data: Dataset) -> list[Run]:
+    """`run_at` of the test recordings for each seed."""
+    return [run_at(*pair, stages, data, seed) for seed, pair in enumerate(zip(stages.test, shown, strict=True))]
 
 
 def run_at(parts: Sequence[Staged], shown: Sequence[np.ndarray], stages: Stages, data: Dataset, seed: int = 0) -> Run:

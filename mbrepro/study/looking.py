@@ -115,7 +115,7 @@ def joined(
     protocol = replace(protocol_of(embedder), clips=looks.clips, view=looks.view)
     proposed = pipeline.propose(recording, 1 - scores[:, other_index(recording.classes)], protocol)
     named = np.zeros((len(proposed.starts), scores.shape[1]))  # and so where it is not looked
-    one = gated.Staged(proposed, scores, gated.spans_of(proposed, protocol), named)
+    one = gated.Staged(proposed, scores, gated.spans_of(proposed, protocol.clips.seconds), named)
     (shown,) = gated.shown_at([one], gated.expected(looks.gate, one), share)
     kept = replace(proposed, proposals=tuple(compress(proposed.proposals, shown)), starts=proposed.starts[shown])
     named[shown] = looks.head.scores(pipeline.embed(kept, protocol, embedder, paths.data() / "own"))

@@ -31,10 +31,11 @@ NUMBERS = ["mean", "sd", "low", "high", "n_seeds", "n_videos", "undefined", "pub
 COLUMNS = ["row", "protocol", "metric", *NUMBERS, "partial"]
 PROTOCOLS = ("published", "corrected")
 # Of poses alone also the localizers of `study.beyond` in each way of taking labels, and of these the one chosen; of
-# both stages behind it (`study.gate_curves`) what a gate lets through, and everything.
+# both stages behind it (`study.gate_curves`) what a gate lets through, and everything. Of clips and few-shot what the
+# model itself answers (`study.asking`).
 POSES = (*(f"{name}_{way}" for name in ("boosting", "dilated", "average") for way in ("raw", "smoothed", "decoded")),)
-BEYOND = "beyond"
-MORE = {"baseline": (*POSES, BEYOND), "pose_vlm": (BEYOND, "beyond_dense")}
+BEYOND, PROMPT = "beyond", "prompt"
+MORE = {"baseline": (*POSES, BEYOND), "clip": (PROMPT,), "pose_vlm": (BEYOND, "beyond_dense"), "few_shot": (PROMPT,)}
 OF_ROW = {row: (*PROTOCOLS, *MORE.get(row, ())) for row in poster.ROWS}
 ROWS = tuple((row, protocol) for row, protocols in OF_ROW.items() for protocol in protocols)
 

@@ -174,7 +174,7 @@ def _asked(
     classes = test.proposed[0].recording.classes
     for count in counts if can_be_asked(model) else ():
         asked = asking.asked_about(classes, model, asking.examples(train.proposed, count, protocol.clips, 0))
-        scores = asking.answers(test.proposed, protocol.clips, asked, folder, "calibrated")
+        scores = asking.answers(test.proposed, protocol.clips, asked, folder, asking.READ)
         yield count, PROMPTED, "", np.array([_figures(test, scores, protocol, classes)])
 
 

@@ -1,6 +1,6 @@
 """Clips embedded at once are the bytes of clips embedded one after the other, and no clip is embedded twice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -35,6 +35,18 @@ def test_bytes_are_those_of_one_after_the_other(recordings, beside, tmp_path, mo
         embed_recording(recording, starts, soak.CLIPS, embedder, tmp_path / "alone")
     seeds = [Wanted(r, np.array(starts)[part]) for part in (slice(0, 3), slice(2, None)) for r, starts in two]
     together.embed_together(seeds, soak.CLIPS, embedder, tmp_path / "together")
+    assert soak.files(tmp_path / "together") == soak.files(tmp_path / "alone")
+
+
+def test_clips_of_several_lengths_are_the_bytes_of_each_length_alone(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(together, "WORTH", 1)
+    embedder = load_embedder(EmbedderSettings(max_pixels=soak.PIXELS, batch_size=2))
+    cuts = [replace(soak.CLIPS, seconds=soak.CLIPS.seconds * times) for times in (1, 0.5)]
+    jobs = [(Wanted(r, np.array(sorted(starts)[:2])), clips) for r, starts in recordings[:2] for clips in cuts]
+    together.embed_lengths(jobs, embedder, tmp_path / "together")
+    for one, clips in jobs:
+        embed_recording(one.recording, one.starts, clips, embedder, tmp_path / "alone")
+    assert len(soak.files(tmp_path / "alone")) == 4
     assert soak.files(tmp_path / "together") == soak.files(tmp_path / "alone")
 
 

@@ -10,8 +10,8 @@ from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
 from mbrepro.data.video import write_video
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.asked import Asked
-from mbrepro.method import protocols
-from mbrepro.study import asking
+from mbrepro.method import pipeline, protocols
+from mbrepro.study import asking, results
 from mbrepro.study import shots as shots_module
 from mbrepro.study.clip_index import FoundClips
 from mbrepro.study.few_shot import everywhere
@@ -71,6 +71,31 @@ def test_answers_are_scored_as_the_model_gives_them_and_calibrated_and_asked_onc
     monkeypatch.setattr(Asked, "embed", None)
     again = asking.prompted(found[:2], found[2:], CLIPS, model, tmp_path, (0, 1))
     assert again.equals(table)
+
+
+def test_rows_of_the_models_answers_are_stored_and_score_again(model, found, tmp_path, monkeypatch):
+    data = Dataset("task1", TASK1_CLASSES, tuple(f.recording for f in found[:2]), (found[2].recording,), "made")
+    monkeypatch.setattr(asking, "train_localizers", lambda *_: [None])
+    monkeypatch.setattr(asking, "localize_action", everywhere)
+    monkeypatch.setattr(results.paths, "results", lambda *_: tmp_path)
+    protocol = protocols.corrected(model.settings, 1, 0.5, 8.0, "frame", "video_100")
+    runs = {row: asking.runs(row, data, [data], protocol, model, tmp_path / "store") for row in ("clip", "few_shot")}
+    proposed = pipeline.propose(data.test[0], everywhere(None, data.test[0]), protocol)
+    clips = cut_clips(data.test[0], proposed.starts, protocol.clips)
+    told = softmax(asking.asked_about(TASK1_CLASSES, model).embed(clips, 8.0)["calibrated"], 1)
+    ((named,),), ((written,),) = ([run.videos for run in runs[row]] for row in ("clip", "few_shot"))
+    held = proposed.labels < 3  # of attack, investigation and mount
+    np.testing.assert_allclose(named.scores, told[held], atol=1e-6)
+    assert named.true.tolist() == proposed.labels[held].tolist() and named.fps is None
+    for proposal, scores in zip(proposed.proposals, told, strict=True):
+        assert set(written.labels[proposal.start : proposal.stop]) == {scores.argmax()}
+    for row, ours in runs.items():
+        rows = asking.record(row, ours, data, "demo")
+        assert set(rows["protocol"]) == {"prompt"} and set(rows["n_seeds"]) == {1}
+    assert len(results.verify("demo")) == sum(len(results.reading(row, "prompt", row != "clip")) for row in runs)
+    assert asking.runs("clip", data, [data], protocol, None, tmp_path) == []  # nothing that can be asked
+    assert asking.record("clip", [], data, "demo")["mean"].isna().all()
+    assert set(results.verify("demo")["row"]) == {"few_shot"}
 
 
 def test_few_shot_has_a_line_for_each_number_of_clips_that_the_model_is_shown(model, tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from mbrepro.errors import InputError
 from mbrepro.method import gate, protocols
 from mbrepro.method.heads import head_settings
 from mbrepro.metrics.frames import evaluate
-from mbrepro.report import prose
-from mbrepro.study import gate_curves, gated, results
+from mbrepro.report import prose, prose_video
+from mbrepro.study import gate_curves, gated, learned, results
 from mbrepro.study.beyond import Scores
 from mbrepro.study.gate_curves import DENSE, NONE, areas, curves
 
@@ -30,8 +30,8 @@ class Telling:
     settings = SimpleNamespace(batch_size=4, model="telling")
 
     def embed_poses(self, recording, clips):
-        middle = [recording.labels[frames[len(frames) // 2]] for frames in clips]
-        told = np.where(np.array(middle, int) == 2, 3, middle)
+        middle = np.array([recording.labels[frames[len(frames) // 2]] for frames in clips], int)
+        told = np.where(middle == 2, 3, middle)
         rng = np.random.default_rng(0)
         return {"pose": (np.eye(4)[told] + rng.normal(0, 0.1, (len(told), 4))).astype(np.float32).reshape(-1, 4)}
 
@@ -285,6 +285,93 @@ def test_with_two_train_animals_each_is_held_out_and_with_one_nothing_is_fitted(
         staged([recorded("mouse000", 0)], test, tmp_path)
     assert not gated.enough(data)  # none of them has video
     assert "nothing of stage 2 can be fitted here" in prose.held_out(data, "dilated", "raw", None)
+
+
+REACH_S = (0.5, 0.25, 0.9, 0.7)  # before and after a frame of each class
+
+
+@pytest.fixture(scope="module")
+def lasting(made, tmp_path_factory):
+    """The same stages with clips as long as a reach that differs from class to class, so that lengths are mixed."""
+    data, stages = made
+    scores = [[s.scores for s in part] for part in (stages.train, stages.test[0])]
+    reach = {r.name: np.repeat(np.array(REACH_S)[r.labels][:, None], 2, 1) for r in data.recordings}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learned, "_reaches", lambda *_: [reach] * 3)
+        found = Scores(scores[0], [scores[1]], [])
+        folder = tmp_path_factory.mktemp("lasting")
+        return learned.learned_stages(data, data, found, stages, PROTOCOL, Telling(), folder)
+
+
+def test_each_whole_proposal_has_a_clip_as_long_as_it_is_expected_to_reach(made, lasting):
+    """In half seconds, round its middle, named by the head of the other clips from its own frames."""
+    _, stages = made
+    assert lasting.fitted is stages.fitted and lasting.joint.trust > 0.1
+    for one in (*lasting.train, *lasting.test[1]):
+        recording = one.proposed.recording
+        middles = np.array([(p.start + p.stop - 1) // 2 for p in one.proposed.proposals])
+        wanted = {0: 1.0, 1: 0.5, 2: 2.0, 3: 1.5}  # twice the reach, to half a second
+        assert one.seconds.tolist() == [wanted[label] for label in recording.labels[middles]]
+        assert np.diff(one.spans, axis=1)[:, 0].tolist() == (one.seconds * 30).tolist()
+        assert np.abs(one.spans.mean(1) - middles).max() <= 1
+        seen = recording.labels[one.spans.mean(1).astype(int)]
+        told = one.named.argmax(1)
+        assert len(set(one.seconds)) > 2 and (told == seen)[seen < 2].mean() > 0.9
+
+
+def test_both_kinds_of_clips_are_scored_at_as_many_frames_shown(made, lasting, values):
+    data, stages = made
+    table, pairs = learned.beside(stages, lasting, values[1], data, PROTOCOL)
+    assert table["variant"].tolist() == [learned.LEARNED, learned.FIXED] * len(pairs)
+    totals = [sum(np.diff(one.spans, axis=1).sum() for one in kind.test[0]) for kind in (lasting, stages)]
+    ratio = totals[0] / totals[1]
+    assert 0.2 < ratio < 0.4 and list(pairs) == pytest.approx([0.1, 0.2, ratio])
+    frames = sum(len(r) for r in data.test)
+    for (budget, (ours, theirs)), (one, other) in zip(
+        pairs.items(), table["passes"].to_numpy().reshape(-1, 2), strict=True
+    ):
+        longest = 60 / frames  # a clip that is not bought leaves so much unspent
+        assert budget * totals[1] / frames - longest < one <= budget * totals[1] / frames + 1e-9
+        assert budget * totals[1] / frames - longest < other <= budget * totals[1] / frames + 1e-9
+        true = [v.true for v in ours[1].videos]
+        f1 = evaluate(true, [v.labels for v in ours[1].videos], None, TASK1_CLASSES)["f1"]
+        line = table[table["variant"] == learned.LEARNED].iloc[list(pairs).index(budget)]
+        assert line["f1"] == pytest.approx(f1, abs=0.01)  # both seeds have the same scores and clips
+        assert len(ours) == len(theirs) == 2
+    assert learned.more(pairs)[1::2] == [""] * len(pairs) and learned.more(pairs)[0][0] in "+-"
+    text = prose_video.extents(pairs, lasting, stages)
+    assert (
+        "Learned extent" in text and f"There are {len(np.concatenate([s.seconds for s in lasting.test[0]]))} of" in text
+    )
+
+
+def test_passes_of_clips_of_several_lengths_cost_what_each_does(made, lasting):
+    data, _ = made
+    dear = replace(PROTOCOL, embedder=EmbedderSettings())
+    every = [[np.ones(len(one.spans), bool) for one in part] for part in lasting.test]
+    line = gate_curves.line("all", NONE, lasting, every, gated.runs_at(lasting, every, data), dear)
+    each = [
+        embedder_class(dear.embedder.model).cost(dear.embedder, replace(dear.clips, seconds=s), (570, 1024))[1]
+        for one in lasting.test[0]
+        for s in one.seconds
+    ]
+    found = dict(zip(gate_curves.COLUMNS, line, strict=True))["tflop_per_hour"]
+    assert found == pytest.approx(sum(each) / sum(r.seconds for r in data.test) * 3600)
+
+
+def test_no_network_is_asked_how_far_bouts_of_an_animal_reach_that_it_saw(made, monkeypatch, tmp_path):
+    data, _ = made
+    asked = []
+
+    def reaches(job, _):
+        asked.append(job)
+        return [np.full((len(r), 2), job.seed) for r in job.others]
+
+    monkeypatch.setattr(learned.stage1, "reaches", reaches)
+    train, *test = learned._reaches(data, 2, tmp_path)
+    assert list(train) == [r.name for r in data.train] and [part[data.test[0].name][0, 0] for part in test] == [0, 1]
+    assert all(not {r.animal for r in job.train} & {r.animal for r in job.others} for job in asked)
+    assert {job.name for job in asked} == {"dilated"}
 
 
 def test_true_poses_are_those_that_were_simulated(tmp_path):

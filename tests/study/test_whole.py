@@ -68,6 +68,8 @@ def test_the_table_has_every_row_under_both_protocols_with_the_posters_figures(t
                 assert part.loc[metric, "n_seeds"] == 2
                 low, high, videos = part.loc[metric, ["low", "high", "n_videos"]]
                 assert np.isnan([low, high]).all() if videos < 8 else np.isnan(low) or 0 <= low <= high <= 1
+    asked = table[table["protocol"] == results.PROMPT]  # the stand-in can be
+    assert set(asked["row"]) == {"clip", "few_shot"} and set(asked["n_seeds"]) == {1}
 
 
 def test_pages_have_one_menu_each_side_closed_code_each_script_once_and_pictures_in_words(study):
