@@ -62,7 +62,8 @@ def gate_explorer(held: Mapping, told: pd.DataFrame, budget: float, source: str)
     names = colours_of(held["classes"]) | {"shown to stage 2": METHODS[0]}
     caption = (
         f"{source.capitalize()} recordings, one of them drawn (first seed). Numbers are of all test recordings, means "
-        f"over seeds. {sentence} How sure that is says the paired difference, not two numbers."
+        f"over seeds. {sentence} How sure that is says the paired difference, not two numbers. (As the page opens; the "
+        "numbers above follow what is set.)"
     )
     return HTML(
         f'<figure class="mb-explore">{_controls(held, at)}{WITHOUT}{_numbers(line, alone)}'

@@ -79,4 +79,7 @@ def _so_what(pieces: Sequence[Mapping], beside: Mapping[str, Sequence[float]]) -
     lost, left = (every[k] - f1_of(piece, k)["all three"] for k in (0, place))
     told = f"Pieces of {SECONDS:g} s lose {lost:.3f} of F1 to {title}, and {left:.3f} with {TOLERANCE:g} s of tolerance"
     most = "most" if left < lost / 2 else "less than half"
-    return f"CalMS21's test videos; two people: ten others. {told}: {most} of what they lose lies at the ends of bouts."
+    return (
+        f"CalMS21's test videos; two people: ten others. {told}: {most} of what they lose lies at the ends of bouts. "
+        "(As the page opens; the numbers above follow what is set.)"
+    )

@@ -46,7 +46,7 @@ def test_the_first_pages_box_answers_in_a_minute_and_its_verdicts_are_the_figure
     assert (
         wrong["low"] <= poster.readings()["f1"] <= wrong["high"] < own["poster"]["cut_right"]["f1"]["low"]
     )  # "likely"
-    assert "No real video" in said.get_text() and "No real video" not in claims.first_box("CalMS21")
+    assert "no real video" in said.get_text() and "no real video" not in claims.first_box("CalMS21")
 
 
 def test_words_that_compare_the_studys_own_numbers_follow_from_them(found):
