@@ -56,3 +56,21 @@ def test_a_line_a_judge_and_its_bounds_are_drawn(table):
     assert [text.get_text() for text in boosted.get_yticklabels()] == list(judges.CHANGES)
     bounds = sorted(line.get_xdata()[0] for line in boosted.lines if line.get_linestyle() == ":")
     assert bounds == pytest.approx([0.77, 0.83, 0.903, 0.943])
+
+
+# --- what is recorded -----------------------------------------------------------------------------------------------
+
+
+def test_recorded_changes_were_measured_with_this_simulator_and_these_judges():
+    found, provenance = tradeoff.recorded_changes()
+    assert provenance["made_from"] == tradeoff.made_from()
+    assert found.index.tolist() == list(judges.CHANGES) and found.columns.tolist() == COLUMNS
+    assert found.drop(columns="nose").stack().between(0, 1).all()
+    assert found.loc["no tracking errors", "raw"] == found.loc[judges.AS_IS, "true poses"]
+
+
+def test_who_sniffs_nearer_is_as_near_as_mice_are():
+    """What page 00 says of that change."""
+    nose = tradeoff.recorded_changes()[0]["nose"]
+    real = tradeoff.real_nose()
+    assert abs(nose["sniffs nearer"] - real) < abs(nose[judges.AS_IS] - real)
