@@ -165,7 +165,7 @@ def how_sure(table: pd.DataFrame) -> str:
         elif row.undefined:
             between += f", {row.undefined} of {RESAMPLES:,} resamples having no value"
         lines.append(f"{poster.TITLES[row.row]}: {spread}; {between}.")
-    return _list(lines)
+    return bullets(lines)
 
 
 def lead(difference: Mapping[str, float] | None, source: str) -> str:
@@ -191,7 +191,7 @@ def lead(difference: Mapping[str, float] | None, source: str) -> str:
 
 def gains(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> str:
     """A line a metric, by its title: how much more `one` scores than `other` (`results.difference`), and how sure."""
-    return _list(_gained(differences, one, other))
+    return bullets(_gained(differences, one, other))
 
 
 def _gained(differences: Mapping[str, Mapping[str, float]], one: str, other: str) -> list[str]:
@@ -226,7 +226,7 @@ def corrections(table: pd.DataFrame, glued: Mapping[str, str], ablation: pd.Data
         compared("Few-shot, corrected, has an F1 of", f1.get(("few_shot", "corrected", "f1")),
                   float(glued.get("few_shot_always", "nan")), "that calling every frame the behaviour has"),
     ]  # fmt: skip
-    return _list([line for line in lines if line])
+    return bullets([line for line in lines if line])
 
 
 def held_out(data: Dataset, localizer: str, way: str, stages: Stages | None) -> str:
@@ -235,9 +235,9 @@ def held_out(data: Dataset, localizer: str, way: str, stages: Stages | None) -> 
     lines = [f"Stage 1, chosen as on the page before: {localizer}, {way}."]
     if stages is None:
         few = f"Train animals with video: {animals}, and with fewer than {FEWEST} none can be held out"
-        return _list([*lines, f"{few}: nothing of stage 2 can be fitted here, and what needs it has no value."])
+        return bullets([*lines, f"{few}: nothing of stage 2 can be fitted here, and what needs it has no value."])
     lines.append(f"Stage 2, chosen on {animals} train animals with video: the head {stages.head} on {stages.view}.")
-    return _list(lines)
+    return bullets(lines)
 
 
 def two_stages(runs: gate_curves.Runs, budget: float, table: pd.DataFrame) -> str:
@@ -250,7 +250,7 @@ def two_stages(runs: gate_curves.Runs, budget: float, table: pd.DataFrame) -> st
     ]
     lines += _gained(beyond.differences(gated, alone), "the gated two stages", "poses alone")
     lines += _gained(beyond.differences(dense, alone), "the dense two stages", "poses alone")
-    return _list(lines)
+    return bullets(lines)
 
 
 def gates(areas: pd.DataFrame, gains: Mapping[str, Mapping[str, float]], promised: Guarantee) -> str:
@@ -275,7 +275,7 @@ def gates(areas: pd.DataFrame, gains: Mapping[str, Mapping[str, float]], promise
     else:
         share = gate_curves.BUDGETS[::-1][promised.place]
         lines.append(f"Shown {share:.0%} of the clips the difference gate costs {asked} ({promised.videos} videos).")
-    return _list(lines)
+    return bullets(lines)
 
 
 def needed(told: Mapping[str, float]) -> str:
@@ -322,7 +322,8 @@ def _videos(count: int) -> str:
     return f"{count} test video" + ("s" if count != 1 else "")
 
 
-def _list(lines: list[str]) -> str:
+def bullets(lines: list[str]) -> str:
+    """A list of sentences."""
     return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
 

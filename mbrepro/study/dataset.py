@@ -9,6 +9,7 @@ from mbrepro.data.recordings import TASK1_CLASSES, Recording
 from mbrepro.demo import judges, likeness
 from mbrepro.demo.simulated import DemoSettings
 from mbrepro.demo.windows import pose_windows, tracked
+from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.study import ladder, recorded
 
 _AGREEMENT = {
@@ -69,3 +70,12 @@ def near_and_off(medians: pd.DataFrame) -> tuple[int, pd.DataFrame]:
     near = (medians["ratio"] - 1).abs() <= likeness.POSE_TOLERANCE
     off = medians[~near]
     return int(near.sum()), off.set_index(off["what"] + ", " + off["unit"])[["simulated", "real", "ratio"]]
+
+
+def stand_in_score(shown: str, measure: str = "balanced_accuracy") -> float:
+    """What the stand-in's view that stage 2 reads is worth on clips of animals it was not trained on, as shipped.
+
+    shown: "frame" or "mice", the square round both. measure: a column of `demo.standin.evaluate.evaluate`.
+    """
+    table = pd.read_csv(STAND_IN_WEIGHTS / "evaluation.csv").set_index(["model", "shown", "view"])
+    return float(table.loc[("stand-in", shown, "video_100"), measure])

@@ -14,9 +14,12 @@ from mbrepro.data import video
 from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import FPS, Dataset, Recording, task_classes
 from mbrepro.demo.simulated import cage, frames, poses, schedule, tracker
+from mbrepro.demo.simulated.tracker import Tracker
+from mbrepro.demo.simulated.wandering import Acts
 from mbrepro.errors import InputError
 
 VERSION = 2  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
+ACTS, ERRORS = Acts(), Tracker()  # the demo's own
 _MADE_BY = (VERSION, schedule.STATISTICS, versions(np))
 _FILMED_BY = versions(video, cv2, av)
 _EXTRA = range(501, 1001)  # numbers of animals that are in neither split
@@ -93,13 +96,16 @@ def extra_recordings(
     return tuple(_recordings(task, names, settings, Path(folder), names if videos else []))
 
 
-def simulate_recording(task: str, name: str, settings: DemoSettings) -> tuple[Recording, np.ndarray]:
+def simulate_recording(
+    task: str, name: str, settings: DemoSettings, acts: Acts = ACTS, errors: Tracker = ERRORS
+) -> tuple[Recording, np.ndarray]:
     """Simulate one recording without video; also where the body parts truly are, (T, 2, 7, 2) float32 px.
 
     name: such as "mouse001_task1_annotator1"; the animal's number decides its split and which behaviours are likely.
-    Raises InputError for a name without a number or an unknown task.
+    acts, errors: what the mice do and how a tracker errs, the demo's own where not given. Raises InputError for a name
+    without a number or an unknown task.
     """
-    arrays = _simulate(task, name, settings)
+    arrays = _simulate(task, name, settings, acts, errors)
     return _recording(task, name, arrays, None), arrays["true_keypoints"]
 
 
@@ -165,11 +171,13 @@ def _rngs(task: str, name: str, seed: int) -> list[np.random.Generator]:
     return [np.random.default_rng(s) for s in np.random.SeedSequence(entropy).spawn(4)]
 
 
-def _simulate(task: str, name: str, settings: DemoSettings) -> dict[str, np.ndarray]:
+def _simulate(
+    task: str, name: str, settings: DemoSettings, acts: Acts = ACTS, errors: Tracker = ERRORS
+) -> dict[str, np.ndarray]:
     _, for_poses, for_tracking, _ = _rngs(task, name, settings.seed)
     plan = plan_of(task, name, settings)
-    true = poses.true_poses(plan, for_poses)
-    keypoints, scores = tracker.track(true, for_tracking)
+    true = poses.true_poses(plan, for_poses, acts)
+    keypoints, scores = tracker.track(true, for_tracking, errors)
     arrays = {"keypoints": keypoints, "scores": scores, "labels": plan.labels}
     return arrays | {"true_keypoints": true.astype(np.float32)}
 

@@ -68,6 +68,12 @@ class Schedule:
     labels: np.ndarray
     second: np.ndarray | None = None
 
+    @property
+    def acts(self) -> np.ndarray:
+        """(T,) what Task 1 labels would be if whoever writes them erred nowhere."""
+        states = {_TASK1_ACTIVITY[name]: index for index, name in enumerate(self.classes)}
+        return np.concatenate([np.full(stop - start, states[activity]) for start, stop, activity in self.bouts])
+
 
 def make_schedule(task: str, number: int, seconds: float, rng: np.random.Generator, split: str = "train") -> Schedule:
     """Draw the schedule of the recording `number`, from 1, of a split of `task` ("task1" or "task3/<behaviour>").
