@@ -52,6 +52,7 @@ FOUND = {  # what a whole file was changed to that once gave something else than
     "csv of frames": [lambda b: b.replace(b"score_attack", b"label")],
     "recordings.csv and dataset.yml": [lambda b: b + b"x" * 200_000 + b",\n"],
     "DeepLabCut csv": [lambda b: b.replace(b"net", b"x" * 200_000, 1)],
+    "DeepLabCut h5": [lambda b: b[:72] + b"\0" * 4 + b[72:]],
     "npy": [lambda b: b.replace(b"(30, 2, 3, 2), }", b"(30, 2, 3, 2)  (")],
     "description of a release": [
         lambda b: b.replace(b'"title"', b'"title": 1, "x"', 1),

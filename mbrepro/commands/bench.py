@@ -7,29 +7,27 @@ are kept. A ratio is theirs / ours, larger is better for us. Sides take turns, s
 import inspect
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Annotated
 
 import av
 import numpy as np
 import torch
-import torch.nn.functional as F
 import typer
-from tqdm import tqdm
 
 from mbrepro import artifacts
+from mbrepro.commands import bench_stage1
+from mbrepro.commands.bench_stage1 import FRAMES, SEQUENCES, simulated
+from mbrepro.commands.timing import REPETITIONS, cpu_model, in_turn, ratio, timed
 from mbrepro.data.calms21.release import json_path
 from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
-from mbrepro.data.recordings import FPS, TASK1_CLASSES, Dataset, Recording
+from mbrepro.data.recordings import TASK1_CLASSES, Dataset, Recording
 from mbrepro.data.video import iter_frames, probe, write_video
 from mbrepro.demo.simulated import DemoSettings, extra_recordings, simulate_recording
 from mbrepro.demo.simulated.cage import draw_look
@@ -40,13 +38,8 @@ from mbrepro.embedding.embedder import STAND_IN, EmbedderSettings
 from mbrepro.embedding.qwen import QwenVLEmbedder
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 from mbrepro.errors import InputError
-from mbrepro.method.localizer import LOCALIZER, PoseCNN, action_labels, pose_features
-from mbrepro.method.localizer import PUBLISHED_BATCH as BATCH
-from mbrepro.method.training import train_epoch
 
-REPETITIONS = 3
 SHOWN = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice")  # the corrected protocol's clips
-SEQUENCES, FRAMES = 70, 507_738  # CalMS21's Task 1 training split
 SPREAD = 9.0  # its longest recording over its shortest, about
 
 
@@ -77,81 +70,6 @@ def _stored(path: Path) -> dict:
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: this is not a JSON object; remove it and measure again") from error
-
-
-def cpu_model() -> str:
-    """The processor's name as Linux gives it, or what Python knows of it elsewhere."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else []
-    return [*names, platform.processor() or platform.machine()][0]
-
-
-def in_turn(name: str, repetitions: int, *sides: Callable[[int], float]) -> list[float]:
-    """Median of what each side returns, seconds, given the number of the repetition."""
-    seconds = [[side(k) for side in sides] for k in tqdm(range(repetitions), desc=name, disable=None)]
-    return np.median(seconds, axis=0).tolist()
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that some work takes."""
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def localizer_epoch(recordings: int = 8, frames: int = 2700) -> dict:
-    """Seconds of a training epoch: a window for every frame in batches of 128 (theirs) against dense crops (ours).
-
-    Both train the same PyTorch network on the same simulated poses and visit every frame once.
-    """
-    made = [simulated(k, frames) for k in range(1, recordings + 1)]
-    sides = [lambda seed, epoch=epoch: epoch_seconds(epoch, made, seed) for epoch in (train_epoch, windowed_epoch)]
-    ours, theirs = in_turn("localizer_epoch", REPETITIONS, *sides)
-    return _ratio(ours, theirs) | {"frames": recordings * frames, "torch_threads": torch.get_num_threads()}
-
-
-def _ratio(ours: float, theirs: float) -> dict:
-    return {"ratio": theirs / ours, "ours_s": ours, "theirs_s": theirs}
-
-
-def simulated(number: int, frames: int) -> Recording:
-    """Poses and labels of the first frames of a simulated recording."""
-    settings = DemoSettings(seconds=max(10.0, frames / FPS + 1))
-    made, _ = simulate_recording("task1", f"mouse{number:03d}_task1_annotator1", settings)
-    return made.at(slice(frames))
-
-
-def windowed_epoch(
-    model: PoseCNN, optimizer: torch.optim.Optimizer, recordings: Sequence[Recording], targets: Sequence[np.ndarray],
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
-    """One epoch as published: every frame's own window, shuffled, 128 a step; takes what `train_epoch` takes."""
-    before, after = model.settings.context_before, model.settings.context_after
-    padded = [np.pad(pose_features(recording), ((before, after), (0, 0))) for recording in recordings]
-    begins = [0, *accumulate(map(len, padded))][:-1]
-    firsts = np.concatenate([np.arange(len(r)) + k for r, k in zip(recordings, begins, strict=True)])
-    samples = np.arange(model.settings.samples) * model.settings.step
-    features, labels = np.concatenate(padded), np.concatenate(targets)
-    order = rng.permutation(len(firsts))
-    model.train()
-    model.input_norm.train()  # by each batch's own statistics, as published
-    for first in range(0, len(order), BATCH):
-        batch = order[first : first + BATCH]
-        windows = torch.from_numpy(features[firsts[batch, None] + samples]).transpose(1, 2).contiguous()
-        optimizer.zero_grad()
-        F.cross_entropy(model.forward_windows(windows), torch.from_numpy(labels[batch])).backward()
-        optimizer.step()
-
-
-def epoch_seconds(epoch: Callable, recordings: Sequence[Recording], seed: int) -> float:
-    """Seconds of one epoch, the making of the network left out."""
-    torch.manual_seed(seed)
-    model = PoseCNN(LOCALIZER)
-    optimizer = torch.optim.Adam(model.parameters(), lr=LOCALIZER.learning_rate, fused=True)
-    targets = [action_labels(r.labels, r.classes) for r in recordings]
-    return timed(lambda: epoch(model, optimizer, recordings, targets, np.random.default_rng(seed)))
 
 
 @cache
@@ -242,7 +160,7 @@ def loop_against_forward(embedder: QwenVLEmbedder, clips: Sequence[np.ndarray], 
     in_turn("warm up", 1, *sides)
     ours, theirs = in_turn("embed_loop", repetitions, *sides)
     figures = {"over_bare": ours / theirs, "clips": len(clips), "clips_per_s": len(clips) / ours}
-    return _ratio(ours, theirs) | figures | {"torch_threads": torch.get_num_threads()}
+    return ratio(ours, theirs) | figures | {"torch_threads": torch.get_num_threads()}
 
 
 def random_clips(count: int, settings: ClipSettings) -> list[np.ndarray]:
@@ -267,7 +185,7 @@ def decode(seconds: float = 40.0, clips: int = 30, repetitions: int = 5) -> dict
         )  # fmt: skip
         cutting = timed(lambda: cut_clips(recording, starts, SHOWN))
     figures = {"over_needed": ours / theirs, "frames": len(wanted), "clips": clips, "cropped_too_s": cutting}
-    return _ratio(ours, theirs) | figures
+    return ratio(ours, theirs) | figures
 
 
 def decode_groups(path: Path, wanted: np.ndarray) -> int:
@@ -311,7 +229,10 @@ def filmed(path: Path, seconds: float, size: tuple[int, int]) -> Recording:
 
 
 BENCHMARKS: dict[str, Callable[[], dict]] = {
-    "localizer_epoch": localizer_epoch,
+    "localizer_to_f1": bench_stage1.localizer_to_f1,
+    "localizer_peak": bench_stage1.localizer_peak,
+    "features": bench_stage1.features,
+    "boosting": bench_stage1.boosting,
     "json_first_read": lambda: json_reads()["first"],
     "json_second_read": lambda: json_reads()["second"],
     "embed_loop": embed_loop,

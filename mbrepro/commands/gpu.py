@@ -27,8 +27,8 @@ import typer
 from sklearn.metrics import accuracy_score, f1_score
 
 from mbrepro import artifacts, paths
-from mbrepro.commands.bench import cpu_model, in_turn, timed
 from mbrepro.commands.throughput import FPS, Trial, apart, cutting, large_clips, peak_gb, random_embedder, speed
+from mbrepro.commands.timing import cpu_model, in_turn, timed
 from mbrepro.data.recordings import TASK1_CLASSES
 from mbrepro.demo.simulated import DemoSettings, demo_dataset
 from mbrepro.demo.standin.model import RELEASED

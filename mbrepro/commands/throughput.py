@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText
 
-from mbrepro.commands.bench import loop_against_forward, timed
+from mbrepro.commands.bench import loop_against_forward
+from mbrepro.commands.timing import timed
 from mbrepro.data.clips import ClipSettings, cut_clips
 from mbrepro.data.recordings import FPS as FILMED_FPS
 from mbrepro.data.recordings import Recording

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mbrepro import cli, paths
-from mbrepro.commands import bench
+from mbrepro.commands import bench, bench_stage1, timing
 from mbrepro.data import clips
 from mbrepro.data.calms21.read import read_calms21
 from mbrepro.data.clips import clip_frames, cut_clips
@@ -22,7 +22,7 @@ def test_measure_merges_its_figures_and_keeps_the_others(tmp_path, monkeypatch):
     path = tmp_path / "results" / "bench.json"
     bench.measure(["one"], path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"older": {"ratio": 1.0}, "two": {"ratio": 9.0}}))
-    machine = {"machine": bench.cpu_model()}
+    machine = {"machine": timing.cpu_model()}
     assert machine["machine"] and bench.measure(["two"], path) == {"two": {"ratio": 3.0} | machine}
     assert json.loads(path.read_text()) == {
         "older": {"ratio": 1.0}, "one": {"ratio": 2.0} | machine, "two": {"ratio": 3.0} | machine,
@@ -46,18 +46,38 @@ def test_the_recorded_figures_are_of_these_benchmarks():
     assert set(kept) == set(bench.BENCHMARKS)
 
 
-def test_localizer_epoch_reports_the_ratio_of_its_two_times(monkeypatch):
-    seconds = iter([1.0, 20.0, 3.0, 50.0, 2.0, 30.0])  # ours and theirs in turn
-    monkeypatch.setattr(bench, "epoch_seconds", lambda *_: next(seconds))
-    figures = bench.localizer_epoch(recordings=2, frames=30)
-    assert (figures["ours_s"], figures["theirs_s"], figures["ratio"]) == (2.0, 30.0, 15.0)
-    assert figures["frames"] == 60
-    assert figures["torch_threads"] == torch.get_num_threads()
+def test_the_time_to_an_f1_ends_with_the_first_pass_that_has_it(monkeypatch):
+    curves = {
+        bench_stage1.windowed_epoch: [(10.0, 0.5), (20.0, 0.82), (30.0, 0.7), (40.0, 0.8)],
+        bench_stage1.train_epoch: [(1.0, 0.6), (2.0, 0.81)],
+    }
+    monkeypatch.setattr(bench_stage1, "curve", lambda epoch, *_: curves[epoch])
+    figures = bench_stage1.localizer_to_f1(recordings=2, held_out=1, frames=30)
+    assert (figures["ours_s"], figures["theirs_s"], figures["ratio"], figures["f1"]) == (2.0, 20.0, 10.0, 0.8)
+    assert (figures["ours_passes"], figures["theirs_passes"], figures["frames"]) == (2, 2, 30)
+    curves[bench_stage1.train_epoch][1] = (2.0, 0.79)
+    assert bench_stage1.localizer_to_f1(recordings=2, held_out=1, frames=30)["ratio"] is None
+
+
+def test_a_curve_counts_training_alone_and_stops_where_it_is_told(monkeypatch):
+    made = [bench_stage1.simulated(k, 400) for k in (1, 2)]
+    monkeypatch.setattr(bench_stage1, "timed", lambda work: (work(), 2.0)[1])
+    every = bench_stage1.curve(bench_stage1.train_epoch, made[:1], made[1:], 1e-3, 3)
+    assert [seconds for seconds, _ in every] == [2.0, 4.0, 6.0] and all(0 <= f1 <= 1 for _, f1 in every)
+    assert len(bench_stage1.curve(bench_stage1.train_epoch, made[:1], made[1:], 1e-3, 3, every[0][1])) == 1
+
+
+def test_stage_1s_rates_are_of_what_was_timed():
+    peak = bench_stage1.localizer_peak(seconds=20.0)
+    assert peak["frames"] == 600 and 0 < peak["share_of_peak"] < 1.5
+    assert peak["share_of_peak"] == pytest.approx(peak["gflop_per_s"] / peak["peak_gflop_per_s"])
+    assert bench_stage1.features(frames=300)["frames_per_s"] > 0
+    assert bench_stage1.boosting(sequences=2, frames=1200)["frames"] == 1200
 
 
 def test_windowed_epoch_shows_every_frames_window_once_with_its_label(monkeypatch):
     settings = LocalizerSettings(context_before=6, context_after=6, channels=(4,), kernel=2, dropout=0.0)
-    recordings = [bench.simulated(1, 150), bench.simulated(2, 37)]
+    recordings = [bench_stage1.simulated(1, 150), bench_stage1.simulated(2, 37)]
     targets = [recording.labels % 2 for recording in recordings]
     model = PoseCNN(settings)
     seen = []
@@ -68,10 +88,12 @@ def test_windowed_epoch_shows_every_frames_window_once_with_its_label(monkeypatc
 
     monkeypatch.setattr(model, "forward_windows", spy)
     labels = []
-    cross_entropy = bench.F.cross_entropy
-    monkeypatch.setattr(bench.F, "cross_entropy", lambda x, y: (labels.append(y.numpy()), cross_entropy(x, y))[1])
+    cross_entropy = bench_stage1.F.cross_entropy
+    monkeypatch.setattr(
+        bench_stage1.F, "cross_entropy", lambda x, y: (labels.append(y.numpy()), cross_entropy(x, y))[1]
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    bench.windowed_epoch(model, optimizer, recordings, targets, np.random.default_rng(0))
+    bench_stage1.windowed_epoch(model, optimizer, recordings, targets, np.random.default_rng(0))
     assert [len(batch) for batch in seen] == [128, 59]
     expected = np.concatenate([frame_windows(pose_features(r), np.arange(len(r)), settings) for r in recordings])
     pairs = {
