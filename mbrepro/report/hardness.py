@@ -61,6 +61,8 @@ def _left(table: pd.DataFrame) -> str:
     missed = tradeoff.shortfalls(table.drop(judges.ANEW)) > 0
     never = [name for name in missed if missed[name].all()]
     most, least = missed.sum(axis=1).idxmin(), missed.sum(axis=1).min()
-    stays = f"No single change meets {len(never)} of {missed.shape[1]} targets: {', '.join(never)}." if never else ""
+    stays = (
+        f"Of {missed.shape[1]} targets {len(never)} are met by no single change: {', '.join(never)}." if never else ""
+    )
     best = f"Fewest are missed after the change {most}: {least}; as the demo is, {missed.loc[tradeoff.AS_IS].sum()}."
     return f"{stays} {best}".strip()

@@ -44,7 +44,7 @@ def test_words_follow_from_the_table(table):
     assert "same way after 1 of these 2" in helps and "half" not in helps
     assert "nothing here" in harms
     assert "only raw falls" in errors and "official 0.600 → 0.550 → 0.530 → 0.540" in errors
-    assert "meets 3 of 6 targets: action within 0.02 of 0.923, official at least 0.65" in left
+    assert "Of 6 targets 3 are met by no single change: action within 0.02 of 0.923, official at least 0.65" in left
     assert "after the change 1.5 times the tracking errors: 3" in left and left.endswith("as the demo is, 5.")
 
 
