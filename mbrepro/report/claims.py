@@ -183,8 +183,8 @@ def _answers() -> dict[str, Claim]:
     )
     better = (
         f"Poses alone have {vassi:.2f} and {challenge:.2f} in others' hands. One label of that model for "
-        f"each half second of action keeps {with_interval(piece['f1'])} with {piece['touched']['value']:.0%} of the video "
-        "shown; but it had seen every frame to find where."
+        f"each half second of action keeps {with_interval(piece['f1'])} with "
+        f"{piece['touched']['value']:.0%} of the video shown; but it had seen every frame to find where."
     )
     sure = (
         f"{tests} test videos of mice, {rats.RECORDINGS} recordings of rats; brackets are 95 % intervals by video. "
