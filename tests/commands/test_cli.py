@@ -156,6 +156,8 @@ def test_every_file_of_the_folder_is_a_command_or_part_of_one():
         "copies",
         "provenance",
         "throughput",
+        "timing",
+        "bench_stage1",
     }
 
 
