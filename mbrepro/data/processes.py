@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -93,6 +94,7 @@ def _ending_workers(pool: ProcessPoolExecutor) -> Iterator[None]:
 
 
 def _begin(parent: int, start: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C, and a kernel that is shut down, are its parent's to answer
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if start is not None:
         start()

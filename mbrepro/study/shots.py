@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from mbrepro.data.processes import side_by_side
 from mbrepro.data.recordings import UNLABELLED, Dataset, Recording
 from mbrepro.embedding import pose
 from mbrepro.embedding.asked import can_be_asked
@@ -83,7 +84,6 @@ class Clips:
         return np.concatenate([one.labels for one in self.proposed])
 
 
-@threadpool_limits.wrap(limits=1)  # thousands of fits so small that threads only get into each other's way
 def shots(
     data: Dataset, tasks: Sequence[Dataset], protocol: Protocol, embedder: ClipEmbedder, folder: Path,
     counts: Sequence[int] = SHOTS, draws: int = DRAWS, asked: Sequence[int] = ASKED, heads: Sequence[str] = HEADS,
@@ -99,17 +99,19 @@ def shots(
     P(action) (T,) of a recording by that localizer, or in its place.
     """
     (model,) = train_localizers(data, protocol.localizer, protocol.validation_fraction, [0], folder)
-    lines = []
+    jobs = []
     for task in tasks:
         train, test = (
             _clips(part, partial(localize, model), protocol, embedder, folder, seed)
             for seed, part in enumerate((task.train, task.test))
         )
-        more = _asked(train, test, protocol, embedder, folder, asked)
-        lines += drawn_lines(task, train, test, protocol, counts, draws, more, heads)
-    return pd.DataFrame(lines, columns=COLUMNS)
+        more = list(_asked(train, test, protocol, embedder, folder, asked))
+        jobs.append((drawn_lines, task, train, test, protocol, counts, draws, more, heads))
+    told = side_by_side(jobs, "few-shot draws", "behaviour", stay=True)
+    return pd.DataFrame(list(chain(*told)), columns=COLUMNS)
 
 
+@threadpool_limits.wrap(limits=1)  # thousands of fits so small that threads only get into each other's way
 def drawn_lines(
     task: Dataset, train: Clips, test: Clips, protocol: Protocol, counts: Sequence[int] = SHOTS, draws: int = DRAWS,
     more: Iterable[Drawn] = (), heads: Sequence[str] = HEADS,
