@@ -122,8 +122,8 @@ def _pieces() -> str:
 def _of_the_model(glued: Mapping[str, str], source: str) -> list[Claim]:
     own = SIMULATED if source == "simulated" else REAL
     whole, best, ridge = (float(glued[f"space_{name}"]) for name in ("1_NN_full", "1_NN_best", "ridge_full"))
-    names = dict(encoder.numbers())
-    dino, stand_in, poses = (names[f"encoder_{name}_f1"] for name in ("dinov2_cls", "stand_in_video_100", "poses_pose"))
+    names, lines = dict(encoder.numbers()), ("dinov2_mean", "stand_in_video_100", "poses_pose")
+    dino, stand_in, poses = (names[f"encoder_{line}_f1"] for line in lines)
     return [
         Claim(
             "Few-shot fails (.02) from the curse of dimensionality.", "not shown",
@@ -169,17 +169,17 @@ def _answers() -> dict[str, Claim]:
     challenge, vassi = (PRINTED[name]["f1"] for name in (MABE, VASSI))
     tests = len(recorded.read("audit")["figures"]["test"]["concentration"]["attack"]["frames"])
     claimed = (
-        "The 0.52 counts other, the easy class. Over attack, investigation and mount, as the 0.79 is, the poster's own "
-        f"confusion matrix gives {told['f1']:.2f}."
+        "The 0.52 counts a fourth, easy class too, “other”. Over attack, investigation and mount, as the 0.79 is, the "
+        f"poster's own confusion matrix gives {told['f1']:.2f}."
     )
     holds = (
-        f"CalMS21's own network tells behaviour from none with an F1 of {official['f1']:.2f}, two people with "
-        f"{with_interval(people[ACTION])}, on other recordings."
+        "The official network of CalMS21, the mouse data used, tells behaviour from other with an F1 of "
+        f"{official['f1']:.2f}."
     )
     why = (
-        "Its rule skips short action and gives ten seconds one name; its code counts 60 frames a second of 30. A good "
-        f"video model's labels have {dense['value']:.2f}; put through the rule {with_interval(right)}, through both "
-        f"{with_interval(wrong)}."
+        "Its rule skips short action and gives ten seconds one name; its code counts 60 frames a second, the videos "
+        f"have 30. A good video model's labels have {dense['value']:.2f}; put through the rule {with_interval(right)}, "
+        f"cut at the wrong seconds as well {with_interval(wrong)}."
     )
     better = (
         f"Poses alone have {vassi:.2f} and {challenge:.2f} in others' hands. One label of that model for "
@@ -187,8 +187,8 @@ def _answers() -> dict[str, Claim]:
         f"{piece['touched']['value']:.0%} of the video shown; but it had seen every frame to find where."
     )
     sure = (
-        f"{tests} test videos of mice, {rats.RECORDINGS} recordings of rats; brackets are 95 % intervals by video. "
-        f"Over the three behaviours two people agree to {with_interval(people[BEHAVIOURS])}."
+        f"{tests} test videos of mice, {rats.RECORDINGS} recordings of rats, poses only; brackets are 95 % intervals "
+        f"by video. Two people agree to {with_interval(people[BEHAVIOURS])}, on other recordings."
     )
     return {
         "Claimed": Claim(
@@ -207,10 +207,13 @@ def _of_the_study(source: str) -> str:
     if source != "simulated":
         return _line("Do it again", f"<strong>{again}</strong>, with <code>PROFILE=calms21</code>.", _AGAIN)
     what = (
-        "<strong>Both stages ran on simulated mice alone</strong>, as no real video and no Qwen model was at hand. "
-        "That says nothing about mice."
+        "<strong>The two stages together ran on simulated mice alone</strong>, as no real video and no Qwen model was "
+        "at hand. That says nothing about mice."
     )
-    how = f"<strong>{again}</strong> makes all that is simulated, on a laptop; only Python packages are fetched."
+    how = (
+        f"<strong>{again}</strong> makes all that is simulated, on a laptop; only Python packages are fetched. Real "
+        "figures: <code>mbrepro record</code>."
+    )
     return _line("Simulated", what, simulated) + _line("Do it again", how, _AGAIN)
 
 

@@ -13,7 +13,7 @@ from mbrepro.data.recordings import Dataset
 from mbrepro.method import gate
 from mbrepro.method.gate import Guarantee
 from mbrepro.metrics.resampling import LEAST_VIDEOS, RESAMPLES
-from mbrepro.study import ablations, beyond, gate_curves, poster
+from mbrepro.study import ablations, beyond, gate_curves, learning_curve, poster
 from mbrepro.study.gated import FEWEST, Stages
 from mbrepro.study.two_stages import ALWAYS
 
@@ -35,7 +35,8 @@ def result(table: pd.DataFrame, row: str, source: str) -> str:
     """
     f1 = table[(table["row"] == row) & (table["metric"] == "calms21_f1")].set_index("protocol")["mean"].astype(float)
     same = row in TRAINED and _alike(table[table["row"] == row])
-    others = {} if row == "few_shot" or same else {"the published protocol, in the same metric": f1.get("published")}
+    how = "in the same metric" + (", on clips of its own" if row == "clip" else "")
+    others = {} if row == "few_shot" or same else {f"the published protocol, {how}": f1.get("published")}
     others["always saying the most frequent behaviour"] = f1.get(ALWAYS)
     one, about = f1.get("corrected"), poster.TITLES[row] + ("" if same else ", corrected,")
     beside = [_beside(one, other, f"of {whose}") for whose, other in others.items()]
@@ -132,10 +133,10 @@ def ablation_result(ablation: pd.DataFrame | None) -> str:
     return opening("simulated", told)
 
 
-def trial(laws: pd.DataFrame, source: str) -> str:
-    """What the page of the learning curve starts with: for which means the power law foretold what was measured.
+def labelled_enough(points: pd.DataFrame, laws: pd.DataFrame, source: str) -> str:
+    """What the page of the learning curve starts with: from where on labels gain little, and how the trial went.
 
-    laws: as of `learning_curve.extrapolated`.
+    points, laws: as of `learning_curve.curve` and `extrapolated`.
     """
     rows = laws[(laws["times"] == 0) & (laws["by"] == "minutes")]
     lines, failed = [], []
@@ -147,11 +148,14 @@ def trial(laws: pd.DataFrame, source: str) -> str:
         else:
             failed.append(title)
         lines.append(f"{title} {word} ({row.value:.3f} [{row.low:.3f}, {row.high:.3f}], measured {row.measured:.3f})")
+    found = {title: learning_curve.enough(points, name) for name, title in MEANS.items()}
+    most, within = found["F1"][1], learning_curve.NEAR
+    said = f"Of {most:.0f} labelled minutes, F1 comes within {within} of what all give, and stays there, from "
+    said += f"{found['F1'][0]:.0f} on, MAP from {found['MAP'][0]:.0f}, bout F1 from {found['bout F1'][0]:.0f}. "
     if not lines:
-        return opening(source, "Too little is labelled to try a power law.")
+        return opening(source, said + "Too little is labelled to try a power law.")
     use = f" Do not use it here for {' and '.join(failed)}." if failed else ""
-    said = f"Of what a power law through the smaller amounts foretells of the last one, {'; '.join(lines)}."
-    return opening(source, said + use)
+    return opening(source, f"{said}A power law's prediction of the last point: {'; '.join(lines)}.{use}")
 
 
 def how_sure(table: pd.DataFrame) -> str:

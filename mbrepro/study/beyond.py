@@ -36,7 +36,7 @@ THINNED = 3  # decoding is chosen on every third train recording: it takes a sec
 LENGTHS_S = (1.0, 2.0, 5.0, 10.0)  # of clips that the learned extent is compared with
 SHOWN = {  # of the page's table: metrics by their titles
     "f1": "F1", "map": "MAP", "bout_f1_50": "bout F1 at tIoU .5", "edit": "order of bouts (edit score, of 100)",
-    "kappa": "Cohen's kappa",
+    "kappa": "Cohen's kappa", "da": "BANOS DA", "so": "SO", "ic": "IC",
 }  # fmt: skip
 WHOLE = HysteresisRule(max_s=None)  # proposals that are not cut to a clip's length
 

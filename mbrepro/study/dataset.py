@@ -8,6 +8,7 @@ from mbrepro.data import real
 from mbrepro.data.recordings import TASK1_CLASSES, Recording
 from mbrepro.demo import judges, likeness
 from mbrepro.demo.simulated import DemoSettings
+from mbrepro.demo.standin.evaluate import FUSED, READ, SHOWN
 from mbrepro.demo.windows import pose_windows, tracked
 from mbrepro.embedding.standin import STAND_IN_WEIGHTS
 from mbrepro.study import ladder, recorded
@@ -20,6 +21,11 @@ _AGREEMENT = {
     "near_boundary_1000ms": "share of disagreement within 1 s of an edge",
     "f1_within_500ms": "F1 with .5 s of tolerance", "f1_within_1000ms": "F1 with 1 s of tolerance",
 }  # fmt: skip
+_SHOWN = {
+    "frame": f"whole frame, {SHOWN['frame'].sampled_fps:g} a second",
+    "mice": f"square round both mice, {SHOWN['mice'].sampled_fps:g} a second",
+    FUSED: "that square, and poses",
+}
 NEAR = 0.1
 _SOURCES = {"annotators": real.HUMAN["source"], "tracker": likeness.POSES_SOURCE}
 
@@ -72,10 +78,14 @@ def near_and_off(medians: pd.DataFrame) -> tuple[int, pd.DataFrame]:
     return int(near.sum()), off.set_index(off["what"] + ", " + off["unit"])[["simulated", "real", "ratio"]]
 
 
-def stand_in_score(shown: str, measure: str = "balanced_accuracy") -> float:
-    """What the stand-in's view that stage 2 reads is worth on clips of animals it was not trained on, as shipped.
+def stand_in_scores() -> pd.DataFrame:
+    """What the view that stage 2 reads is worth on clips of animals that the stand-in was not trained on, as shipped.
 
-    shown: "frame" or "mice", the square round both. measure: a column of `demo.standin.evaluate.evaluate`.
+    A line for each way to show a clip: accuracy, balanced accuracy, and the latter of the untrained twin.
     """
-    table = pd.read_csv(STAND_IN_WEIGHTS / "evaluation.csv").set_index(["model", "shown", "view"])
-    return float(table.loc[("stand-in", shown, "video_100"), measure])
+    table = pd.read_csv(STAND_IN_WEIGHTS / "evaluation.csv").set_index(["view", "model", "shown"]).loc[READ]
+    own, twin = (table.loc[model].loc[list(_SHOWN)].rename(index=_SHOWN) for model in ("stand-in", "untrained twin"))
+    return pd.DataFrame(
+        {"accuracy": own["accuracy"], "balanced accuracy": own["balanced_accuracy"],
+         "balanced, untrained twin": twin["balanced_accuracy"]}
+    )  # fmt: skip

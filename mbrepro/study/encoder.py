@@ -1,6 +1,7 @@
 """A real encoder of pictures on the demo, beside its untrained twin, the stand-in, raw pixels and poses: recorded.
 
-`mbrepro encoder FOLDER` computes the table into `results/recorded/encoder.json`. The encoder may be real; the mice are
+`mbrepro encoder FOLDER` computes the table into `results/recorded/encoder.json`, and with `--second-stage` what the
+encoder adds to poses in the stand-in's place, into `second_stage.json`. The encoder may be real; the mice are
 simulated. What looks at pictures sees the same few frames of each clip, round both mice: an encoder's time on a CPU
 grows with them.
 """
@@ -12,25 +13,28 @@ from typing import Any
 
 import pandas as pd
 
-from mbrepro import paths
-from mbrepro.artifacts import versions
+from mbrepro import method, metrics, paths
+from mbrepro.artifacts import fingerprint, versions
 from mbrepro.data.clips import frame_count
 from mbrepro.data.recordings import Dataset
+from mbrepro.demo import simulated
+from mbrepro.demo.simulated import DemoSettings, schedule
 from mbrepro.embedding import encoders, load_embedder, pictures, pixels, pose, twin
 from mbrepro.embedding.embedder import PIXELS, POSES, STAND_IN, ClipEmbedder
 from mbrepro.embedding.encoders import EncoderEmbedder
 from mbrepro.embedding.store import embed_recording
 from mbrepro.embedding.twin import untrained_twin
 from mbrepro.errors import InputError
-from mbrepro.method import protocols
+from mbrepro.method import boosting, dilated, features, protocols
 from mbrepro.method.protocols import Protocol
-from mbrepro.study import ablations, recorded
+from mbrepro.study import ablations, beyond, gate_curves, gated, recorded
 from mbrepro.study.corrections import FIGURES
 from mbrepro.study.profiles import embedder_settings, load_dataset, training_epochs
 
-PAGE = "encoder"
+PAGE, SECOND = "encoder", "second_stage"
 INDEX, COLUMNS = ["embedder", "view"], [*FIGURES, "dims"]
 SAMPLED_FPS = 2.0  # the fewest frames that a clip may have, 4
+SHARE = 0.4  # of the video, the most that the gated line of page 13 shows
 TWIN_SEED = 0
 
 # Where checkpoints without a declaration of their own are known to come from, by the SHA-256 of their weights.
@@ -47,9 +51,7 @@ def load_embedders(protocol: Protocol, model: str, folder: Path) -> dict[str, Cl
 
     Raises InputError if `model` is no encoder of pictures or video.
     """
-    real = load_embedder(protocol.with_model(model).embedder)
-    if not isinstance(real, EncoderEmbedder):
-        raise InputError(f"{model}: give a folder of an encoder without language, DINOv2 for one")
+    real = _encoder(protocol.with_model(model))
     names = {
         f"{real.kind}, untrained": str(untrained_twin(model, folder, TWIN_SEED)),
         "stand-in": STAND_IN,
@@ -57,6 +59,13 @@ def load_embedders(protocol: Protocol, model: str, folder: Path) -> dict[str, Cl
         "poses": POSES,
     }
     return {real.kind: real} | {name: load_embedder(protocol.with_model(m).embedder) for name, m in names.items()}
+
+
+def _encoder(protocol: Protocol) -> EncoderEmbedder:
+    real = load_embedder(protocol.embedder)
+    if not isinstance(real, EncoderEmbedder):
+        raise InputError(f"{protocol.embedder.model}: give a folder of an encoder without language, DINOv2 for one")
+    return real
 
 
 def compute(
@@ -88,6 +97,60 @@ def record(model: str, seeds: int, scale: float, path: Path) -> Path:
     data = load_dataset("task1", "demo", scale)
     table = compute(data, protocol, embedders, seeds, folder)
     return ablations.write_table(path, provenance(data, protocol, embedders, seeds, scale), table)
+
+
+def behind_poses(
+    data: Dataset, protocol: Protocol, embedder: EncoderEmbedder, seeds: int, share: float, folder: Path
+) -> pd.DataFrame:
+    """What the encoder adds to poses as stage 2 of page 13: lines of `gate_curves.bounds`, gated and dense.
+
+    protocol: how clips are cut. share: of the video, the most that the gated line shows on train animals.
+    """
+    scores = beyond.stage1_scores(data, seeds, folder)
+    by, (localizer, way) = beyond.writers(data, scores, folder)
+    shown = gated.of_filmed(data, scores[localizer])
+    stages = gated.both_stages(*shown, seeds, by[localizer].labelled(way), protocol, embedder, folder)
+    held_out, values = gated.gate_values(stages)
+    _, runs = gate_curves.curves(stages, values, data, protocol)
+    budget = gate_curves.choose_budget(stages, held_out, data, protocol, share)
+    ends = {"gated": runs[gate_curves.point(budget)], "dense": runs[gate_curves.NONE, 1.0]}
+    named = {f"{embedder.kind}, {name}": found for name, found in ends.items()}
+    table = gate_curves.bounds(data, runs[gate_curves.NONE, 0.0], {}, named).drop(gate_curves.ALONE)
+    return table.assign(head=stages.head, view=stages.view, trust=stages.joint.trust).rename_axis("stage 2")
+
+
+def made_from() -> dict[str, object]:
+    """What recorded lines of `behind_poses` depend on beside the encoder: recordings, and versions of what is run."""
+    run = (simulated, features, boosting, dilated, method, metrics, encoders, pictures)
+    return {**versions(*run), "recordings": fingerprint(DemoSettings(), schedule.STATISTICS)}
+
+
+def record_second_stage(model: str, seeds: int, scale: float, share: float, path: Path) -> Path:
+    """Record `behind_poses` of the encoder in a folder; the file. Raises InputError if it is no encoder."""
+    settings, epochs = embedder_settings("demo", "corrected"), training_epochs("demo", "localizer")
+    protocol = protocols.corrected(settings, epochs, sampled_fps=SAMPLED_FPS).with_model(model, "auto")
+    embedder, data = _encoder(protocol), load_dataset("task1", "demo", scale)
+    weights = embedder.identity["weights"]
+    told = {
+        "data": f"{data.source}, {len(data.train)} train and {len(data.test)} test recordings of {data.task}",
+        "computed_by": "mbrepro.study.encoder.behind_poses", "seeds": seeds, "scale": scale, "share": share,
+        "encoder": {"kind": embedder.kind, "origin": ORIGINS.get(weights[0], "not known"), "weights": weights},
+        "frames_a_clip": frame_count(protocol.clips), "made_from": made_from(),
+    }  # fmt: skip
+    table = behind_poses(data, protocol, embedder, seeds, share, paths.artifacts("demo"))
+    return ablations.write_table(path, told, table)
+
+
+def second_stage(path: Path | None = None) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The provenance and the lines of `behind_poses` that are recorded. Raises InputError as `recorded_table` does."""
+    columns = ["F1", "MAP", "bout F1", "F1 more", "head", "view", "trust"]
+    return ablations.read_table(SECOND, path or recorded.path_of(SECOND), ["stage 2"], columns)
+
+
+def with_second_stage(bounds: pd.DataFrame) -> pd.DataFrame:
+    """Lines of `gate_curves.bounds`, and below them those that are recorded of the encoder, named so."""
+    _, table = second_stage()
+    return pd.concat([bounds, table[list(bounds)].rename(index="{} (recorded)".format)])
 
 
 def provenance(

@@ -3,7 +3,7 @@
 In each draw a quarter of the animals is held out, and boosted trees on pose features learn from 1, 2, 4 … of the others
 in a random order, the last time from all. They are fewer than those of a model to be used, as many are grown: it is the
 curve's course that counts. A curve is taken on as a power law, score = top - drop x amount^-rate (Viering & Loog 2023,
-IEEE TPAMI 45:7799), which is no more than a guess: what it would have said of the last point from the others is told.
+IEEE TPAMI 45:7799), which is no more than a guess: what it would have said of the last point from half as much is told.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,8 @@ from mbrepro.metrics.bouts import found_bouts
 from mbrepro.metrics.frames import evaluate
 
 TREES = BoostingSettings(every=12, iterations=40, leaves=15, bins=31)
-HELD_OUT, LEAST_ANIMALS = 0.25, 3
+HELD_OUT, LEAST_ANIMALS, LEAST_AMOUNTS = 0.25, 3, 3
+NEAR = 0.01  # of a score: as good as what all that is labelled gives
 SMOOTHED_S = 1.0  # scores are means over so long before a frame's most probable class is taken
 MEASURES = {"f1": "f1", "ap": "map", "bout_f1_50": "bout_f1_50"}  # of a behaviour, and as the mean of all is called
 TIMES = (1, 2, 4)  # of what is labelled now
@@ -98,7 +99,7 @@ def power_law(amounts: np.ndarray, scores: np.ndarray) -> tuple[float, float, fl
     """
     there = np.isfinite(scores) & (amounts > 0)
     x, y = amounts[there], scores[there]
-    if len(np.unique(x)) < 3:
+    if len(np.unique(x)) < LEAST_AMOUNTS:
         return None
     powers = (x / x.min()) ** -RATES[:, None]  # (rates, points)
     middle = powers.mean(1)
@@ -115,19 +116,32 @@ def _law(amount: np.ndarray, top: float, drop: float, rate: float) -> np.ndarray
     return top - drop * amount**-rate
 
 
+def enough(points: pd.DataFrame, name: str) -> tuple[float, float]:
+    """Labelled minutes from which on a score's mean over draws is within `NEAR` of the last one, and those of the last.
+
+    points: as of `curve`.
+    """
+    means = points.groupby("animals")[["minutes", name]].mean()
+    stays = (means[name] >= means[name].iloc[-1] - NEAR)[::-1].cummin()
+    return float(means["minutes"][stays].min()), float(means["minutes"].iloc[-1])
+
+
 def extrapolated(points: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """A row a score and multiple of what is labelled: what its power law says there, with a 95 % interval over draws.
 
     points: as of `curve`. Means go by labelled minutes, a behaviour's scores by its bouts. Columns: score, by, times,
-    amount, value, low, high, measured; a row with times 0 is the trial, the last point as the others would have it.
-    measured: the mean of the draws where there is one, else NaN. What has no fit has no rows.
+    amount, value, low, high, measured; a row with times 0 is the trial, the last point as points of up to half the
+    animals would have it, or all others if these have under three amounts. measured: the mean of the draws where there
+    is one, else NaN. What has no fit has no rows.
     """
     rows, most = [], points["animals"] == points["animals"].max()
+    half = points[points["animals"] <= points["animals"].max() / 2]
+    tried = half if half["animals"].nunique() >= LEAST_AMOUNTS else points[~most]
     for name in _metrics(classes):
         behaviour = next((b for b in behaviours(classes) if name.endswith(f"_{b}")), None)
         by = f"bouts_{behaviour}" if behaviour else "minutes"
         now, measured = points.loc[most, by].mean(), points.loc[most, name].mean()
-        trial = _between(points[~most], by, name, now)
+        trial = _between(tried, by, name, now)
         for times, told in [(0, trial), *((k, _between(points, by, name, k * now)) for k in TIMES)]:
             if told is not None:
                 row = {"score": name, "by": by, "times": times, "amount": now * max(times, 1)}

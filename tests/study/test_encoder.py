@@ -13,7 +13,8 @@ from mbrepro.embedding import POSES, load_embedder
 from mbrepro.embedding.pose import FEATURES, SUMMARIES
 from mbrepro.errors import InputError
 from mbrepro.method import protocols
-from mbrepro.study import ablations, encoder, profiles
+from mbrepro.metrics.frames import evaluate
+from mbrepro.study import ablations, beyond, encoder, gated, profiles
 from mbrepro.study.corrections import FIGURES
 from mbrepro.study.profiles import embedder_settings, load_dataset
 from mbrepro.study.results import score
@@ -74,6 +75,35 @@ def test_only_an_encoder_can_be_compared(root, tmp_path, capsys):
     assert not (tmp_path / "out.json").exists()
 
 
+def test_behind_poses_it_is_joined_and_gated_as_the_stand_in_is(root):
+    """The dense line by the functions that page 13 calls, one by one."""
+    out = root / "second_stage.json"
+    assert cli.main(["encoder", str(root / "model"), "--second-stage", "--seeds", "1", "--out", str(out)]) == 0
+    told, table = encoder.second_stage(out)
+    assert table.index.tolist() == ["dinov2, gated", "dinov2, dense"] and table["view"].isin(["mean", "cls"]).all()
+    assert told["frames_a_clip"] == 4 and told["made_from"] == encoder.made_from() and told["seeds"] == 1
+    data, folder = load_dataset("task1", "demo"), paths.artifacts("demo")
+    scores = beyond.stage1_scores(data, 1, folder)
+    by, (localizer, way) = beyond.writers(data, scores, folder)
+    protocol = replace(protocol_of(str(root / "model"), "auto"), head_clips="both", counter_examples=True)
+    stages = gated.both_stages(
+        data, scores[localizer], 1, by[localizer].labelled(way), protocol, load_embedder(protocol.embedder), folder
+    )
+    labels = [stages.label(gated.joined(one, stages.joint, np.ones(len(one.spans), bool))) for one in stages.test[0]]
+    f1 = evaluate([r.labels for r in data.test], labels, None, data.classes)["f1"]
+    assert table.loc["dinov2, dense", "F1"] == pytest.approx(f1)
+    assert table["trust"].tolist() == pytest.approx([stages.joint.trust] * 2)
+    shown = encoder.with_second_stage(table.iloc[:0][["F1", "MAP"]])
+    assert shown.index.tolist() == [f"{line} (recorded)" for line in encoder.second_stage()[1].index]
+
+
+def test_the_recorded_second_stage_is_of_this_demo_and_its_methods():
+    told, table = encoder.second_stage()
+    assert told["made_from"] == encoder.made_from() and told["scale"] == 1.0 and told["share"] == encoder.SHARE
+    assert told["encoder"] == {name: encoder.recorded_table()[0]["encoder"][name] for name in told["encoder"]}
+    assert table.index.tolist() == ["dinov2, gated", "dinov2, dense"]
+
+
 def test_missing_or_damaged_record_is_named(tmp_path):
     with pytest.raises(InputError, match=r"encoder\.json: no recorded figures"):
         encoder.recorded_table(tmp_path / "encoder.json")
@@ -106,11 +136,12 @@ def test_recorded_encoder_is_a_small_vision_transformer_of_a_known_origin():
 
 
 def test_numbers_are_in_the_order_that_page_11_says():
-    """The page compares these five in words."""
+    """The page compares these six in words."""
     found = dict(encoder.numbers())
-    names = ("dinov2_untrained_cls", "raw_pixels_mean_sd", "dinov2_cls", "stand_in_video_100", "poses_pose")
+    looked = ("dinov2_untrained_mean", "dinov2_cls", "raw_pixels_mean_sd", "dinov2_mean", "stand_in_video_100")
+    names = (*looked, "poses_pose")
     values = [found[f"encoder_{name}_f1"] for name in names]
     assert values == sorted(values)
     _, table = encoder.recorded_table()
-    assert found["encoder_dinov2_cls_f1"] == table.loc[("dinov2", "cls"), "F1"]
-    assert table.loc[("stand-in", "video_100"), "MAP"] > table.loc[("dinov2", "cls"), "MAP"]
+    assert found["encoder_dinov2_mean_f1"] == table.loc[("dinov2", "mean"), "F1"]
+    assert table.loc[("stand-in", "video_100"), "MAP"] > table.loc[("dinov2", "mean"), "MAP"]

@@ -129,3 +129,11 @@ def test_scores_without_a_fit_have_no_rows():
     points = table(0).assign(f1=np.nan)
     assert "f1" not in set(extrapolated(points, CLASSES)["score"])
     assert len(extrapolated(points[points["animals"] <= 2], CLASSES)) == 0
+
+
+def test_the_trial_is_of_half_as_much():
+    points = table(0)
+    most = points["animals"].max()
+    told = extrapolated(points.assign(f1=points["f1"].where(points["animals"] <= most / 2, 0.1)), CLASSES)
+    trial = told[(told["score"] == "f1") & (told["times"] == 0)].iloc[0]
+    assert trial["value"] > 0.5 and trial["measured"] == pytest.approx(0.1)

@@ -18,7 +18,7 @@ from mbrepro.demo.simulated.tracker import Tracker
 from mbrepro.demo.simulated.wandering import Acts
 from mbrepro.errors import InputError
 
-VERSION = 2  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
+VERSION = 3  # raise it when a recording of the same settings comes out otherwise, in poses, labels or pictures
 ACTS, ERRORS = Acts(), Tracker()  # the demo's own
 _MADE_BY = (VERSION, schedule.STATISTICS, versions(np))
 _FILMED_BY = versions(video, cv2, av)

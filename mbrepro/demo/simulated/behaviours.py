@@ -100,7 +100,7 @@ def _investigated(scene: Scene, slow: bool) -> None:
     """The intruder stands, walks on with the resident after it, or turns to face the resident."""
     mode, mouse = scene.memory["prey"], scene.intruder
     if mode == "walk":
-        walk(scene, mouse, 0.5 if slow else 1.0)
+        walk(scene, mouse, 0.4 if slow else 0.8)
         return
     head = mouse.body + 0.3 * math.sin(0.15 * scene.frame)
     if mode == "face":

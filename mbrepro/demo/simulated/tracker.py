@@ -43,7 +43,7 @@ class Tracker:
     contact: float = 1.5
     speed: float = 0.1
     astray: float = 0.12
-    astray_touching: tuple[float, float] = (0.8, 2.2)
+    astray_touching: tuple[float, float] = (0.8, 1.8)
     off: float = 28.0
     held: float = 0.55
     held_speed: float = 0.015

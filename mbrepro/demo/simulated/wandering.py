@@ -26,21 +26,21 @@ class Acts:
     resident's, its spread, and the spread to the side. thrust: px.
     """
 
-    linger_s: float = 3.0
+    linger_s: float = 1.0
     off: float = 60.0
     off_range: float = 40.0
     look: float = 0.7
-    moments: float = 0.4
+    moments: float = 0.0
     moment_s: float = 0.5
     moment_off: float = 1.0
-    apart: float = 140.0
+    apart: float = 90.0
     push: float = 0.35
-    attack: tuple[float, float, float] = (0.44, 0.23, 0.33)
+    attack: tuple[float, float, float] = (0.34, 0.23, 0.43)
     fierce: float = 1.1
     inwards: float = 0.04
     depth: float = 18.0
     creep: float = 2.5
-    reach: float = 57.0
+    reach: float = 61.0
     reach_sd: float = 8.0
     across: float = 10.0
     thrust: float = 7.0

@@ -11,17 +11,19 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mbrepro.data.clips import ClipSettings, cut_clips, sampled_rate
+from mbrepro.data.clips import ClipSettings, clip_frames, cut_clips, sampled_rate
 from mbrepro.data.recordings import Recording, runs
 from mbrepro.demo.standin.phrases import measure
 from mbrepro.embedding import load_embedder
-from mbrepro.embedding.embedder import EmbedderSettings
+from mbrepro.embedding.embedder import POSES, EmbedderSettings
+from mbrepro.embedding.pose import PoseEmbedder
 from mbrepro.embedding.standin import STAND_IN_PIXELS
 
 SHOWN = {
     "frame": ClipSettings(seconds=2.0, sampled_fps=4.0),
     "mice": ClipSettings(seconds=2.0, sampled_fps=8.0, crop="mice"),
 }
+FUSED, READ = "mice and poses", "video_100"
 FOLDS = 5
 
 
@@ -46,7 +48,8 @@ def score(embeddings: np.ndarray, labels: np.ndarray, animals: np.ndarray) -> tu
 def evaluate(models: dict[str, Path], recordings: Sequence[Recording]) -> pd.DataFrame:
     """Score every model, picture shown and view on labelled clips of held-out animals, one row each.
 
-    The first row is the yardstick: the poses' own geometry, which is all that the captions speak of.
+    The first row is the yardstick: the poses' own geometry, which is all that the captions speak of. Shown `FUSED`, the
+    features of the clips' poses stand beside the view that stage 2 reads.
     """
     cut = {crop: [labelled_starts(recording, settings) for recording in recordings] for crop, settings in SHOWN.items()}
     rows = [("geometry", "poses", "", *_row(_geometry(recordings, cut["mice"]), recordings, cut["mice"]))]
@@ -60,6 +63,9 @@ def evaluate(models: dict[str, Path], recordings: Sequence[Recording]) -> pd.Dat
             embeddings = embedder.embed(clips, rate)
             for view in embedder.views:
                 rows.append((name, crop, view, *_row(embeddings[view], recordings, cut[crop])))
+            if crop == "mice":
+                both = np.concatenate([embeddings[READ], _poses(recordings, cut[crop], settings)], 1)
+                rows.append((name, FUSED, READ, *_row(both, recordings, cut[crop])))
     return pd.DataFrame(rows, columns=["model", "shown", "view", "clips", "accuracy", "balanced_accuracy"])
 
 
@@ -68,6 +74,14 @@ def _row(embeddings: np.ndarray, recordings: Sequence[Recording], cut: Sequence[
     animals = np.repeat([recording.animal for recording in recordings], [len(found) for _, found in cut])
     accuracy, balanced = score(embeddings, labels, animals)
     return len(labels), round(accuracy, 3), round(balanced, 3)
+
+
+def _poses(recordings: Sequence[Recording], cut: Sequence[tuple], settings: ClipSettings) -> np.ndarray:
+    embedder, found = PoseEmbedder(EmbedderSettings(POSES)), []
+    for recording, (starts, _) in zip(recordings, cut, strict=True):
+        frames = [clip_frames(start, recording, settings) for start in starts]
+        found.append(embedder.embed_poses(recording, frames)["pose"])
+    return np.concatenate(found)
 
 
 def _geometry(recordings: Sequence[Recording], cut: Sequence[tuple]) -> np.ndarray:
