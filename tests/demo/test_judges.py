@@ -95,10 +95,13 @@ def test_fits_are_made_once_and_only_for_what_has_changed(monkeypatch):
     few = DemoSettings(4, 2, seconds=20, test_seconds=20)
     monkeypatch.setattr(judges, "LEARNED", 2)
     monkeypatch.setattr(judges, "HELD_OUT", 2)
-    fits, counts, network = {}, [], PoseCNN(BASELINE).eval()
+    fits, counts, lengths, network = {}, [], [], PoseCNN(BASELINE).eval()
     for name in (judges.AS_IS, "no tracking errors", "half the tracking errors"):
         found = judges.tried(judges.CHANGES[name], network, few, fits)
         counts.append(len(fits))
-        assert all(0 <= value <= 1 for judge, value in found.items() if judge != "nose")
+        assert all(0 <= value <= 1 for judge, value in found.items() if judge not in ("nose", "lengths"))
+        lengths.append(found["lengths"])
         assert name != "no tracking errors" or found["raw"] == found["true poses"]
     assert counts == [2, 2, 3]
+    as_is, none, half = lengths
+    assert none < half < as_is  # lengths that a body keeps change by less where a tracker errs less

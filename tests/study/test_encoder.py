@@ -98,7 +98,10 @@ def test_behind_poses_it_is_joined_and_gated_as_the_stand_in_is(root):
 
 
 def test_the_recorded_second_stage_is_of_this_demo_and_its_methods():
+    """And of as many seeds and as large a share as page 13 has, among whose lines it stands."""
     told, table = encoder.second_stage()
+    page = (paths.notebooks() / "13_gate.ipynb").read_text(encoding="utf-8")
+    assert f"seeds = {told['seeds']} " in page and f"share = {told['share']} " in page
     assert told["made_from"] == encoder.made_from() and told["scale"] == 1.0 and told["share"] == encoder.SHARE
     assert told["encoder"] == {name: encoder.recorded_table()[0]["encoder"][name] for name in told["encoder"]}
     assert table.index.tolist() == ["dinov2, gated", "dinov2, dense"]
