@@ -86,4 +86,4 @@ def test_tests_import_nothing_from_each_other():
 
 def test_package_grows_no_further():
     """Whoever adds without need takes away as much; an issue that asks for more raises the number by what it adds."""
-    assert sum(path.read_text(encoding="utf-8").count("\n") for path in MODULES) <= 28_000
+    assert sum(path.read_text(encoding="utf-8").count("\n") for path in MODULES) <= 28_034

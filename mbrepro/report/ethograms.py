@@ -127,8 +127,9 @@ def _so_what(table: pd.DataFrame, source: str) -> str:
     worst = table.loc[best].drop("hit").idxmax()
     hits = ", ".join(f"{title} {share:.1%}" for title, share in table["hit"].items())
     return (
-        f"{source.capitalize()} recordings, first seed. Frames that have a behaviour in either labelling and are hits, "
-        f"means over seeds: {hits}. The most frequent mistake of {best} is: {worst}, {table.loc[best, worst]:.1%}."
+        f"{source.capitalize()} recordings, drawn for the first seed. Frames that have a behaviour in either labelling "
+        f"and are hits, means over seeds: {hits}. The most frequent mistake of {best} is: {worst}, "
+        f"{table.loc[best, worst]:.1%}."
     )
 
 

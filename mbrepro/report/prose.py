@@ -37,7 +37,8 @@ def result(table: pd.DataFrame, row: str, source: str) -> str:
     same = row in TRAINED and _alike(table[table["row"] == row])
     how = "in the same metric" + (", on clips of its own" if row == "clip" else "")
     others = {} if row == "few_shot" or same else {f"the published protocol, {how}": f1.get("published")}
-    others["always saying the most frequent behaviour"] = f1.get(ALWAYS)
+    trivial = "calling every frame the behaviour" if row == "few_shot" else "always saying the most frequent behaviour"
+    others[trivial] = f1.get(ALWAYS)
     one, about = f1.get("corrected"), poster.TITLES[row] + ("" if same else ", corrected,")
     beside = [_beside(one, other, f"of {whose}") for whose, other in others.items()]
     said = f"{about} has an F1 of {one:.2f}, {' and '.join(filter(None, beside))}." if any(beside) else ""

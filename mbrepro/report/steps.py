@@ -9,6 +9,8 @@ from IPython.display import HTML
 
 from mbrepro.method.networks import best_epochs
 from mbrepro.report.plots import METHODS
+from mbrepro.study import ladder
+from mbrepro.study.profiles import training_epochs
 
 
 def waterfall(table: pd.DataFrame) -> plt.Figure:
@@ -38,13 +40,15 @@ def waterfall(table: pd.DataFrame) -> plt.Figure:
 
 
 def in_words(table: pd.DataFrame) -> HTML:
-    """What all steps of `corrections.correction_scores` add to F1, how many take from it, and which adds most."""
-    gains = table.set_index("step")["F1 gain"].dropna()
+    """From which F1 to which the steps of `corrections.correction_scores` lead, and which adds and takes most."""
+    gains, level = table.set_index("step")["F1 gain"].dropna(), table["F1"]
     losing = int((gains < 0).sum())
     steps = f"{losing} of the {len(gains)} steps {'takes' if losing == 1 else 'take'} from it"
-    told = f"All steps together add {gains.sum():+.3f} to F1; {steps}."
+    told = f"From the first line to the last F1 goes from {level.iloc[0]:.3f} to {level.iloc[-1]:.3f}; {steps}."
     if len(gains) and gains.max() > 0:
         told += f" The largest gain, {gains.max():+.3f}, is that of: {html.escape(str(gains.idxmax()))}."
+    if losing:
+        told += f" The largest loss, {gains.min():+.3f}, is that of: {html.escape(str(gains.idxmin()))}."
     return HTML(f"<p>{told}</p>")
 
 
@@ -59,13 +63,28 @@ def epochs_chosen(curves: np.ndarray) -> HTML:
     text = f"Of 1 to {tried} passes, {best} are best for the train animals held out: F1 {curves.mean(0)[best - 1]:.3f}"
     if len(curves) > 1:
         alone = ", ".join(str(k) for k in 1 + curves.argmax(1))
-        text += f", the mean of {len(curves)} divisions of the animals, which alone would have chosen {alone}"
+        text += f", the mean of {len(curves)} divisions of the animals, each of which alone would have chosen {alone}"
     if best == tried:
         text += (
             ". <strong>That is the last number tried</strong>: more may be better, and the networks are those of the "
             "published protocol"
         )
     return HTML(f"<p>{text}.</p>")
+
+
+def stops_short(source: str) -> HTML:
+    """What the baseline's network reaches if it is trained for longer than the demo has time for; else nothing."""
+    if source != "simulated":
+        return HTML("")
+    curve = ladder.recorded_curves()["±200 frames"].mean(0)
+    line = ladder.recorded_ladder()[0].set_index(["network", "metric"]).loc["±200 frames", "f1"]
+    few, best = training_epochs("demo", "baseline"), best_epochs(curve[None])
+    return HTML(
+        f"<p>For time the demo's baseline makes at most {few} passes: F1 on held-out train animals is then "
+        f"{curve[few - 1]:.3f}, and {curve[best - 1]:.3f} after {best}, the best of up to {len(curve)} (the last five "
+        f"differ by {np.ptp(curve[-5:]):.3f}). With these it has an F1 of {line['mean']:.3f} ± {line['sd']:.3f} on the "
+        "demo's test recordings, as recorded for page 00.</p>"
+    )
 
 
 def epoch_curve(curves: np.ndarray, metric: str) -> plt.Figure:

@@ -20,18 +20,21 @@ from mbrepro.data.recordings import Dataset
 from mbrepro.demo import judges, simulated
 from mbrepro.demo.simulated import DemoSettings, demo_dataset, schedule
 from mbrepro.method import boosting, features, localizer, single_frame, training
-from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, PoseCNN
+from mbrepro.method.localizer import BASELINE, CAUSAL, LOCALIZER, LocalizerSettings, PoseCNN
+from mbrepro.method.networks import validation_curves
 from mbrepro.method.official import load_official
 from mbrepro.method.single_frame import SingleFrameSettings
 from mbrepro.study import recorded
 from mbrepro.study.baseline import baseline
 from mbrepro.study.corrections import by_seed
 from mbrepro.study.localization import localization
-from mbrepro.study.profiles import training_epochs
 from mbrepro.study.results import Run
 
 PAGE = "ladder"
 SEEDS, CAUSAL_SEEDS = 5, 2  # the causal network trains for an hour, so of fewer seeds
+# Passes over the train recordings: at most so many, of which held-out train animals choose, for networks of both sides;
+# for a frame alone as many as officially.
+MOST, MOST_OF_TWO, VALIDATION = 15, 8, 0.25
 CAUSAL_EPOCHS = 45  # a window that ends at its frame is learnt slowest: 28,000 steps here, the official 15 are 59,000
 SOURCE = (
     "official CalMS21 baseline, Task 1 test (Sun et al. 2021; github.com/dreamyang-liu/mab-e-opt-transport); "
@@ -46,21 +49,25 @@ BOUND, BOUND_OF_TWO = 0.05, 0.02
 def ladder(data: Dataset, seeds: int, folder: Path, epochs: int | None = None) -> pd.DataFrame:
     """Test scores of the ladder's networks: columns network, metric, mean, sd (population, over seeds), published.
 
-    The networks and passes over the train recordings are those of the demo's rows "baseline" and "localization", and
-    no more passes for a frame alone; the causal network makes `CAUSAL_EPOCHS`. epochs: for all, in their place.
-    Trained networks are kept in `folder` by what made them.
+    The networks are those of the demo's rows "baseline" and "localization", trained until their F1 on held-out train
+    animals stands, which takes more passes than the rows have time for. epochs: the most for all, in place of `MOST`,
+    `MOST_OF_TWO` and `CAUSAL_EPOCHS`. Trained networks are kept in `folder` by what made them.
     """
-    four = replace(BASELINE, epochs=epochs or training_epochs("demo", "baseline"))
-    two = replace(LOCALIZER, epochs=epochs or training_epochs("demo", "localizer"))
+    four, two = settings_of_both(epochs)
     causal = replace(CAUSAL, epochs=epochs or CAUSAL_EPOCHS)
     alone = single_frame.single_frame(data, SingleFrameSettings(epochs=four.epochs), seeds, folder)
     runs = {
         "single frame": [Run(seed, data.task, data.classes, videos) for seed, videos in enumerate(alone)],
         "causal": baseline(data, causal, 0.0, min(seeds, CAUSAL_SEEDS), folder),
-        "±200 frames": baseline(data, four, 0.0, seeds, folder),
-        "localization": localization(data, two, 0.0, seeds, folder),
+        "±200 frames": baseline(data, four, VALIDATION, seeds, folder),
+        "localization": localization(data, two, VALIDATION, seeds, folder),
     }
     return _beside({network: by_seed(made) for network, made in runs.items()})
+
+
+def settings_of_both(epochs: int | None = None) -> tuple[LocalizerSettings, LocalizerSettings]:
+    """The networks that see both sides, of four and of two classes, with the most passes that they may make."""
+    return replace(BASELINE, epochs=epochs or MOST), replace(LOCALIZER, epochs=epochs or MOST_OF_TWO)
 
 
 def _beside(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -80,13 +87,12 @@ def judged(settings: DemoSettings, network: PoseCNN | None) -> pd.DataFrame:
 
 
 def made_from() -> dict[str, object]:
-    """What recorded figures depend on: the versions of simulator and networks, and the passes of each."""
-    passes = {network: training_epochs("demo", network) for network in ("baseline", "localizer")}
+    """What recorded figures depend on: the versions of simulator and networks, and the most passes of each."""
     return {
         **versions(simulated, localizer, training, single_frame, boosting, features),
         "recordings": fingerprint(DemoSettings(), schedule.STATISTICS),
         "networks": fingerprint(BASELINE, CAUSAL, LOCALIZER),
-        "passes": passes | {"causal": CAUSAL_EPOCHS},
+        "passes": {"four classes": MOST, "two": MOST_OF_TWO, "causal": CAUSAL_EPOCHS, "held out": VALIDATION},
     }
 
 
@@ -99,9 +105,11 @@ def record(folder: Path) -> Path:
     data = demo_dataset("task1", DemoSettings(), folder / "recordings", videos=False)
     table = pd.concat([ladder(data, SEEDS, folder), judged(DemoSettings(), network)], ignore_index=True)
     rows = json.loads(table.round({"mean": 4, "sd": 4}).to_json(orient="records"))
+    networks = zip(("±200 frames", "localization"), settings_of_both(), strict=True)
+    curves = {name: validation_curves(data, how, VALIDATION, folder).round(4).tolist() for name, how in networks}
     provenance = {"data": "simulated", "computed_by": "mbrepro ladder", "made_from": made_from()}
     provenance["seeds"] = f"{SEEDS} (the causal network {CAUSAL_SEEDS})"
-    write_json(recorded.path_of(PAGE), {"provenance": provenance, "figures": {"table": rows}})
+    write_json(recorded.path_of(PAGE), {"provenance": provenance, "figures": {"table": rows, "curves": curves}})
     return recorded.path_of(PAGE)
 
 
@@ -109,6 +117,11 @@ def recorded_ladder() -> tuple[pd.DataFrame, dict[str, object]]:
     """The recorded ladder, as of `ladder`, and its provenance. Raises InputError if there is none."""
     content = recorded.read(PAGE)
     return pd.DataFrame(content["figures"]["table"]), content["provenance"]
+
+
+def recorded_curves() -> dict[str, np.ndarray]:
+    """(divisions, passes) F1 of held-out train animals by passes over the others, of each network of both sides."""
+    return {name: np.array(curves) for name, curves in recorded.read(PAGE)["figures"]["curves"].items()}
 
 
 def with_ladder(compared: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:

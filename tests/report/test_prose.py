@@ -149,7 +149,7 @@ def test_a_pages_first_sentence_compares_as_its_rows_do():
     few = table(few_shot_corrected_calms21_f1=0.1, few_shot_published_calms21_f1=0.2)
     said = prose.result(pd.concat([few, trivial.assign(row="few_shot")]), "few_shot", "CalMS21")
     assert (
-        "Few-shot, corrected, has an F1 of 0.10, less than the 0.20 of always" in said and "published" not in said
+        "Few-shot, corrected, has an F1 of 0.10, less than the 0.20 of calling" in said and "published" not in said
     )  # other behaviours as published
     assert "has not been run" in prose.result(rows, "pose_vlm", "CalMS21")
     assert "has not been run" in prose.result(rows, "baseline", "CalMS21")
