@@ -174,20 +174,20 @@ def _answers() -> dict[str, Claim]:
         "The 0.52 counts an easy fourth class, “other”; without it, as the 0.79 is, the poster's confusion matrix "
         f"gives {told['f1']:.2f}."
     )
-    holds = f"The official network of CalMS21, the mouse data used, finds it with an F1 of {official['f1']:.2f}."
+    holds = f"F1 {official['f1']:.2f}, the poster's and that of the official network of CalMS21, the mouse data used."
     why = (
-        "Its rule passes over short action and names ten seconds by the first five; its code counts 60 frames a "
-        f"second, not 30. FERAL, a good video model, has {dense['value']:.2f}; under the rule {with_interval(right)}, "
-        f"at the wrong seconds too {with_interval(wrong)}, the poster's level."
+        "Its rule skips short action and names ten seconds from the first five; its code cuts clips at half their true "
+        f"time. A good video model, FERAL, has {dense['value']:.2f}; with the rule {with_interval(right)}, with wrong "
+        f"seconds also {with_interval(wrong)}, near the poster's {told['f1']:.2f}."
     )
     better = (
-        f"Poses alone have {vassi:.2f} and {challenge:.2f} in others' hands. FERAL's stored labels, one for each half "
-        f"second of action, keep {with_interval(piece['f1'])} on {piece['touched']['value']:.0%} of the video; but "
-        "they came from seeing all of it."
+        f"Poses alone have {vassi:.2f} and {challenge:.2f} in others' hands. FERAL's labels, one each half second of "
+        f"action ({piece['touched']['value']:.0%} of the video), keep {with_interval(piece['f1'])}; but FERAL had seen "
+        "all of it."
     )
     sure = (
-        f"{tests} test videos of mice; brackets are 95 % intervals by video. In {rats.RECORDINGS} recordings of rats, "
-        f"too, poses well used beat the poster's network. "
+        f"{tests} test videos of mice; brackets are 95 % intervals by video. On {rats.RECORDINGS} recordings of rats "
+        "boosted trees on poses beat the poster's network. "
         f"Two people agree to {with_interval(people[BEHAVIOURS])}, on other recordings."
     )
     return {
@@ -207,8 +207,8 @@ def _of_the_study(source: str) -> str:
     if source != "simulated":
         return _line("Do it again", f"<strong>{again}</strong>, with <code>PROFILE=calms21</code>.", _AGAIN)
     what = (
-        "<strong>The study's own runs of both stages and the baseline</strong>: no real video or model (Qwen) was at "
-        "hand. They say nothing about mice."
+        "<strong>The study's mouse runs of both stages and the baseline</strong>: neither real video nor Qwen was at "
+        "hand. They say nothing about real mice."
     )
     how = (
         f"<strong>{again}</strong> makes all that is simulated, on a laptop. Real figures are stored; <code>mbrepro "

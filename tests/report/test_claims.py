@@ -7,7 +7,7 @@ from bs4 import BeautifulSoup
 
 from mbrepro import paths
 from mbrepro.report import claims
-from mbrepro.study import namer, poster, recorded
+from mbrepro.study import audit, namer, poster, recorded
 
 GLUED = {"space_1_NN_full": "0.52", "space_1_NN_best": "0.61", "space_ridge_full": "0.4"}
 
@@ -50,7 +50,8 @@ def test_the_first_pages_box_answers_in_a_minute_and_its_verdicts_are_the_figure
     assert (
         wrong["low"] <= poster.readings()["f1"] <= wrong["high"] < own["poster"]["cut_right"]["f1"]["low"]
     )  # "likely"
-    assert "no real video" in said.get_text() and "no real video" not in claims.first_box("CalMS21")
+    assert "neither real video" in said.get_text() and "neither real" not in claims.first_box("CalMS21")
+    assert f"{audit.collapsed_baseline()['f1']:.2f}" == f"{poster.TABLE['localization']['f1']:.2f}"  # one F1 for both
 
 
 def test_words_that_compare_the_studys_own_numbers_follow_from_them(found):
