@@ -78,7 +78,7 @@ ablation: .venv/installed ## compare crops, frame rates and views on the demo, i
 standin: .venv/installed ## train the stand-in vision-language model again (about 30 minutes on 2 cores)
 	$(BIN)/mbrepro standin
 
-ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (about an hour)
+ladder: .venv/installed ## measure how much context helps on the demo, beside the published figures (one to two hours)
 	$(BIN)/mbrepro ladder
 
 record: .venv/installed ## compute the figures of real animals again, an hour (MBREPRO_REAL_DATA; of labels also a fetched CalMS21)

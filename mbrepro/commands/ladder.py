@@ -1,4 +1,4 @@
-"""`mbrepro ladder`: the published networks on the demo, recorded for page 00 (about an hour on 2 cores)."""
+"""`mbrepro ladder`: the published networks on the demo, recorded for page 00 (one to two hours on 2 cores)."""
 
 from mbrepro import paths
 from mbrepro.study import ladder

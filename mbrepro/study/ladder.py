@@ -49,9 +49,9 @@ BOUND, BOUND_OF_TWO = 0.05, 0.02
 def ladder(data: Dataset, seeds: int, folder: Path, epochs: int | None = None) -> pd.DataFrame:
     """Test scores of the ladder's networks: columns network, metric, mean, sd (population, over seeds), published.
 
-    The networks are those of the demo's rows "baseline" and "localization", trained until their F1 on held-out train
-    animals stands, which takes more passes than the rows have time for. epochs: the most for all, in place of `MOST`,
-    `MOST_OF_TWO` and `CAUSAL_EPOCHS`. Trained networks are kept in `folder` by what made them.
+    Networks of both sides are those of the demo's rows "baseline" and "localization", with as many passes as are best
+    for held-out train animals, more than the rows have time for. A frame alone makes `MOST` passes, the causal network
+    `CAUSAL_EPOCHS`, which nothing chose. epochs: the most for all, in their place. Networks are kept in `folder`.
     """
     four, two = settings_of_both(epochs)
     causal = replace(CAUSAL, epochs=epochs or CAUSAL_EPOCHS)

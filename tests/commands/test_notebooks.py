@@ -138,15 +138,8 @@ def test_notebooks_that_load_an_embedder_are_those_declared_to(name):
     assert (load_embedder in reached(names, there, set())) == runs_stage2(name)
 
 
-WORDS = {
-    "banner",
-    "recorded_notice",
-    "measured_with",
-    "said",
-    "epochs_chosen",
-    "in_words",
-    "stops_short",
-}  # no tables, no figures
+# No tables, no figures.
+WORDS = {"banner", "recorded_notice", "measured_with", "said", "epochs_chosen", "in_words", "stops_short"}
 
 
 def shows(cell) -> bool:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from mbrepro.method import single_frame
 from mbrepro.method.localizer import CAUSAL, PoseCNN
 from mbrepro.metrics.frames import evaluate
 from mbrepro.study import ladder
+from mbrepro.study.profiles import training_epochs
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,20 @@ def test_a_rung_is_the_mean_over_seeds_of_the_networks_scores(data, measured):
         f1.append(evaluate(true, labels, scores, data.classes)["f1"])
     row = table.set_index(["network", "metric"]).loc[("single frame", "f1")]
     assert row["mean"] == pytest.approx(np.mean(f1)) and row["sd"] == pytest.approx(np.std(f1))
+
+
+def test_passes_of_networks_of_both_sides_are_chosen_on_held_out_train_animals_and_the_page_says_how_many(
+    data, measured
+):
+    for settings in ladder.settings_of_both(1):
+        assert ladder.validation_curves(data, settings, ladder.VALIDATION, measured[1]).shape == (3, 1)
+    four, two = ladder.settings_of_both()
+    cells = nbformat.read(paths.notebooks() / "00_dataset.ipynb", as_version=4).cells
+    text = " ".join("\n".join(cell.source for cell in cells).split())
+    assert f"of up to {four.epochs} with four classes" in text and f"of up to {two.epochs} with two" in text
+    assert f"makes the official {four.epochs}; the causal network, which learns slowest, {ladder.CAUSAL_EPOCHS}" in text
+    rows = [training_epochs("demo", network) for network in ("baseline", "localizer")]
+    assert f"have time for {rows[0]} and {rows[1]}" in text and rows < [four.epochs, two.epochs]
 
 
 def test_the_single_frame_network_sees_one_frame_and_is_read_back(data, measured):
